@@ -1,0 +1,5 @@
+//! Exact numbers.
+
+pub mod decimal;
+
+pub use decimal::{Decimal, DecimalError};

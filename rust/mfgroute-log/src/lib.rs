@@ -1,0 +1,1 @@
+//! Ordered logs of byte records.
