@@ -1,0 +1,231 @@
+"""Types of the Rust extension. Held to it by stubtest."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, final
+
+__version__: str
+
+@final
+class Reject:
+    """One refused message or item."""
+
+    def __new__(
+        cls,
+        message: int,
+        code: str,
+        *,
+        item: int | None = None,
+        pointer: str = "",
+        offset: int | None = None,
+        field: str | None = None,
+        found: str = "",
+        expected: str = "",
+    ) -> Reject: ...
+    @property
+    def message(self) -> int: ...
+    @property
+    def item(self) -> int | None: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def pointer(self) -> str: ...
+    @property
+    def offset(self) -> int | None: ...
+    @property
+    def field(self) -> str | None: ...
+    @property
+    def found(self) -> str: ...
+    @property
+    def expected(self) -> str: ...
+
+@final
+class Receipt:
+    """What `submit` answers: what became of the items, and how safe they are."""
+
+    def __new__(
+        cls,
+        *,
+        accepted: int = 0,
+        rejected: int = 0,
+        duplicates: int = 0,
+        filtered: int = 0,
+        dropped: int = 0,
+        level: str = "memory",
+        rejects: Sequence[Reject] = (),
+        unsplittable: bool = False,
+        resume: tuple[int, int] | None = None,
+    ) -> Receipt: ...
+    @property
+    def accepted(self) -> int: ...
+    @property
+    def rejected(self) -> int: ...
+    @property
+    def duplicates(self) -> int: ...
+    @property
+    def filtered(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def level(self) -> str: ...
+    @property
+    def rejects(self) -> list[Reject]: ...
+    @property
+    def unsplittable(self) -> bool:
+        """Whether a slab could not be taken apart at all; then it counts as one reject."""
+    @property
+    def resume(self) -> tuple[int, int] | None:
+        """Where `submit_lines` goes on, or `None` when the whole slab was submitted."""
+
+@final
+class Event:
+    """A canonical event on its way to a sink."""
+
+    def __new__(
+        cls, *, id: str, type: str, key: str, offset: int, json: bytes, stream: str = "business", attempt: int = 1
+    ) -> Event: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def type(self) -> str:
+        """Full CloudEvents type, such as ``com.example.production.operation.completed.v1``."""
+    @property
+    def key(self) -> str: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def stream(self) -> str: ...
+    @property
+    def json(self) -> bytes:
+        """The CloudEvent as structured JSON."""
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt at this sink."""
+
+@final
+class Batch:
+    """Events handed out to one sink; leaving releases what was not settled."""
+
+    def __enter__(self) -> Batch: ...
+    def __exit__(self, kind: object, error: object, trace: object, /) -> None: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Any: ...
+    @property
+    def events(self) -> list[Event]: ...
+    def done(self, event: Event, *, reference: str | None = None) -> None: ...
+    def done_all(self) -> None: ...
+    def refused(self, event: Event, code: str, reason: str = "") -> None: ...
+    def retry(
+        self, event: Event, *, after_s: float | None = None, reason: str = "", judged: bool = False
+    ) -> None: ...
+    def in_doubt(self, event: Event, reason: str = "") -> None: ...
+    def release(self) -> None:
+        """Give back what was not settled, as if it had not been polled."""
+
+@final
+class Plan:
+    """A project, compiled and checked. Immutable."""
+
+    @staticmethod
+    def compile(root: str, config: bytes, places: Mapping[str, tuple[int, int]]) -> Plan:
+        """Compile the project in folder `root`.
+
+        Args:
+            root: the project folder.
+            config: ``mfgroute.yaml`` after substitution, as JSON.
+            places: RFC 6901 pointer into `config` -> (line, column) in ``mfgroute.yaml``.
+
+        Raises:
+            ConfigError: with every problem.
+        """
+    @property
+    def problems(self) -> list[dict[str, Any]]:
+        """The warnings, as dicts with the fields of `errors.Problem`."""
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Contracts, mappings, lookups and routes with their versions."""
+
+@final
+class Engine:
+    """Streams, sinks and dead letters of one node. Thread-safe."""
+
+    def __new__(cls, plan: Plan, *, data_dir: str | None = None) -> Engine: ...
+    def install(self, plan: Plan, *, discard: Sequence[str] = ()) -> None: ...
+    def submit(
+        self,
+        source: str,
+        messages: Sequence[bytes],
+        *,
+        meta: Mapping[str, str] | None = None,
+        metas: Sequence[Mapping[str, str]] | None = None,
+        ack: str | None = None,
+        wait_s: float | None = None,
+        synchronous: bool = False,
+    ) -> Receipt: ...
+    def submit_lines(
+        self,
+        source: str,
+        slab: bytes,
+        *,
+        meta: Mapping[str, str] | None = None,
+        resume: tuple[int, int] | None = None,
+        ack: str | None = None,
+        wait_s: float | None = None,
+        synchronous: bool = False,
+    ) -> Receipt: ...
+    def poll(
+        self, sink: str, *, events_max: int = 500, bytes_max: int = 1_048_576, wait_s: float = 0.0
+    ) -> Batch: ...
+    def wake_fd(self) -> int:
+        """An eventfd that becomes readable when there may be room to submit or data to poll."""
+    def next_due_s(self, sink: str) -> float | None:
+        """Seconds until the earliest retry of a sink is due, or `None`."""
+    def dead_letters(self, request: bytes) -> bytes:
+        """List, show, retry and skip rejects and parked events.
+
+        Args:
+            request: JSON object; ``kind`` is ``rejects`` or ``parked``, ``verb`` one of ``list``, ``show``,
+                ``retry``, ``retry-key``, ``skip``, ``edit``, ``export``.
+
+        Returns:
+            A JSON document.
+        """
+    def find(self, query: str) -> bytes:
+        """The local timeline of a key, an event id, a report or a document reference, as JSON."""
+    def pause(self, sink: str) -> None: ...
+    def resume(self, sink: str) -> None: ...
+    def stats(self) -> dict[str, Any]:
+        """One consistent snapshot of all counters."""
+    def drain(self) -> None:
+        """Admit nothing more; sinks go on."""
+    def close(self) -> None: ...
+
+def parse_yaml(
+    text: bytes, file: str, variable: Callable[[str], str | None] | None = None
+) -> tuple[Any, dict[str, tuple[int, int]], list[str]]:
+    """Read strict YAML 1.2 (core schema; no duplicate keys, aliases, merge keys or tags).
+
+    Args:
+        text: at most 1 MiB.
+        file: name for messages.
+        variable: called for each ``${...}`` in a scalar with the text between the braces; returns its
+            replacement or `None` when there is none. Without it nothing is replaced.
+
+    Returns:
+        The document, the place of each value by RFC 6901 pointer, and the pointers of values that
+        contain a replacement (for redaction).
+
+    Raises:
+        ConfigError: with every problem.
+    """
+
+def check_schema(
+    schema: bytes, payload: bytes, resources: Mapping[str, bytes], *, formats: bool
+) -> list[Reject]: ...
+def reject_codes() -> list[tuple[str, str]]:
+    """Every stable reject code with its meaning."""
+
+def explain(plan: Plan, source: str, message: bytes, meta: Mapping[str, str]) -> bytes:
+    """Run one message through the hot path of a plan without an engine; JSON of what became of it."""
+
+def run_mapping(plan: Plan, mapping: str, message: bytes, meta: Mapping[str, str]) -> bytes:
+    """Run one message through one mapping; JSON lines of events, rejects and filtered items."""

@@ -1,0 +1,173 @@
+"""The contract for adapters: sources, sinks, their configuration and what they are told.
+
+An adapter lives for **one connection**: it is made, opened, used and closed. It never retries, buffers,
+counts or reconnects; after `Disconnected` the runtime waits and makes a new object.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+
+from mfgroute.errors import Full
+from mfgroute.events import Event, Intake, Outcome, Receipt
+
+__all__ = ["Config", "Context", "Inbox", "Secret", "Sink", "Source", "dec_hook"]
+
+
+class Secret:
+    """A configured value that is never printed: `str` and `repr` show stars.
+
+    Attributes are private; `reveal` gives the value to the code that needs it.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself."""
+        return self._value
+
+    def __str__(self) -> str:
+        return "********"
+
+    __repr__ = __str__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+def dec_hook(kind: type, value: Any) -> Any:
+    """Make our own types while msgspec converts a configuration.
+
+    Raises:
+        NotImplementedError: for a type that is not ours.
+    """
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    if issubclass(kind, Path) and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
+class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Base of adapter configurations. A key that is not a field is an error."""
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What the runtime tells an adapter about its place.
+
+    Attributes:
+        name: of the source or sink in ``mfgroute.yaml``.
+        node: id of the node.
+        site: of the node, or empty.
+        project_dir: relative paths in a configuration start here.
+        data_dir: the node's own folder.
+    """
+
+    name: str
+    node: str = "node"
+    site: str = ""
+    project_dir: Path = Path()
+    data_dir: Path = Path("data")
+
+
+class Source(ABC):
+    """A place messages come from, for the life of one connection.
+
+    The runtime makes a source, opens it, reads until it raises, and closes it. After `Disconnected` it
+    waits and makes a new one, so no source carries reconnect logic or stale state. Any other error is a
+    fault of this source alone. All calls come from one task.
+    """
+
+    Config: ClassVar[type[Config]]
+    #: Whether a sender waits for the receipt. Rejects of such a source are the sender's to mend; they are
+    #: kept in a ring instead of the bounded store.
+    synchronous: ClassVar[bool] = False
+
+    @abstractmethod
+    def __init__(self, config: Any, context: Context) -> None:
+        """Keep the configuration; connect nothing yet."""
+
+    async def open(self, resume: bytes | None) -> None:
+        """Connect, and go on after `resume`, the last acknowledged position.
+
+        Raises:
+            Disconnected: the peer cannot be reached; try again later.
+        """
+
+    @abstractmethod
+    async def read(self) -> Intake:
+        """Wait for messages; return all that are waiting, up to a limit.
+
+        Raises:
+            Disconnected: the connection is lost.
+        """
+
+    async def ack(self, intake: Intake, receipt: Receipt) -> None:
+        """Let the peer forget `intake`: `receipt` says what became of each message."""
+
+    async def refuse(self, intake: Intake, full: Full) -> None:
+        """Tell a waiting sender that there is no room. Only called when `synchronous`."""
+
+    async def close(self) -> None:
+        """Release everything. Called once, even if `open` failed."""
+
+
+class Inbox(Source):
+    """A source that the node's HTTP listener fills."""
+
+    @abstractmethod
+    async def offer(self, intake: Intake) -> Receipt:
+        """Hand over an intake and wait for its receipt. Called by the listener, from any task.
+
+        Raises:
+            Full: there is no room; nothing was admitted.
+        """
+
+    @abstractmethod
+    def authorized(self, authorization: str | None) -> bool:
+        """Whether an ``Authorization`` header opens this inbox."""
+
+
+class Sink(ABC):
+    """A place events go to, for the life of one connection. All calls of one object may run concurrently,
+    but never two with an event of the same key.
+    """
+
+    Config: ClassVar[type[Config]]
+    #: Whether the target may refuse one event of a batch. Then a batch holds at most one event per key.
+    refuses_single: ClassVar[bool] = True
+    #: Most events in one `write`.
+    batch_max: ClassVar[int] = 1
+
+    @abstractmethod
+    def __init__(self, config: Any, context: Context) -> None:
+        """Keep the configuration; connect nothing yet."""
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            Disconnected: the target cannot be reached; try again later.
+        """
+
+    @abstractmethod
+    async def write(self, events: Sequence[Event]) -> list[Outcome]:
+        """Send events and say what became of each, in order.
+
+        An exception makes every event of the batch in doubt, except `Disconnected` with ``sent=False``,
+        which makes them retries.
+        """
+
+    async def close(self) -> None:
+        """Release everything. Called once, even if `open` failed."""

@@ -1,0 +1,96 @@
+"""Every exception of mfgroute.
+
+An *outcome* of an event (reject, duplicate, refusal) is a value; an *error* is an exception and means
+that the program or its surroundings failed::
+
+    MfgrouteError
+    ├── ConfigError          the project has problems; each with file, line and column
+    ├── Full                 a stream or a source's reject store has no room
+    ├── Closed               the engine is closed or draining
+    ├── UnknownName          no source, sink or stream has this name
+    ├── Disconnected         an adapter lost or could not get its connection
+    └── AdapterError         an adapter failed in a way that a new connection will not mend
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One mistake in one place of a project.
+
+    Attributes:
+        severity: ``error`` stands in the way of an installation, ``warning`` does not.
+        file: path relative to the project folder.
+        line: counted from 1; 0 when not known.
+        column: counted from 1; 0 when not known.
+        message: one lowercase sentence: the thing, what was found, what was expected.
+        hint: what to do, where that is known.
+    """
+
+    severity: str
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        text = f"{self.file}:{self.line}:{self.column}: {self.message}"
+        return f"{text}\n  hint: {self.hint}" if self.hint else text
+
+
+class MfgrouteError(Exception):
+    """Root of the tree."""
+
+
+class ConfigError(MfgrouteError):
+    """The project has problems; all of them are listed.
+
+    Attributes:
+        problems: in the order of files and lines.
+    """
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
+class Full(MfgrouteError):  # noqa: N818 - the name of the interface
+    """There is no room, and nothing of the call was admitted.
+
+    Attributes:
+        what: the stream or source without room, as ``stream business`` or ``source mes-a``.
+        held_by: the sink whose backlog holds the room, or ``None``.
+    """
+
+    def __init__(self, message: str, what: str = "", held_by: str | None = None) -> None:
+        self.what = what
+        self.held_by = held_by
+        super().__init__(message)
+
+
+class Closed(MfgrouteError):  # noqa: N818 - the name of the interface
+    """The engine is closed or draining and admits nothing."""
+
+
+class UnknownName(MfgrouteError):  # noqa: N818 - the name of the interface
+    """No source, sink or stream has this name."""
+
+
+class Disconnected(MfgrouteError):  # noqa: N818 - the name of the interface
+    """An adapter lost its connection or could not get one; the runtime makes a new object.
+
+    Attributes:
+        sent: for a sink, whether anything of the batch may have reached the target. ``False`` makes
+            every event of the batch a retry; ``True`` makes it in doubt.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        self.sent = sent
+        super().__init__(message)
+
+
+class AdapterError(MfgrouteError):
+    """An adapter failed in a way that a new connection will not mend."""

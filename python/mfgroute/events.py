@@ -1,0 +1,83 @@
+"""What adapters see: intakes, events, outcomes and receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from mfgroute._core import Event, Receipt, Reject
+
+__all__ = ["Done", "Event", "InDoubt", "Intake", "Outcome", "Receipt", "Refused", "Reject", "Retry"]
+
+
+class Intake(msgspec.Struct, frozen=True, kw_only=True):
+    """What a source read at once: either separate messages or one slab of lines.
+
+    Attributes:
+        messages: one ``bytes`` per message.
+        slab: newline-delimited JSON or CSV rows (with the header row first, if the mapping says so);
+            then ``messages`` is empty.
+        meta: attributes that all messages share, such as ``file.name`` or ``topic``.
+        metas: attributes of each message, over ``meta``; as many as ``messages``.
+        position: where to resume after a restart, once this intake is acknowledged.
+        token: the adapter's own, handed back with the intake.
+    """
+
+    messages: Sequence[bytes] = ()
+    slab: bytes | None = None
+    meta: Mapping[str, str] = msgspec.field(default_factory=dict)
+    metas: Sequence[Mapping[str, str]] | None = None
+    position: bytes | None = None
+    token: object = None
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The target has the event.
+
+    Attributes:
+        reference: what the target calls the effect, such as a document number.
+    """
+
+    reference: str | None = None
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The target judged the event and refused it for good.
+
+    Attributes:
+        code: stable and short, such as ``http_422``.
+        reason: the target's own message.
+    """
+
+    code: str
+    reason: str = ""
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """The event certainly had no effect; try again.
+
+    Attributes:
+        after_s: the target's wish in seconds, such as ``Retry-After``.
+        reason: what happened.
+        judged: whether the target judged this very event (a 5xx on it) and was not merely absent or
+            busy; only judged tries are counted.
+    """
+
+    after_s: float | None = None
+    reason: str = ""
+    judged: bool = False
+
+
+class InDoubt(msgspec.Struct, frozen=True):
+    """The event was sent and the outcome is unknown.
+
+    Attributes:
+        reason: what happened.
+    """
+
+    reason: str = ""
+
+
+Outcome: TypeAlias = Done | Refused | Retry | InDoubt
