@@ -1,0 +1,193 @@
+//! Events, receipts and rejects as Python sees them.
+
+use mfgroute_core::reject;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+/// One refused message or item.
+#[pyclass(frozen, eq, from_py_object, module = "mfgroute._core")]
+#[derive(Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Index of the message in its intake.
+    #[pyo3(get)]
+    pub message: u32,
+    /// Index of the item in its message.
+    #[pyo3(get)]
+    pub item: Option<u32>,
+    /// Stable code.
+    #[pyo3(get)]
+    pub code: String,
+    /// RFC 6901 pointer into the message.
+    #[pyo3(get)]
+    pub pointer: String,
+    /// Byte offset in the message.
+    #[pyo3(get)]
+    pub offset: Option<u64>,
+    /// Field of the canonical event.
+    #[pyo3(get)]
+    pub field: Option<String>,
+    /// What was found.
+    #[pyo3(get)]
+    pub found: String,
+    /// What was expected.
+    #[pyo3(get)]
+    pub expected: String,
+}
+
+#[pymethods]
+impl Reject {
+    #[new]
+    #[pyo3(signature = (message, code, *, item=None, pointer=String::new(), offset=None, field=None, found=String::new(), expected=String::new()))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    fn new(
+        message: u32,
+        code: String,
+        item: Option<u32>,
+        pointer: String,
+        offset: Option<u64>,
+        field: Option<String>,
+        found: String,
+        expected: String,
+    ) -> Self {
+        Self { message, item, code, pointer, offset, field, found, expected }
+    }
+
+    fn __repr__(&self) -> String {
+        let item = self.item.map_or(String::new(), |item| format!(", item={item}"));
+        let field = self.field.as_ref().map_or(String::new(), |field| format!(", field={field:?}"));
+        format!(
+            "Reject(message={}{item}, code={:?}, pointer={:?}{field}, found={:?}, expected={:?})",
+            self.message, self.code, self.pointer, self.found, self.expected
+        )
+    }
+}
+
+impl From<&reject::Reject> for Reject {
+    fn from(reject: &reject::Reject) -> Self {
+        Self {
+            message: reject.message,
+            item: reject.item,
+            code: reject.code.as_str().to_owned(),
+            pointer: reject.pointer.clone(),
+            offset: reject.offset,
+            field: reject.field.clone(),
+            found: reject.found.clone(),
+            expected: reject.expected.clone(),
+        }
+    }
+}
+
+/// What `submit` answers.
+#[pyclass(frozen, module = "mfgroute._core")]
+pub struct Receipt {
+    /// Items that became events.
+    #[pyo3(get)]
+    pub accepted: u64,
+    /// Items refused by us.
+    #[pyo3(get)]
+    pub rejected: u64,
+    /// Items seen before.
+    #[pyo3(get)]
+    pub duplicates: u64,
+    /// Items left out by a named rule.
+    #[pyo3(get)]
+    pub filtered: u64,
+    /// Items dropped because a stream says so.
+    #[pyo3(get)]
+    pub dropped: u64,
+    /// Lowest acknowledgement level reached.
+    #[pyo3(get)]
+    pub level: String,
+    /// Why items were refused.
+    #[pyo3(get)]
+    pub rejects: Vec<Reject>,
+    /// Whether a slab could not be taken apart at all.
+    #[pyo3(get)]
+    pub unsplittable: bool,
+    /// Where `submit_lines` goes on.
+    #[pyo3(get)]
+    pub resume: Option<(u64, u64)>,
+}
+
+#[pymethods]
+impl Receipt {
+    #[new]
+    #[pyo3(signature = (*, accepted=0, rejected=0, duplicates=0, filtered=0, dropped=0, level="memory".to_owned(), rejects=Vec::new(), unsplittable=false, resume=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    fn new(
+        accepted: u64,
+        rejected: u64,
+        duplicates: u64,
+        filtered: u64,
+        dropped: u64,
+        level: String,
+        rejects: Vec<Reject>,
+        unsplittable: bool,
+        resume: Option<(u64, u64)>,
+    ) -> Self {
+        Self { accepted, rejected, duplicates, filtered, dropped, level, rejects, unsplittable, resume }
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "Receipt(accepted={}, rejected={}, duplicates={}, filtered={}, dropped={}, level={:?})",
+            self.accepted, self.rejected, self.duplicates, self.filtered, self.dropped, self.level
+        )
+    }
+}
+
+/// A canonical event on its way to a sink.
+#[pyclass(frozen, module = "mfgroute._core")]
+pub struct Event {
+    /// CloudEvents id.
+    #[pyo3(get)]
+    pub id: String,
+    /// CloudEvents type.
+    #[pyo3(get, name = "type")]
+    pub kind: String,
+    /// By what it is ordered.
+    #[pyo3(get)]
+    pub key: String,
+    /// Sequence number in its stream.
+    #[pyo3(get)]
+    pub offset: u64,
+    /// The stream.
+    #[pyo3(get)]
+    pub stream: String,
+    /// 1 for the first attempt at this sink.
+    #[pyo3(get)]
+    pub attempt: u32,
+    /// The delivery this object stands for; 0 when made by hand.
+    pub delivery: u64,
+    /// The CloudEvent.
+    pub json: Py<PyBytes>,
+}
+
+#[pymethods]
+impl Event {
+    #[new]
+    #[pyo3(signature = (*, id, r#type, key, offset, json, stream="business".to_owned(), attempt=1))]
+    fn new(
+        id: String,
+        r#type: String,
+        key: String,
+        offset: u64,
+        json: Py<PyBytes>,
+        stream: String,
+        attempt: u32,
+    ) -> Self {
+        Self { id, kind: r#type, key, offset, stream, attempt, delivery: 0, json }
+    }
+
+    #[getter]
+    fn json(&self, py: Python<'_>) -> Py<PyBytes> {
+        self.json.clone_ref(py)
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "Event(id={:?}, type={:?}, key={:?}, offset={}, attempt={})",
+            self.id, self.kind, self.key, self.offset, self.attempt
+        )
+    }
+}
