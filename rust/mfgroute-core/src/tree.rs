@@ -201,6 +201,21 @@ impl Tree {
         id
     }
 
+    /// Adds a value that `parent` does not list among its children: a part of a text that was taken
+    /// apart. Its pointer is that of `parent`.
+    #[expect(clippy::indexing_slicing, reason = "node ids come from this tree")]
+    pub fn add_detached(&mut self, parent: NodeId, kind: Kind, text: Span) -> NodeId {
+        let id = self.add(NONE, Span::default(), kind, text, NONE);
+        self.nodes[id as usize].parent = parent;
+        id
+    }
+
+    /// Says what message value a value is made of.
+    #[expect(clippy::indexing_slicing, reason = "node ids come from this tree")]
+    pub fn set_origin(&mut self, id: NodeId, origin: u32) {
+        self.nodes[id as usize].origin = origin;
+    }
+
     /// Changes what a value is: a decoder learns only at its end that an XML element is text.
     #[expect(clippy::indexing_slicing, reason = "node ids come from this tree")]
     pub fn set(&mut self, id: NodeId, kind: Kind, text: Span) {
@@ -240,6 +255,9 @@ impl Tree {
         let mut out = String::new();
         for &step in chain.iter().rev().skip(1) {
             let parent = self.node(step).parent;
+            if !matches!(self.kind(parent), Kind::Array | Kind::Object) {
+                continue;
+            }
             if self.kind(parent) == Kind::Array {
                 let index = self.children(parent).take_while(|&c| c != step).count();
                 let _ = write!(out, "/{index}");
@@ -332,8 +350,13 @@ impl Tree {
 
     /// Fills the tree from `serde_json`, for examples and tests written in YAML.
     pub fn add_serde(&mut self, parent: NodeId, key: &str, value: &serde_json::Value) -> NodeId {
-        use serde_json::Value;
         let key = self.push_text(key);
+        self.add_serde_at(parent, key, value)
+    }
+
+    /// As [`Tree::add_serde`], with the key already in the text buffer.
+    pub fn add_serde_at(&mut self, parent: NodeId, key: Span, value: &serde_json::Value) -> NodeId {
+        use serde_json::Value;
         let (kind, text) = match value {
             Value::Null => (Kind::Null, Span::default()),
             Value::Bool(value) => (Kind::Bool(*value), Span::default()),
