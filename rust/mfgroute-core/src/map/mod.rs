@@ -21,9 +21,9 @@ use crate::expr::Expr;
 use crate::path::Path;
 use crate::schema::Schema;
 use crate::text::TextRules;
-use crate::time::{DateRule, TimeRule};
+use crate::time::{DateReader, TimeReader};
 use crate::units::{CodeSet, Unit};
-use crate::value::{Affine, NumberFormat, Rational, Round};
+use crate::value::{NumberFormat, Rational, Round};
 
 /// How one source's messages become events.
 #[derive(Debug)]
@@ -224,7 +224,7 @@ pub struct TimeSource {
     /// The text.
     pub chain: Chain,
     /// How it is read.
-    pub rule: TimeRule,
+    pub rule: TimeReader,
 }
 
 /// A text read as a date.
@@ -233,7 +233,7 @@ pub struct DateSource {
     /// The text.
     pub chain: Chain,
     /// How it is read.
-    pub rule: DateRule,
+    pub rule: DateReader,
 }
 
 /// A row of a table.
@@ -371,10 +371,4 @@ pub enum Cond {
     },
     /// An expression.
     Cel(Box<Expr>),
-}
-
-/// A factor without offset, for steps that scale.
-#[must_use]
-pub fn scale(factor: Rational) -> Affine {
-    Affine::scale(factor)
 }

@@ -1,7 +1,5 @@
 //! One message through one mapping.
 
-use std::borrow::Cow;
-
 use super::value::{Val, Value};
 use super::{Entry, Mapping, Set};
 use crate::expr::{Expr, ExprCtx, ExprValue};
@@ -10,11 +8,8 @@ use crate::reject::{Code, Reject};
 use crate::time::Instant;
 use crate::tree::{Kind, NONE, NodeId, Span, Tree};
 
-/// Attributes of a message, by name.
-pub trait Meta {
-    /// The attribute with this name.
-    fn get(&self, name: &str) -> Option<Cow<'_, str>>;
-}
+/// Attributes of a message: name and text.
+pub type Meta<'p> = &'p [(&'p str, &'p str)];
 
 /// Memory that messages share, one after the other.
 #[derive(Debug, Default)]
@@ -37,7 +32,7 @@ pub struct Scratch<'p> {
     /// Working memory of paths.
     pub work: Vec<NodeId>,
     /// Attributes of the message.
-    pub meta: &'p dyn Meta,
+    pub meta: Meta<'p>,
     items: Vec<NodeId>,
     /// Output nodes of the fields and groups of the open blocks, innermost last.
     slots: Vec<NodeId>,
@@ -66,7 +61,7 @@ pub enum Outcome {
 impl<'p> Scratch<'p> {
     /// Takes the memory of `workspace` for one message, which is decoded already.
     #[must_use]
-    pub fn take(workspace: &mut Workspace, mapping: &'p Mapping, meta: &'p dyn Meta) -> Self {
+    pub fn take(workspace: &mut Workspace, mapping: &'p Mapping, meta: Meta<'p>) -> Self {
         let Workspace { message, out, work, items, slots } = std::mem::take(workspace);
         Self {
             message,
@@ -216,16 +211,29 @@ impl<'p> Scratch<'p> {
         self.positions = position;
     }
 
+    /// The attribute with this name.
+    #[must_use]
+    pub fn meta(&self, name: &str) -> Option<&'p str> {
+        self.meta.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    }
+
+    fn expr_context(&self) -> ExprCtx<'_> {
+        ExprCtx {
+            message: Some((&self.message, 0)),
+            item: Some((&self.message, self.item())),
+            meta: self.meta,
+            ..ExprCtx::default()
+        }
+    }
+
     /// Evaluates a condition.
     pub fn eval_bool(&self, expr: &Expr) -> Result<bool, Reject> {
-        let lookup = |name: &str| self.meta.get(name).map(Cow::into_owned);
-        expr.eval_bool(&ExprCtx::message(&self.message, self.item(), &lookup)).map_err(failed)
+        expr.eval_bool(&self.expr_context()).map_err(failed)
     }
 
     /// Evaluates an expression to a field value.
     pub fn eval_value(&self, expr: &Expr) -> Result<Value<'static>, Reject> {
-        let lookup = |name: &str| self.meta.get(name).map(Cow::into_owned);
-        let value = expr.eval_value(&ExprCtx::message(&self.message, self.item(), &lookup)).map_err(failed)?;
+        let value = expr.eval_value(&self.expr_context()).map_err(failed)?;
         let val = match value {
             ExprValue::Null => Val::Absent,
             ExprValue::Bool(truth) => Val::Bool(truth),

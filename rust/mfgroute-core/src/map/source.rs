@@ -39,8 +39,8 @@ impl Source {
             }
             Self::Const(json) => Ok(Value::json(json)),
             Self::Field { up, index } => Ok(scratch.field(*up, *index)),
-            Self::Meta(name) => Ok(match scratch.meta.get(name) {
-                Some(text) => Value { val: Val::Text(text.into_owned()), origin: NONE },
+            Self::Meta(name) => Ok(match scratch.meta(name) {
+                Some(text) => Value { val: Val::Text(text.to_owned()), origin: NONE },
                 None => Value::ABSENT,
             }),
             Self::Lookup(lookup) => lookup.find(None, scratch),

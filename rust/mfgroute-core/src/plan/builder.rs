@@ -1,0 +1,96 @@
+//! What the compilation of one project shares: contracts, tables, schemas, rules.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use crate::contract::Contract;
+use crate::map::lookup::{Index, Table};
+use crate::plan::read::{File, nearest};
+use crate::problem::Place;
+use crate::schema::Schema;
+use crate::yaml::{Node, Value};
+
+/// Everything mappings may refer to.
+#[derive(Default)]
+pub struct Builder {
+    /// Contracts in the order of their files.
+    pub contracts: Vec<Contract>,
+    /// Tables by name.
+    pub tables: BTreeMap<String, Table>,
+    /// Input schemas by path relative to the project folder, such as `schemas/mes.json`.
+    pub schemas: BTreeMap<String, Arc<Schema>>,
+    /// Shared rules by name.
+    pub rules: BTreeMap<String, Node>,
+    indexes: HashMap<(String, usize), Arc<Index>>,
+}
+
+impl Builder {
+    /// The contract that `type/major` names.
+    pub fn contract(&self, node: &Node, file: &mut File<'_>) -> Option<usize> {
+        let text = file.as_text(node, "to")?;
+        let found = self.contracts.iter().position(|contract| contract.label() == text);
+        if found.is_none() {
+            let labels: Vec<String> = self.contracts.iter().map(Contract::label).collect();
+            let known: Vec<&str> = labels.iter().map(String::as_str).collect();
+            let message = format!("there is no contract {text}");
+            match nearest(text, &known) {
+                Some(name) => file.error_hint(node.place, message, format!("did you mean {name}?")),
+                None if known.is_empty() => {
+                    file.error_hint(node.place, message, "write contracts/<type>.v<major>.yaml, or use a pack");
+                }
+                None => file.error_hint(node.place, message, format!("known are {}", known.join(", "))),
+            }
+        }
+        found
+    }
+
+    /// A table prepared for a number of keys.
+    pub fn index(&mut self, name: &str, keys: usize, place: Place, file: &mut File<'_>) -> Option<Arc<Index>> {
+        if let Some(index) = self.indexes.get(&(name.to_owned(), keys)) {
+            return Some(Arc::clone(index));
+        }
+        let Some(table) = self.tables.get(name) else {
+            let known: Vec<&str> = self.tables.keys().map(String::as_str).collect();
+            let hint = match nearest(name, &known) {
+                Some(close) => format!("did you mean {close}?"),
+                None => format!("write lookups/{name}.csv"),
+            };
+            file.error_hint(place, format!("there is no table {name}"), hint);
+            return None;
+        };
+        match table.index(keys, file.problems) {
+            Ok(index) => {
+                let index = Arc::new(index);
+                self.indexes.insert((name.to_owned(), keys), Arc::clone(&index));
+                Some(index)
+            }
+            Err(message) => {
+                file.error(place, message);
+                None
+            }
+        }
+    }
+
+    /// A value specification with the shared rule it uses merged in; its own keys win.
+    pub fn resolve(&self, node: &Node, file: &mut File<'_>) -> Node {
+        let Some(name) = node.get("use") else { return node.clone() };
+        let mut merged: Vec<_> =
+            node.entries().iter().filter(|(key, _)| key.text != "use").cloned().collect();
+        if let Some(text) = file.as_text(name, "use") {
+            match self.rules.get(text) {
+                Some(rule) => {
+                    for (key, value) in rule.entries() {
+                        if node.get(&key.text).is_none() {
+                            merged.push((key.clone(), value.clone()));
+                        }
+                    }
+                }
+                None => {
+                    let hint = format!("write rules/{text}.yaml");
+                    file.error_hint(name.place, format!("there are no shared rules {text}"), hint);
+                }
+            }
+        }
+        Node { value: Value::Map(merged), place: node.place, replaced: false }
+    }
+}

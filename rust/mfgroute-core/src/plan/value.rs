@@ -1,0 +1,494 @@
+//! Compiling value specifications: sources, steps, times.
+
+use crate::map::lookup::Index;
+use crate::map::{Chain, DateSource, Factor, Lookup, Missing, SignRule, Source, Step, TimeSource, UnitRef, UnitStep};
+use crate::plan::builder::Builder;
+use crate::plan::fields::Names;
+use crate::plan::read::File;
+use crate::problem::Place;
+use crate::text::{TextRule, TextRules};
+use crate::time::{Ambiguous, DateReader, Nonexistent, TimeReader, ZoneRule};
+use crate::units::{self, CodeSet};
+use crate::value::number::Sign;
+use crate::value::{NumberFormat, Rational, Round, RoundMode};
+use crate::yaml::{Node, Value};
+use std::sync::Arc;
+
+/// Keys that say where a value comes from.
+pub const SOURCES: &[&str] =
+    &["path", "const", "field", "meta", "lookup", "concat", "join", "date", "time", "cel"];
+/// Keys that say what is done to it.
+pub const STEPS: &[&str] =
+    &["text", "number", "sign", "codes", "code_set", "lookup", "unit", "scale", "round", "default", "use"];
+
+/// What the compilation of one mapping shares.
+pub struct Scope<'a> {
+    /// Contracts, tables, rules.
+    pub builder: &'a mut Builder,
+    /// How numbers are written in texts, unless a field says otherwise.
+    pub number: Option<NumberFormat>,
+}
+
+impl Scope<'_> {
+    /// A source with its steps. `extra` are keys that the caller reads itself.
+    pub fn chain(&mut self, node: &Node, names: &Names<'_>, extra: &[&str], file: &mut File<'_>) -> Option<Chain> {
+        let node = &self.builder.resolve(node, file);
+        let known: Vec<&str> = SOURCES.iter().chain(STEPS).chain(extra).copied().collect();
+        if !file.keys(node, "a value", &known) {
+            return None;
+        }
+        let given: Vec<&str> = SOURCES.iter().copied().filter(|key| node.get(key).is_some()).collect();
+        let sources: Vec<&str> = match given.len() {
+            0 | 1 => given,
+            // A lookup beside another source is a step.
+            _ => given.into_iter().filter(|key| *key != "lookup").collect(),
+        };
+        let [source] = sources[..] else {
+            let found = if sources.is_empty() { "no source".to_owned() } else { sources.join(" and ") };
+            file.error(node.place, format!("a value has {found}, expected one of {}", SOURCES.join(", ")));
+            return None;
+        };
+        let steps = self.steps(node, names, source == "lookup", file);
+        let source = self.source(node, source, names, file)?;
+        Some(Chain { source, steps })
+    }
+
+    fn source(&mut self, node: &Node, key: &str, names: &Names<'_>, file: &mut File<'_>) -> Option<Source> {
+        let member = node.get(key)?;
+        Some(match key {
+            "path" => Source::Path(file.paths(member)),
+            "const" => Source::Const(member.to_serde()),
+            "field" => {
+                let name = file.as_text(member, "field")?;
+                match names.find(name) {
+                    Some((up, index)) => Source::Field { up, index },
+                    None => {
+                        file.error(member.place, format!("there is no field {name} to take the value of"));
+                        return None;
+                    }
+                }
+            }
+            "meta" => Source::Meta(file.as_text(member, "meta")?.to_owned()),
+            "lookup" => Source::Lookup(self.lookup(member, names, true, file)?),
+            "concat" => {
+                let parts: Vec<Chain> =
+                    member.items().iter().filter_map(|part| self.chain(part, names, &[], file)).collect();
+                if parts.is_empty() {
+                    file.error(member.place, "concat has no parts, expected a list of values");
+                }
+                Source::Concat(parts)
+            }
+            "join" => Source::Join(file.paths(member)),
+            "date" => Source::Date(Box::new(self.date(member, names, file)?)),
+            "time" => Source::Time(Box::new(self.time(member, names, file)?)),
+            _ => Source::Cel(Box::new(self.expr(member, file)?)),
+        })
+    }
+
+    /// An expression over `message` and `item`.
+    pub fn expr(&mut self, node: &Node, file: &mut File<'_>) -> Option<crate::expr::Expr> {
+        let text = file.as_text(node, "cel")?;
+        let env = crate::expr::ExprEnv { schema: None, data: false, message: true };
+        match crate::expr::Expr::compile(text, &env) {
+            Ok(expr) => Some(expr),
+            Err(problem) => {
+                let message = format!("the expression is wrong at character {}: {}", problem.column, problem.message);
+                match problem.hint {
+                    Some(hint) => file.error_hint(node.place, message, hint),
+                    None => file.error(node.place, message),
+                }
+                None
+            }
+        }
+    }
+
+    /// The steps of a value, in the fixed order of the interface.
+    pub fn steps(&mut self, node: &Node, names: &Names<'_>, lookup_is_source: bool, file: &mut File<'_>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if let Some(text) = node.get("text") {
+            steps.extend(text_rules(text, file).map(Step::Text));
+        }
+        let mut number = self.number.clone();
+        if let Some(format) = node.get("number") {
+            if !format.entries().is_empty() {
+                number = number_format(format, file);
+            }
+            steps.push(Step::Number(number.clone()));
+        } else if node.get("unit").is_none() && (node.get("scale").is_some() || node.get("round").is_some()) {
+            steps.push(Step::Number(number.clone()));
+        }
+        if let Some(sign) = node.get("sign") {
+            if steps.iter().all(|step| !matches!(step, Step::Number(_))) {
+                steps.push(Step::Number(number.clone()));
+            }
+            match file.as_text(sign, "sign") {
+                Some("abs") => steps.push(Step::Sign(SignRule::Abs)),
+                Some("negate") => steps.push(Step::Sign(SignRule::Negate)),
+                other => {
+                    let found = other.unwrap_or("no text").to_owned();
+                    file.error(sign.place, format!("sign is {found}, expected abs or negate"));
+                }
+            }
+        }
+        if let Some(codes) = node.get("codes") {
+            file_codes(codes, file);
+            let table = codes.entries().iter().map(|(key, value)| (key.text.clone(), value.to_serde()));
+            steps.push(Step::Codes(table.collect()));
+        }
+        if let Some(sets) = node.get("code_set") {
+            file.keys(sets, "code_set", &["from", "to"]);
+            if let (Some(from), Some(to)) = (code_set(sets, "from", file), code_set(sets, "to", file)) {
+                steps.push(Step::CodeSet { from, to });
+            }
+        }
+        if let Some(lookup) = node.get("lookup").filter(|_| !lookup_is_source) {
+            steps.extend(self.lookup(lookup, names, false, file).map(|lookup| Step::Lookup(Box::new(lookup))));
+        }
+        let round = node.get("round").and_then(|round| self::round(round, file));
+        if let Some(unit) = node.get("unit") {
+            let scaled = node.get("scale").is_some();
+            let step = self.unit(unit, names, number, round.filter(|_| !scaled), file);
+            steps.extend(step.map(|step| Step::Unit(Box::new(step))));
+        }
+        if let Some(scale) = node.get("scale") {
+            let text = match &scale.value {
+                Value::Number(text) | Value::Text(text) => text.clone(),
+                _ => String::new(),
+            };
+            match Rational::parse(&text) {
+                Ok(factor) => steps.push(Step::Scale(factor)),
+                Err(_) => file.error(scale.place, "scale is not a number or fraction like 1/1000"),
+            }
+        }
+        if let Some(round) = round.filter(|_| node.get("unit").is_none() || node.get("scale").is_some()) {
+            steps.push(Step::Round(round));
+        }
+        steps
+    }
+
+    fn lookup(&mut self, node: &Node, names: &Names<'_>, source: bool, file: &mut File<'_>) -> Option<Lookup> {
+        if let Value::Text(name) = &node.value {
+            if source {
+                let hint = "write {table: …, key: [{path: …}]}, or give a path beside it";
+                file.error_hint(node.place, "a lookup as source has no key", hint);
+                return None;
+            }
+            let index = self.builder.index(name, 1, node.place, file)?;
+            let take = column(&index, None, node.place, file)?;
+            return Some(Lookup { index, keys: Vec::new(), take, missing: Missing::Reject });
+        }
+        if !file.keys(node, "lookup", &["table", "key", "take", "missing"]) {
+            return None;
+        }
+        let table = file.required_text(node, "lookup", "table")?.to_owned();
+        let keys = self.keys(node, names, file);
+        if source && keys.is_empty() {
+            file.error(node.place, "a lookup as source has no key, expected a list of values");
+            return None;
+        }
+        let index = self.builder.index(&table, keys.len().max(1), node.place, file)?;
+        let take = column(&index, file.text(node, "take"), node.place, file)?;
+        let missing = match node.get("missing").map(|missing| (&missing.value, missing)) {
+            None => Missing::Reject,
+            Some((Value::Text(text), _)) if text == "reject" => Missing::Reject,
+            Some((Value::Text(text), _)) if text == "keep" => Missing::Keep,
+            Some((Value::Map(_), missing)) if missing.get("default").is_some() => {
+                Missing::Default(missing.get("default").map(Node::to_serde).unwrap_or_default())
+            }
+            Some((_, missing)) => {
+                file.error(missing.place, "missing is none of reject, keep and {default: …}");
+                Missing::Reject
+            }
+        };
+        Some(Lookup { index, keys, take, missing })
+    }
+
+    fn keys(&mut self, node: &Node, names: &Names<'_>, file: &mut File<'_>) -> Vec<Chain> {
+        let Some(key) = node.get("key") else { return Vec::new() };
+        match &key.value {
+            Value::List(items) => items.iter().filter_map(|item| self.chain(item, names, &[], file)).collect(),
+            _ => self.chain(key, names, &[], file).into_iter().collect(),
+        }
+    }
+
+    fn unit(
+        &mut self,
+        node: &Node,
+        names: &Names<'_>,
+        number: Option<NumberFormat>,
+        round: Option<Round>,
+        file: &mut File<'_>,
+    ) -> Option<UnitStep> {
+        if !file.keys(node, "unit", &["from", "to", "factor"]) {
+            return None;
+        }
+        let (Some(from), Some(to)) = (node.get("from"), node.get("to")) else {
+            file.error(node.place, "unit has no `from` and `to`");
+            return None;
+        };
+        let from_place = from.place;
+        let from = self.unit_ref(from, names, file)?;
+        let to = self.unit_ref(to, names, file)?;
+        let factor = node.get("factor").and_then(|factor| self.factor(factor, names, file));
+        if let (UnitRef::Fixed(from), UnitRef::Fixed(to)) = (&from, &to) {
+            match units::convert(*from, *to) {
+                None if factor.is_none() => {
+                    let (a, b) = (from.dimension_name(), to.dimension_name());
+                    file.error(from_place, format!("{} is a unit of {a}, {} of {b}", from.code(), to.code()));
+                }
+                Some(affine) if round.is_none() && !crate::value::terminates_always(affine) => {
+                    let hint = "add for example round: {places: 6, mode: half_even}";
+                    let message =
+                        format!("{} to {} may have no finite decimal form and there is no round", from.code(), to.code());
+                    file.error_hint(from_place, message, hint);
+                }
+                _ => {}
+            }
+        } else if round.is_none() {
+            let hint = "add for example round: {places: 3, mode: half_even}";
+            file.error_hint(node.place, "units are read from the message and there is no round", hint);
+        }
+        Some(UnitStep { from, to, factor, number, round })
+    }
+
+    fn unit_ref(&mut self, node: &Node, names: &Names<'_>, file: &mut File<'_>) -> Option<UnitRef> {
+        let set = if node.get("set").is_some() { code_set(node, "set", file)? } else { CodeSet::Rec20 };
+        if let (Some(fixed), 1 | 2) = (node.get("const"), node.entries().len()) {
+            let text = file.as_text(fixed, "const")?;
+            let unit = set.unit(text);
+            if unit.is_none() {
+                file.error(fixed.place, format!("{text} is not a unit of code set {}", set.name()));
+            }
+            return unit.map(UnitRef::Fixed);
+        }
+        // `to: {codes: …}` alone takes the codes of what `from` reads; that needs a path.
+        let chain = self.chain(node, names, &["set"], file)?;
+        Some(UnitRef::Read { chain, set })
+    }
+
+    fn factor(&mut self, node: &Node, names: &Names<'_>, file: &mut File<'_>) -> Option<Factor> {
+        if !file.keys(node, "factor", &["table", "key", "num", "den"]) {
+            return None;
+        }
+        let table = file.required_text(node, "factor", "table")?.to_owned();
+        let keys = self.keys(node, names, file);
+        let index = self.builder.index(&table, keys.len(), node.place, file)?;
+        let num = column(&index, Some(file.required_text(node, "factor", "num")?), node.place, file)?;
+        let den = match file.text(node, "den") {
+            Some(name) => Some(column(&index, Some(name), node.place, file)?),
+            None => None,
+        };
+        Some(Factor { index, keys, num, den })
+    }
+
+    /// A text read as an instant.
+    pub fn time(&mut self, node: &Node, names: &Names<'_>, file: &mut File<'_>) -> Option<TimeSource> {
+        const OWN: &[&str] = &["format", "zone", "ambiguous", "nonexistent"];
+        let chain = self.chain(node, names, OWN, file)?;
+        let zone = zone(node, false, file)?;
+        match TimeReader::compile(file.text(node, "format"), zone) {
+            Ok(rule) => Some(TimeSource { chain, rule }),
+            Err(error) => {
+                file.error(node.place, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn date(&mut self, node: &Node, names: &Names<'_>, file: &mut File<'_>) -> Option<DateSource> {
+        const OWN: &[&str] = &["format", "zone", "day_starts", "ambiguous", "nonexistent"];
+        let chain = self.chain(node, names, OWN, file)?;
+        let zone = zone(node, true, file)?;
+        let day_starts = file.text(node, "day_starts").map(str::to_owned);
+        match DateReader::compile(file.text(node, "format"), zone, day_starts.as_deref()) {
+            Ok(rule) => Some(DateSource { chain, rule }),
+            Err(error) => {
+                file.error(node.place, error.to_string());
+                None
+            }
+        }
+    }
+}
+
+/// The zone rule of a time; the outer `None` means an error that was noted.
+#[expect(clippy::option_option, reason = "no zone and a wrong zone are different things")]
+fn zone(node: &Node, for_date: bool, file: &mut File<'_>) -> Option<Option<ZoneRule>> {
+    let Some(name) = file.text(node, "zone") else { return Some(None) };
+    let mut choice = |key: &str, names: &str, known: &[&str]| -> Option<String> {
+        let text = file.text(node, key)?;
+        if !known.contains(&text) {
+            file.error(node.place, format!("{key} is {text}, expected {names}"));
+        }
+        Some(text.to_owned())
+    };
+    let ambiguous = choice("ambiguous", "earlier, later or reject", &["earlier", "later", "reject"]);
+    let nonexistent = choice("nonexistent", "shift or reject", &["shift", "reject"]);
+    let rule = if for_date && ambiguous.is_none() && nonexistent.is_none() {
+        ZoneRule::for_dates(name)
+    } else {
+        ZoneRule::new(
+            name,
+            ambiguous.as_deref().and_then(Ambiguous::by_name),
+            nonexistent.as_deref().and_then(Nonexistent::by_name),
+        )
+    };
+    match rule {
+        Ok(rule) => Some(Some(rule)),
+        Err(error) => {
+            file.error(node.get("zone").map_or(node.place, |zone| zone.place), error.to_string());
+            None
+        }
+    }
+}
+
+fn column(index: &Index, name: Option<&str>, place: Place, file: &mut File<'_>) -> Option<usize> {
+    index.column(name).map_err(|message| file.error(place, message)).ok()
+}
+
+fn file_codes(codes: &Node, file: &mut File<'_>) {
+    if codes.entries().is_empty() {
+        file.error(codes.place, "codes is empty, expected a mapping of code to value");
+    }
+}
+
+fn code_set(node: &Node, key: &str, file: &mut File<'_>) -> Option<CodeSet> {
+    let text = file.required_text(node, "the unit", key)?;
+    let set = CodeSet::by_name(text);
+    if set.is_none() {
+        let place = node.get(key).map_or(node.place, |member| member.place);
+        file.error(place, format!("{text} is not a code set, known are rec20, sap, sap_iso, ucum, x12_355"));
+    }
+    set
+}
+
+fn round(node: &Node, file: &mut File<'_>) -> Option<Round> {
+    if !file.keys(node, "round", &["places", "mode"]) {
+        return None;
+    }
+    let places = file.number(node, "places");
+    let mode = file.required_text(node, "round", "mode").and_then(RoundMode::by_name);
+    match (places, mode) {
+        (Some(places), Some(mode)) if places <= 38 => Some(Round { places, mode }),
+        _ => {
+            file.error(node.place, "round is not {places: 0 to 38, mode: half_even | half_up | down | up}");
+            None
+        }
+    }
+}
+
+/// How numbers are written in texts.
+pub fn number_format(node: &Node, file: &mut File<'_>) -> Option<NumberFormat> {
+    if !file.keys(node, "number", &["decimal", "group", "sign"]) {
+        return None;
+    }
+    let mut one = |key: &str| {
+        let mut chars = file.text(node, key)?.chars();
+        match (chars.next(), chars.next()) {
+            (Some(only), None) => Some(only),
+            _ => {
+                file.error(node.place, format!("{key} is not one character"));
+                None
+            }
+        }
+    };
+    let (decimal, group) = (one("decimal").unwrap_or('.'), one("group"));
+    let sign = match file.text(node, "sign") {
+        None => Sign::by_name("leading"),
+        Some(name) => Sign::by_name(name),
+    };
+    let Some(sign) = sign else {
+        file.error(node.place, "sign is none of leading, trailing and either");
+        return None;
+    };
+    NumberFormat::new(decimal, group, sign).map_err(|error| file.error(node.place, error.to_string())).ok()
+}
+
+fn text_rules(node: &Node, file: &mut File<'_>) -> Option<TextRules> {
+    let rules: Vec<TextRule> = match &node.value {
+        Value::List(items) => items.iter().filter_map(|item| text_rule(item, file)).collect(),
+        _ => text_rule(node, file).into_iter().collect(),
+    };
+    match TextRules::compile(&rules) {
+        Ok(rules) => Some(rules),
+        Err((index, error)) => {
+            let place = node.items().get(index).map_or(node.place, |item| item.place);
+            file.error(place, error.to_string());
+            None
+        }
+    }
+}
+
+fn text_rule(node: &Node, file: &mut File<'_>) -> Option<TextRule> {
+    const KNOWN: &str = "strip, strip_zeros, pad_left, upper, lower, split, slice, replace, regex";
+    if let Value::Text(name) = &node.value {
+        return match name.as_str() {
+            "strip" => Some(TextRule::Strip),
+            "upper" => Some(TextRule::Upper),
+            "lower" => Some(TextRule::Lower),
+            _ => {
+                file.error(node.place, format!("{name} is not a text rule, known are {KNOWN}"));
+                None
+            }
+        };
+    }
+    let [(key, value)] = node.entries() else {
+        file.error(node.place, format!("a text rule has not exactly one name, known are {KNOWN}"));
+        return None;
+    };
+    match key.text.as_str() {
+        "strip_zeros" => match file.as_text(value, "strip_zeros")? {
+            "left" => Some(TextRule::StripZerosLeft),
+            other => {
+                file.error(value.place, format!("strip_zeros is {other}, expected left"));
+                None
+            }
+        },
+        "pad_left" => {
+            file.keys(value, "pad_left", &["with", "to"]);
+            let with = file.required_text(value, "pad_left", "with")?;
+            let to = file.number(value, "to")?;
+            let mut chars = with.chars();
+            match (chars.next(), chars.next()) {
+                (Some(with), None) => Some(TextRule::PadLeft { with, to }),
+                _ => {
+                    file.error(value.place, "pad_left.with is not one character");
+                    None
+                }
+            }
+        }
+        "split" => {
+            file.keys(value, "split", &["by", "part"]);
+            let by = file.required_text(value, "split", "by")?.to_owned();
+            let part = match value.get("part").map(|part| &part.value) {
+                Some(Value::Number(text)) => text.parse().ok(),
+                _ => None,
+            };
+            if part.is_none() {
+                file.error(value.place, "split.part is not a whole number");
+            }
+            Some(TextRule::Split { by, part: part? })
+        }
+        "slice" => {
+            file.keys(value, "slice", &["from", "to"]);
+            let from = if value.get("from").is_some() { file.number(value, "from")? } else { 0 };
+            Some(TextRule::Slice { from, to: file.number(value, "to") })
+        }
+        "replace" => {
+            file.keys(value, "replace", &["old", "new"]);
+            let old = file.required_text(value, "replace", "old")?.to_owned();
+            Some(TextRule::Replace { old, new: file.required_text(value, "replace", "new")?.to_owned() })
+        }
+        "regex" => Some(TextRule::Regex { pattern: file.as_text(value, "regex")?.to_owned() }),
+        "strip" | "upper" | "lower" => {
+            file.error(key.place, format!("{} takes nothing, write it without a colon", key.text));
+            None
+        }
+        _ => {
+            file.error(key.place, format!("{} is not a text rule, known are {KNOWN}", key.text));
+            None
+        }
+    }
+}
+
+/// Keeps a prepared table alive beside what uses it.
+pub type SharedIndex = Arc<Index>;
