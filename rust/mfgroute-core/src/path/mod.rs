@@ -72,11 +72,11 @@ pub struct Scopes<'a> {
     pub items: &'a [NodeId],
 }
 
-impl<'a> Scopes<'a> {
+impl Scopes<'_> {
     /// Scopes of a message outside any `each` or `list`.
     #[must_use]
-    pub fn root(root: NodeId) -> Scopes<'static> {
-        Scopes { root, items: &[] }
+    pub fn root(root: NodeId) -> Self {
+        Self { root, items: &[] }
     }
 
     /// The item `up` scopes above the current one; the root is above the outermost.
