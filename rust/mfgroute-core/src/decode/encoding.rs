@@ -59,7 +59,12 @@ pub fn decode(bytes: &[u8], encoding: &'static Encoding, out: &mut String) -> Re
 }
 
 /// Byte offset in the original of byte `at` of the decoded text, where that can be told.
-pub(super) fn original_offset(text: &str, at: usize, encoding: &'static Encoding, bom: usize) -> Option<usize> {
+pub(super) fn original_offset(
+    text: &str,
+    at: usize,
+    encoding: &'static Encoding,
+    bom: usize,
+) -> Option<usize> {
     let before = text.get(..at)?;
     if encoding == UTF_8 {
         Some(at + bom)

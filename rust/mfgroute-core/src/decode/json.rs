@@ -224,7 +224,14 @@ impl Scan<'_> {
         Ok(())
     }
 
-    fn add(&mut self, holder: NodeId, key: Span, kind: Kind, text: Span, at: usize) -> Result<NodeId, Reject> {
+    fn add(
+        &mut self,
+        holder: NodeId,
+        key: Span,
+        kind: Kind,
+        text: Span,
+        at: usize,
+    ) -> Result<NodeId, Reject> {
         if self.tree.len() >= self.limits.nodes {
             return Err(self.limits.too_many_nodes(at));
         }
@@ -268,7 +275,8 @@ impl Scan<'_> {
             || exponent_digits > EXPONENT_DIGITS_MAX
             || !(certain || Decimal::parse(text).is_ok())
         {
-            let expected = format!("a number of at most 38 digits and {} characters", self.limits.number_chars);
+            let expected =
+                format!("a number of at most 38 digits and {} characters", self.limits.number_chars);
             return Err(Reject::new(Code::NumberTooLong, text, expected).offset(start));
         }
         Ok(Span { start: start as u32, len: text.len() as u32 })

@@ -24,9 +24,15 @@ fn written(text: &str) -> String {
 
 #[test]
 fn values_keep_order_and_number_texts() {
-    assert_eq!(written(r#" { "b" : [ 1.50 , -0 , 2E+3 ] , "a" : null } "#), r#"{"b":[1.50,-0,2E+3],"a":null}"#);
+    assert_eq!(
+        written(r#" { "b" : [ 1.50 , -0 , 2E+3 ] , "a" : null } "#),
+        r#"{"b":[1.50,-0,2E+3],"a":null}"#
+    );
     assert_eq!(written("\t[true,false,\"\",{},[]]\r\n"), r#"[true,false,"",{},[]]"#);
-    assert_eq!(written(r#""\u0041\"\\\/\b\f\n\r\t\uD83D\uDE00é""#), "\"A\\\"\\\\/\\u0008\\u000c\\n\\r\\t😀é\"");
+    assert_eq!(
+        written(r#""\u0041\"\\\/\b\f\n\r\t\uD83D\uDE00é""#),
+        "\"A\\\"\\\\/\\u0008\\u000c\\n\\r\\t😀é\""
+    );
 }
 
 #[test]
@@ -39,11 +45,40 @@ fn the_origin_of_a_value_is_its_byte_offset() {
 #[test]
 fn valid_documents_are_accepted() {
     let valid = [
-        "0", "-0", "-1", "1.0", "1e1", "1E-2", "0.1e+1", "123456789012345678", "18446744073709551615",
-        "-9223372036854775808", "99999999999999999999999999999999999999", "0e0", "0.00", "[]", "[ ]", "{}",
-        "[[]]", "[1,2]", "[null,1]", "\"\"", "\"\u{7f}\"", "\"\u{2028}\"", "\"\\u0000\"", "[\"\\uFFFF\"]",
-        "{\"\":0}", "{\"a\":{\"a\":1}}", "[{\"a\":1},{\"a\":1}]", "true", " null ", "[1\n]", "\"\\uDBFF\\uDFFF\"",
-        "0.00000000000000000000000000000000000001", "1e37", "1000e-3",
+        "0",
+        "-0",
+        "-1",
+        "1.0",
+        "1e1",
+        "1E-2",
+        "0.1e+1",
+        "123456789012345678",
+        "18446744073709551615",
+        "-9223372036854775808",
+        "99999999999999999999999999999999999999",
+        "0e0",
+        "0.00",
+        "[]",
+        "[ ]",
+        "{}",
+        "[[]]",
+        "[1,2]",
+        "[null,1]",
+        "\"\"",
+        "\"\u{7f}\"",
+        "\"\u{2028}\"",
+        "\"\\u0000\"",
+        "[\"\\uFFFF\"]",
+        "{\"\":0}",
+        "{\"a\":{\"a\":1}}",
+        "[{\"a\":1},{\"a\":1}]",
+        "true",
+        " null ",
+        "[1\n]",
+        "\"\\uDBFF\\uDFFF\"",
+        "0.00000000000000000000000000000000000001",
+        "1e37",
+        "1000e-3",
     ];
     for text in valid {
         assert_eq!(code(text), None, "{text}");
@@ -53,17 +88,108 @@ fn valid_documents_are_accepted() {
 #[test]
 fn bad_grammar_is_refused() {
     let invalid = [
-        "[1 true]", "[a]", "[\"\": 1]", "[\"\"],", "[,1]", "[1,,2]", "[\"x\"]]", "[\"\",]", "[\"x\"", "[x",
-        "[3[4]]", "[1:2]", "[,]", "[-]", "[   , \"\"]", "[1,", "[1,1", "[*]", "[\"a\\f\"]x", "[-01]", "[-1.0.]",
-        "[-2.]", "[.-1]", "[.2e-3]", "[0.1.2]", "[0.3e+]", "[0.3e]", "[0.e1]", "[0e]", "[0e+]", "[1.0e]",
-        "[1 000.0]", "[1eE2]", "[2.e3]", "[9.e+]", "[+1]", "[++1]", "[Inf]", "[NaN]", "[Infinity]", "[-Infinity]",
-        "[0x1]", "[1+2]", "[-foo]", "[- 1]", "[-012]", "[01]", "[1.]", "[\u{ff11}]", "[tru]", "[fals]", "[nul]",
-        "[True]", "[\"\\x00\"]", "[\"\\a\"]", "[\"\\u\"]", "[\"\\u00A\"]", "[\"\\u00G0\"]", "[\"\\", "[\"\\\"]",
-        "[\"a", "[\"a\tb\"]", "[\"a\nb\"]", "[\"a\u{0}b\"]", "[\"\u{1f}\"]", "['a']", "[\"\u{e9}", "{\"a\"}",
-        "{\"a\" b}", "{a:1}", "{'a':1}", "{1:1}", "{\"a\":1,}", "{\"a\":1,,\"b\":2}", "{,}", "{\"a\"::1}",
-        "{\"a\":\"b\"}#", "{\"a\":1 \"b\":2}", "{[:]}", "{", "[", "]", "}", "[}", "{]", "[}]", "[1}", "{\"a\":1]",
-        "1 2", "{} {}", "[] x", "/* c */ 1", "1 // c", "[\u{a0}1]", "\u{c}1", "--1", "\"a\"\"b\"", "nulll", "\\u0031",
-        "<a/>", "{\"a\":/*c*/1}", "[\u{2060}]",
+        "[1 true]",
+        "[a]",
+        "[\"\": 1]",
+        "[\"\"],",
+        "[,1]",
+        "[1,,2]",
+        "[\"x\"]]",
+        "[\"\",]",
+        "[\"x\"",
+        "[x",
+        "[3[4]]",
+        "[1:2]",
+        "[,]",
+        "[-]",
+        "[   , \"\"]",
+        "[1,",
+        "[1,1",
+        "[*]",
+        "[\"a\\f\"]x",
+        "[-01]",
+        "[-1.0.]",
+        "[-2.]",
+        "[.-1]",
+        "[.2e-3]",
+        "[0.1.2]",
+        "[0.3e+]",
+        "[0.3e]",
+        "[0.e1]",
+        "[0e]",
+        "[0e+]",
+        "[1.0e]",
+        "[1 000.0]",
+        "[1eE2]",
+        "[2.e3]",
+        "[9.e+]",
+        "[+1]",
+        "[++1]",
+        "[Inf]",
+        "[NaN]",
+        "[Infinity]",
+        "[-Infinity]",
+        "[0x1]",
+        "[1+2]",
+        "[-foo]",
+        "[- 1]",
+        "[-012]",
+        "[01]",
+        "[1.]",
+        "[\u{ff11}]",
+        "[tru]",
+        "[fals]",
+        "[nul]",
+        "[True]",
+        "[\"\\x00\"]",
+        "[\"\\a\"]",
+        "[\"\\u\"]",
+        "[\"\\u00A\"]",
+        "[\"\\u00G0\"]",
+        "[\"\\",
+        "[\"\\\"]",
+        "[\"a",
+        "[\"a\tb\"]",
+        "[\"a\nb\"]",
+        "[\"a\u{0}b\"]",
+        "[\"\u{1f}\"]",
+        "['a']",
+        "[\"\u{e9}",
+        "{\"a\"}",
+        "{\"a\" b}",
+        "{a:1}",
+        "{'a':1}",
+        "{1:1}",
+        "{\"a\":1,}",
+        "{\"a\":1,,\"b\":2}",
+        "{,}",
+        "{\"a\"::1}",
+        "{\"a\":\"b\"}#",
+        "{\"a\":1 \"b\":2}",
+        "{[:]}",
+        "{",
+        "[",
+        "]",
+        "}",
+        "[}",
+        "{]",
+        "[}]",
+        "[1}",
+        "{\"a\":1]",
+        "1 2",
+        "{} {}",
+        "[] x",
+        "/* c */ 1",
+        "1 // c",
+        "[\u{a0}1]",
+        "\u{c}1",
+        "--1",
+        "\"a\"\"b\"",
+        "nulll",
+        "\\u0031",
+        "<a/>",
+        "{\"a\":/*c*/1}",
+        "[\u{2060}]",
     ];
     for text in invalid {
         assert_eq!(code(text), Some(Code::BadJson), "{text}");
@@ -126,7 +252,9 @@ fn duplicate_keys_are_found_in_large_objects_and_across_nesting() {
 
 #[test]
 fn invalid_utf8_is_refused_with_its_byte() {
-    for (bytes, at) in [(&b"[\"\xE4\"]"[..], 2), (b"[\"\xC0\x80\"]", 2), (b"\xFF\xFE[\0]\0", 0), (b"\"\xED\xA0\x80\"", 1)] {
+    for (bytes, at) in
+        [(&b"[\"\xE4\"]"[..], 2), (b"[\"\xC0\x80\"]", 2), (b"\xFF\xFE[\0]\0", 0), (b"\"\xED\xA0\x80\"", 1)]
+    {
         let reject = decode_with(bytes, Limits::default()).unwrap_err();
         assert_eq!((reject.code, reject.offset), (Code::Encoding, Some(at)));
     }
@@ -134,8 +262,10 @@ fn invalid_utf8_is_refused_with_its_byte() {
 
 #[test]
 fn each_limit_holds_at_its_bound() {
-    let limits = Limits { depth: 3, keys: 20, nodes: 30, string_bytes: 10, message_bytes: 400, number_chars: 50 };
-    let object = |n: usize| format!("{{{}}}", (0..n).map(|i| format!("\"{i}\":0")).collect::<Vec<_>>().join(","));
+    let limits =
+        Limits { depth: 3, keys: 20, nodes: 30, string_bytes: 10, message_bytes: 400, number_chars: 50 };
+    let object =
+        |n: usize| format!("{{{}}}", (0..n).map(|i| format!("\"{i}\":0")).collect::<Vec<_>>().join(","));
     let list = |n: usize| format!("[{}]", vec!["0"; n].join(","));
     let cases = [
         ("[[[1]]]".to_owned(), "[[[[]]]]".to_owned(), Code::TooDeep),
@@ -198,7 +328,10 @@ fn agrees(text: &[u8]) -> Result<(), TestCaseError> {
     match (decode_with(text, Limits::default()), theirs) {
         (Ok(tree), Ok(value)) => prop_assert_eq!(tree.to_serde(0), value),
         (Ok(_), Err(error)) => {
-            return Err(TestCaseError::fail(format!("only we accept {:?}: {error}", String::from_utf8_lossy(text))));
+            return Err(TestCaseError::fail(format!(
+                "only we accept {:?}: {error}",
+                String::from_utf8_lossy(text)
+            )));
         }
         (Err(reject), Ok(_)) => prop_assert!(
             matches!(reject.code, Code::DuplicateKey | Code::NumberTooLong | Code::NulInKey | Code::Bom),

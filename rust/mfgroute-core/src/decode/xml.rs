@@ -59,8 +59,9 @@ impl XmlDecoder {
             std::str::from_utf8(body)
                 .map_err(|error| encoding::bad_byte(bytes, bom + error.valid_up_to(), UTF_8))?
         } else {
-            encoding::decode(body, encoding, &mut self.decoded)
-                .map_err(|reject| encoding::bad_byte(bytes, bom + reject.offset.unwrap_or(0) as usize, encoding))?;
+            encoding::decode(body, encoding, &mut self.decoded).map_err(|reject| {
+                encoding::bad_byte(bytes, bom + reject.offset.unwrap_or(0) as usize, encoding)
+            })?;
             &self.decoded
         };
         read(text, tree, &self.limits, &mut self.build).map_err(|mut reject| {
@@ -395,7 +396,11 @@ fn is_space(character: char) -> bool {
 fn valid_ncname(name: &str) -> bool {
     let mut characters = name.chars();
     characters.next().is_some_and(|first| first == '_' || first.is_alphabetic())
-        && characters.all(|c| matches!(c, '_' | '-' | '.' | '\u{B7}') || c.is_alphanumeric() || ('\u{300}'..='\u{36F}').contains(&c))
+        && characters.all(|c| {
+            matches!(c, '_' | '-' | '.' | '\u{B7}')
+                || c.is_alphanumeric()
+                || ('\u{300}'..='\u{36F}').contains(&c)
+        })
 }
 
 #[cold]

@@ -1,5 +1,7 @@
 //! What paths find.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::decode::Limits;
 use crate::decode::json::JsonDecoder;
@@ -259,4 +261,24 @@ fn a_wrong_path_is_explained_with_its_column() {
     assert!(Path::parse(&"a".repeat(LENGTH_MAX + 1)).is_err());
     assert!(Path::parse(&"a.".repeat(70)).is_err());
     assert!(Path::parse("a b").unwrap_err().message.contains("put a name with other characters in '…'"));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_refused_or_has_a_canonical_form(parts in prop::collection::vec(prop::sample::select(vec![
+        "a", "ü", ".", "[", "]", "*", "0", "=", "'", "''", "@x", "#", "#text", "**.", "$", "^", " ", "[k=v]", "[#='x']", "'o n'",
+    ]), 0..10)) {
+        if let Ok(path) = Path::parse(&parts.concat()) {
+            let canonical = path.to_string();
+            prop_assert_eq!(Path::parse(&canonical).unwrap(), path.clone(), "{}", canonical);
+            let tree = json(ORDER);
+            let mut work = Vec::new();
+            path.find_many(&tree, &Scopes::root(0), &mut work);
+            let many = work.len();
+            work.clear();
+            let one = path.find_one(&tree, &Scopes::root(0), &mut work);
+            prop_assert!(many <= 1 || one.is_err());
+            prop_assert!(work.is_empty());
+        }
+    }
 }

@@ -9,6 +9,7 @@
 //! message. Blank lines are skipped. UTF-8 and encodings of one byte per character are cut as they
 //! are; other encodings are decoded as a whole first, and offsets then count bytes of the text.
 
+mod header;
 mod options;
 mod rows;
 mod trailer;
@@ -108,22 +109,23 @@ impl<'a> CsvDocument<'a> {
             (Cow::Borrowed(bytes), encoding, bom)
         } else {
             let mut text = String::new();
-            encoding::decode(body, encoding, &mut text).map_err(|reject| in_line(&reject, body, 1))?;
+            encoding::decode(body, encoding, &mut text).map_err(|reject| in_line(&reject, body))?;
             (Cow::Owned(text.into_bytes()), UTF_8, 0)
         };
         let mut rows = Rows::new(options, limits.message_bytes);
         let mut at = CsvCursor { offset: bom, line: 1 };
         for _ in 0..options.skip_first {
-            rows.skip_line(&bytes, &mut at);
+            rows::skip_line(&bytes, &mut at);
         }
-        let (columns, header_line) = header(&bytes, encoding, options, &mut rows, &mut at)?;
+        let (columns, header_line) = header::read(&bytes, encoding, options, &mut rows, &mut at)?;
         if columns.len() > limits.keys {
             return Err(limits.too_many_keys(bom));
         }
         let column = |name: &str| {
-            columns.iter().position(|column| column == name).ok_or_else(|| {
-                bad(format!("columns {}", columns.join(", ")), format!("a column {name:?}"))
-            })
+            columns
+                .iter()
+                .position(|column| column == name)
+                .ok_or_else(|| bad(format!("columns {}", columns.join(", ")), format!("a column {name:?}")))
         };
         let rule = |name: &str, text: &str| Ok((column(name)?, encoding.encode(text).0.into_owned()));
         let skip = options.skip_rows.iter().map(|skip| rule(&skip.column, &skip.text));
@@ -296,12 +298,16 @@ impl<'a> CsvDocument<'a> {
     fn bad_cell(&self, row: &Row, origin: usize) -> Reject {
         let raw = self.bytes.get(row.range.clone()).unwrap_or_default();
         let Err(reject) = encoding::decode(raw, self.encoding, &mut String::new()) else {
-            return Reject::new(Code::Encoding, format!("line {}: a bad byte", row.line), self.encoding.name());
+            return Reject::new(
+                Code::Encoding,
+                format!("line {}: a bad byte", row.line),
+                self.encoding.name(),
+            );
         };
         let at = reject.offset.unwrap_or(0) as usize;
-        let mut named = in_line(&encoding::bad_byte(&self.bytes, row.range.start + at, self.encoding), &self.bytes, 1);
-        named.offset = Some((origin + at) as u64);
-        named
+        let line = row.line + rows::newlines(raw.get(..at).unwrap_or_default());
+        let named = encoding::bad_byte(&self.bytes, row.range.start + at, self.encoding);
+        Reject { found: format!("line {line}: {}", named.found), ..named }.offset(origin + at)
     }
 
     fn add(
@@ -353,53 +359,6 @@ pub fn decode_stored(
     document.decode_message(&message, tree)
 }
 
-/// Names of the columns and the line that says them. Leaves `at` at the first row of values.
-fn header(
-    bytes: &[u8],
-    encoding: &'static Encoding,
-    options: &CsvOptions,
-    rows: &mut Rows,
-    at: &mut CsvCursor,
-) -> Result<(Vec<String>, Vec<u8>), Reject> {
-    let names = match &options.header {
-        Header::FromFile => {
-            let Some(row) = rows.next(bytes, at) else { return Err(bad("no rows", "a header row")) };
-            let raw = bytes.get(row.range.clone()).unwrap_or_default();
-            encoding::decode(raw, encoding, &mut String::new())
-                .map_err(|reject| in_line(&encoding::bad_byte(bytes, row.range.start + reject.offset.unwrap_or(0) as usize, encoding), bytes, 1))?;
-            rows.check_quotes(raw).map_err(|_| bad(format!("line {}: a wrong quote", row.line), "a header row"))?;
-            let names = (0..row.cells).map(|index| {
-                let mut name = String::new();
-                encoding::decode(rows.cell(index).unwrap_or_default(), encoding, &mut name).map(|()| name)
-            });
-            let names = names.collect::<Result<Vec<_>, Reject>>()?;
-            check_names(&names, row.line)?;
-            return Ok((names, raw.to_vec()));
-        }
-        Header::None => {
-            let mut ahead = *at;
-            let cells = rows.next(bytes, &mut ahead).map_or(0, |row| row.cells);
-            (1..=cells).map(|number| format!("c{number}")).collect()
-        }
-        Header::Names(names) => names.clone(),
-    };
-    check_names(&names, at.line)?;
-    let line = encoding.encode(&options.line(&names)).0.into_owned();
-    Ok((names, line))
-}
-
-fn check_names(names: &[String], line: u64) -> Result<(), Reject> {
-    for (index, name) in names.iter().enumerate() {
-        if name.trim().is_empty() {
-            return Err(bad(format!("line {line}: no name of column {}", index + 1), "a name for each column"));
-        }
-        if names.iter().take(index).any(|earlier| earlier == name) {
-            return Err(bad(format!("line {line}: the column {name:?} twice"), "each name once"));
-        }
-    }
-    Ok(())
-}
-
 fn group_key(rows: &Rows, group: &[usize], key: &mut Vec<u8>) {
     key.clear();
     group_key_append(rows, group, key);
@@ -414,11 +373,10 @@ fn group_key_append(rows: &Rows, group: &[usize], key: &mut Vec<u8>) {
     }
 }
 
-/// Adds the line of a bad byte, which lies in `bytes` from line `first` on.
-fn in_line(reject: &Reject, bytes: &[u8], first: u64) -> Reject {
-    let before = bytes.get(..reject.offset.unwrap_or(0) as usize).unwrap_or_default();
-    let line = first + before.iter().filter(|&&byte| byte == b'\n').count() as u64;
-    Reject { found: format!("line {line}: {}", reject.found), ..reject.clone() }
+/// Adds the line of a bad byte of a file.
+fn in_line(reject: &Reject, file: &[u8]) -> Reject {
+    let before = file.get(..reject.offset.unwrap_or(0) as usize).unwrap_or_default();
+    Reject { found: format!("line {}: {}", 1 + rows::newlines(before), reject.found), ..reject.clone() }
 }
 
 #[cold]

@@ -58,18 +58,6 @@ impl Rows {
         self.cells.get(start..end)
     }
 
-    /// Skips one physical line.
-    pub(super) fn skip_line(&mut self, bytes: &[u8], at: &mut CsvCursor) {
-        let rest = bytes.get(at.offset..).unwrap_or_default();
-        match rest.iter().position(|&byte| byte == b'\n') {
-            Some(end) => {
-                at.offset += end + 1;
-                at.line += 1;
-            }
-            None => at.offset = bytes.len(),
-        }
-    }
-
     /// Reads the row at `at` and moves there behind it. Blank lines are skipped.
     pub(super) fn next(&mut self, bytes: &[u8], at: &mut CsvCursor) -> Option<Row> {
         while let Some(&byte @ (b'\n' | b'\r')) = bytes.get(at.offset) {
@@ -107,7 +95,7 @@ impl Rows {
         }
         let mut end = start + used;
         let raw = bytes.get(start..end).unwrap_or_default();
-        at.line += raw.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        at.line += newlines(raw);
         at.offset = end;
         // csv-core stops behind the first byte of a line end; only a last row may lack it.
         end -= usize::from(matches!(raw.last(), Some(b'\n' | b'\r')));
@@ -158,4 +146,21 @@ fn close_of(raw: &[u8], open: usize, quote: u8) -> Option<usize> {
         }
         at += 2;
     }
+}
+
+/// Skips one physical line.
+pub(super) fn skip_line(bytes: &[u8], at: &mut CsvCursor) {
+    let rest = bytes.get(at.offset..).unwrap_or_default();
+    match rest.iter().position(|&byte| byte == b'\n') {
+        Some(end) => {
+            at.offset += end + 1;
+            at.line += 1;
+        }
+        None => at.offset = bytes.len(),
+    }
+}
+
+/// Number of line ends.
+pub(super) fn newlines(bytes: &[u8]) -> u64 {
+    bytes.split(|&byte| byte == b'\n').count() as u64 - 1
 }

@@ -1,5 +1,7 @@
 //! Files of rows, and what is refused.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::decode::encoding::by_name;
 
@@ -67,7 +69,7 @@ fn each_row_is_an_object_of_texts() {
 #[test]
 fn line_ends_blank_lines_and_quoted_newlines_keep_line_numbers() {
     let rows = read(b"a,b\n\n1,\"x\ny\"\r\n\r\n2,z", &CsvOptions::default()).unwrap();
-    assert_eq!(rows, ["3: {\"a\":\"1\",\"b\":\"x\\u000ay\"}", "6: {\"a\":\"2\",\"b\":\"z\"}"]);
+    assert_eq!(rows, ["3: {\"a\":\"1\",\"b\":\"x\\ny\"}", "6: {\"a\":\"2\",\"b\":\"z\"}"]);
 }
 
 #[test]
@@ -224,4 +226,36 @@ fn each_limit_holds_at_its_bound() {
     let mut document = CsvDocument::open(b"a\n1\n", &options, &limits).unwrap();
     let message = document.next_message().unwrap();
     assert_eq!(document.decode_message(&message, &mut Tree::new()).unwrap_err().code, Code::TooManyNodes);
+}
+
+proptest! {
+    #[test]
+    fn cells_come_back_as_they_were_written(
+        rows in prop::collection::vec(prop::collection::vec("[a-c;\"'\r\nü ]{0,6}", 3), 1..8),
+    ) {
+        let options = semicolons();
+        let mut file = String::from("a;b;c\r\n");
+        for row in &rows {
+            file.push_str(&options.line(row));
+            file.push_str("\r\n");
+        }
+        let mut document = CsvDocument::open(file.as_bytes(), &options, &Limits::default()).unwrap();
+        let mut tree = Tree::new();
+        for row in &rows {
+            let message = document.next_message().unwrap();
+            document.decode_message(&message, &mut tree).unwrap();
+            let cells: Vec<&str> = tree.children(0).map(|cell| tree.text(cell)).collect();
+            prop_assert_eq!(&cells, row);
+        }
+        prop_assert_eq!(document.next_message(), None);
+    }
+
+    #[test]
+    fn any_bytes_are_read_without_panic_and_to_the_end(
+        bytes in prop::collection::vec(prop::sample::select(b"ab,,\"\r\n\xC3\xBC\xEF\xBB\xBF\xFF\xFE\0".to_vec()), 0..60),
+        grouped in any::<bool>(),
+    ) {
+        let group_by = if grouped { vec!["a".to_owned()] } else { Vec::new() };
+        let _ = read(&bytes, &CsvOptions { group_by, ..CsvOptions::default() });
+    }
 }

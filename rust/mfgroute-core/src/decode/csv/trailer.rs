@@ -1,7 +1,7 @@
 //! What is checked over a whole file: that quotes are closed, and that a totals row agrees.
 
-use super::{CsvDocument, CsvOptions, Trailer, bad};
 use super::rows::{BadQuote, Row};
+use super::{CsvDocument, CsvOptions, Trailer, bad};
 use crate::reject::Reject;
 use crate::value::Decimal;
 
@@ -72,7 +72,8 @@ impl CsvDocument<'_> {
                 bad(found, "a number, to compare the sum with the totals row").offset(row.range.start)
             })?;
             if !is_trailer {
-                *total = add(*total, value).ok_or_else(|| bad(format!("the sum of {name:?}"), "38 digits"))?;
+                *total =
+                    add(*total, value).ok_or_else(|| bad(format!("the sum of {name:?}"), "38 digits"))?;
             } else if *total != value {
                 let found = format!("line {}: the total {value} of {name:?}", row.line);
                 return Err(bad(found, format!("{total}, the sum of the rows")).offset(row.range.start));
@@ -121,9 +122,7 @@ fn number(text: &str, form: &Trailer) -> Option<Decimal> {
 
 fn add(left: Decimal, right: Decimal) -> Option<Decimal> {
     let scale = left.scale().max(right.scale());
-    let raise = |value: Decimal| {
-        value.coefficient().checked_mul(10_i128.checked_pow(scale - value.scale())?)
-    };
+    let raise = |value: Decimal| value.coefficient().checked_mul(10_i128.checked_pow(scale - value.scale())?);
     Decimal::new(raise(left)?.checked_add(raise(right)?)?, scale).ok()
 }
 
