@@ -88,6 +88,8 @@ pub(super) fn bad_byte(bytes: &[u8], at: usize, encoding: &'static Encoding) -> 
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
     use super::*;
 
     #[test]

@@ -62,8 +62,9 @@ impl Keys {
     fn is_duplicate(&mut self, tree: &Tree, object: NodeId, key: Span) -> bool {
         let count = tree.node(object).children;
         let name = tree.span(key);
+        let is_same = |child: NodeId| tree.node(child).key.len == key.len && tree.key(child) == name;
         if count < LINEAR_KEYS_MAX {
-            return tree.children(object).any(|child| tree.key(child) == name);
+            return tree.children(object).any(is_same);
         }
         if count == LINEAR_KEYS_MAX {
             for child in tree.children(object) {
@@ -73,9 +74,9 @@ impl Keys {
         let next = tree.len() as NodeId;
         match self.by_hash.insert((object, self.seed.hash_one(name)), next) {
             None => false,
-            Some(earlier) if tree.key(earlier) == name => true,
+            Some(earlier) if is_same(earlier) => true,
             // Two names with one 64-bit keyed hash: never seen, but it must not be an error.
-            Some(_) => tree.children(object).any(|child| tree.key(child) == name),
+            Some(_) => tree.children(object).any(is_same),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What is JSON and what is not.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(clippy::too_many_lines, reason = "tables of cases")]
+
 use proptest::prelude::*;
 
 use super::*;

@@ -108,11 +108,14 @@ fn detect(bytes: &[u8]) -> Result<(&'static Encoding, usize), Reject> {
     Ok((encoding, bom))
 }
 
+/// A declaration that is longer is taken to name no encoding.
+const DECLARATION_BYTES_MAX: usize = 256;
+
 /// The value of `encoding` in the XML declaration, as far as it can be found before decoding.
 fn declared(bytes: &[u8]) -> Option<String> {
-    let head = bytes.get(..bytes.len().min(256)).unwrap_or_default();
-    let head: String = head.iter().map(|&byte| char::from(byte)).collect();
-    let declaration = head.strip_prefix("<?xml")?.split("?>").next()?;
+    let rest = bytes.strip_prefix(b"<?xml")?;
+    let end = rest.iter().take(DECLARATION_BYTES_MAX).position(|&byte| byte == b'>')?;
+    let declaration = String::from_utf8_lossy(rest.get(..end)?);
     let after = declaration.split_once("encoding")?.1.trim_start().strip_prefix('=')?.trim_start();
     let quote = after.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     after.get(1..)?.split(quote).next().map(str::to_owned)
@@ -237,6 +240,9 @@ impl Element<'_> {
                 return Err(bad("attributes without space between", "white space", self.at));
             }
             read_to = attribute.value.as_ptr() as usize + attribute.value.len() + 1;
+            if self.tree.node(id).children as usize >= self.limits.keys {
+                return Err(self.limits.too_many_keys(self.at).at(self.tree.pointer(id)));
+            }
             if attribute.value.contains('<') {
                 return Err(bad("'<' in an attribute", "'&lt;'", self.at));
             }
@@ -394,13 +400,13 @@ fn is_space(character: char) -> bool {
 
 /// Whether this is a name without colon. Beyond ASCII, letters and digits of Unicode are taken.
 fn valid_ncname(name: &str) -> bool {
-    let mut characters = name.chars();
-    characters.next().is_some_and(|first| first == '_' || first.is_alphabetic())
-        && characters.all(|c| {
-            matches!(c, '_' | '-' | '.' | '\u{B7}')
-                || c.is_alphanumeric()
-                || ('\u{300}'..='\u{36F}').contains(&c)
-        })
+    let first = |c: char| c == '_' || c.is_ascii_alphabetic() || (!c.is_ascii() && c.is_alphabetic());
+    let other = |c: char| {
+        first(c)
+            || matches!(c, '0'..='9' | '-' | '.' | '\u{B7}' | '\u{300}'..='\u{36F}')
+            || (!c.is_ascii() && c.is_alphanumeric())
+    };
+    name.starts_with(first) && name.chars().all(other)
 }
 
 #[cold]

@@ -1,5 +1,8 @@
 //! Shapes of XML documents, and what is refused.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(clippy::format_collect, reason = "shorter, and speed does not matter here")]
+
 use proptest::prelude::*;
 
 use super::*;

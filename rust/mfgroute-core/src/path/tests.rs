@@ -1,5 +1,7 @@
 //! What paths find.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,5 +1,7 @@
 //! Files of rows, and what is refused.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
 use proptest::prelude::*;
 
 use super::*;
@@ -128,8 +130,8 @@ fn names_come_from_file_configuration_or_numbers() {
     let none = CsvOptions { header: Header::None, ..CsvOptions::default() };
     assert_eq!(read(b"1,2\n3\n", &none).unwrap(), [r#"1: {"c1":"1","c2":"2"}"#, "bad_csv line 2: 1 cells"]);
     let names = Header::Names(vec!["x".to_owned(), "y,z".to_owned()]);
-    let named = CsvOptions { header: names, skip_first: 2, ..CsvOptions::default() };
-    assert_eq!(read(b"report\n\"of today\n1,2\n", &named).unwrap(), [r#"3: {"x":"1","y,z":"2"}"#]);
+    let options = CsvOptions { header: names, skip_first: 2, ..CsvOptions::default() };
+    assert_eq!(read(b"report\n\"of today\n1,2\n", &options).unwrap(), [r#"3: {"x":"1","y,z":"2"}"#]);
 }
 
 #[test]
