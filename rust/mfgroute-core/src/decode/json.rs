@@ -6,16 +6,11 @@
 //! The message is copied once into the tree's text; a string without escapes is a range of that
 //! copy. The scanner keeps no stack of its own: the open values are the parents in the tree.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-
+use super::keys::Keys;
 use super::{Limits, encoding};
 use crate::reject::{Code, Reject};
 use crate::tree::{Kind, NONE, NodeId, Span, Tree};
 use crate::value::Decimal;
-
-/// From this many keys on, duplicates are found by hash.
-const LINEAR_KEYS_MAX: u32 = 16;
 
 /// Largest number of digits of an exponent, leading zeros not counted. No number with a longer one
 /// fits into 38 digits, except zero.
@@ -38,7 +33,7 @@ impl JsonDecoder {
     /// Fills `tree` from one message. The origin of each value is its byte offset.
     pub fn decode(&mut self, bytes: &[u8], tree: &mut Tree) -> Result<(), Reject> {
         tree.clear();
-        self.keys.by_hash.clear();
+        self.keys.clear();
         if bytes.starts_with(b"\xEF\xBB\xBF") {
             return Err(Reject::new(Code::Bom, "a byte order mark", "JSON without one").offset(0));
         }
@@ -46,38 +41,6 @@ impl JsonDecoder {
         let text = encoding::utf8(bytes)?;
         tree.push_text(text);
         Scan { text, bytes, at: 0, depth: 0, tree, limits: &self.limits, keys: &mut self.keys }.document()
-    }
-}
-
-/// The names of large objects, to find duplicates in constant time each.
-#[derive(Debug, Default)]
-struct Keys {
-    seed: RandomState,
-    /// (object, hash of the name) to the first value with it.
-    by_hash: HashMap<(NodeId, u64), NodeId>,
-}
-
-impl Keys {
-    /// Whether `object` has this key already. The value that gets it is the next node of the tree.
-    fn is_duplicate(&mut self, tree: &Tree, object: NodeId, key: Span) -> bool {
-        let count = tree.node(object).children;
-        let name = tree.span(key);
-        let is_same = |child: NodeId| tree.node(child).key.len == key.len && tree.key(child) == name;
-        if count < LINEAR_KEYS_MAX {
-            return tree.children(object).any(is_same);
-        }
-        if count == LINEAR_KEYS_MAX {
-            for child in tree.children(object) {
-                self.by_hash.insert((object, self.seed.hash_one(tree.key(child))), child);
-            }
-        }
-        let next = tree.len() as NodeId;
-        match self.by_hash.insert((object, self.seed.hash_one(name)), next) {
-            None => false,
-            Some(earlier) if is_same(earlier) => true,
-            // Two names with one 64-bit keyed hash: never seen, but it must not be an error.
-            Some(_) => tree.children(object).any(is_same),
-        }
     }
 }
 

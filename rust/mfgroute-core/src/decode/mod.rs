@@ -13,7 +13,9 @@
 pub mod csv;
 pub mod encoding;
 pub mod json;
+mod keys;
 pub mod xml;
+mod xml_encoding;
 
 use crate::reject::{Code, Reject};
 
