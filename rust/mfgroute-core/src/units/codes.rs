@@ -86,8 +86,8 @@ impl CodeSet {
         self.index().units.get(code).copied()
     }
 
-    /// The code of a unit; `None` if the set has none. It may be the code of an equal unit only if
-    /// a test says so: codes of counts keep apart what Rec 20 keeps apart.
+    /// The preferred code of exactly this unit; `None` if the set has none. A set without a code
+    /// for `C62` does not answer with the one for `H87`.
     #[must_use]
     pub fn code(self, unit: Unit) -> Option<&'static str> {
         self.index().codes.get(&unit).copied()

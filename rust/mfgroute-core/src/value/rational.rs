@@ -77,11 +77,13 @@ impl Rational {
     /// `1 / self`; `None` for zero.
     #[must_use]
     pub fn inverse(&self) -> Option<Self> {
-        let (num, den) = self.big();
         match &self.0 {
-            _ if num.is_zero() => None,
+            Repr::Small(0, _) => None,
             Repr::Small(num, den) if *num > 0 => Some(Self(Repr::Small(*den, *num))),
-            _ => Some(Self::reduced_big(den, num)),
+            _ => {
+                let (num, den) = self.big();
+                Some(Self::reduced_big(den, num))
+            }
         }
     }
 
