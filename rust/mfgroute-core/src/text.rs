@@ -165,7 +165,8 @@ pub struct TextRules {
 impl TextRules {
     /// Compiles rules. On an error, the index of the rule that is wrong comes with it.
     pub fn compile(rules: &[TextRule]) -> Result<Self, (usize, TextRuleError)> {
-        let steps = rules.iter().enumerate().map(|(index, rule)| compile(rule).map_err(|error| (index, error)));
+        let steps =
+            rules.iter().enumerate().map(|(index, rule)| compile(rule).map_err(|error| (index, error)));
         Ok(Self { steps: steps.collect::<Result<_, _>>()? })
     }
 
@@ -270,7 +271,7 @@ impl Cut {
             }
             Self::Split { by, part } => {
                 let found = if *part >= 0 {
-                    text.split(by.as_str()).nth(*part as usize)
+                    text.split(by.as_str()).nth(part.unsigned_abs() as usize)
                 } else {
                     text.rsplit(by.as_str()).nth((part.unsigned_abs() - 1) as usize)
                 };
@@ -306,8 +307,12 @@ impl Rewrite {
                 out.extend(std::iter::repeat_n(*with, missing));
                 out.push_str(text);
             }
-            Self::Upper if text.is_ascii() => out.extend(text.bytes().map(|b| char::from(b.to_ascii_uppercase()))),
-            Self::Lower if text.is_ascii() => out.extend(text.bytes().map(|b| char::from(b.to_ascii_lowercase()))),
+            Self::Upper if text.is_ascii() => {
+                out.extend(text.bytes().map(|b| char::from(b.to_ascii_uppercase())));
+            }
+            Self::Lower if text.is_ascii() => {
+                out.extend(text.bytes().map(|b| char::from(b.to_ascii_lowercase())));
+            }
             Self::Upper => out.extend(text.chars().flat_map(char::to_uppercase)),
             // Not by character: the last sigma of a Greek word has a form of its own.
             Self::Lower => out.push_str(&text.to_lowercase()),

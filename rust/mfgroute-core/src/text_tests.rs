@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panic")]
+
 use proptest::prelude::*;
 
 use super::*;
@@ -90,7 +92,7 @@ fn rules_apply_in_order_and_mix_cuts_with_rewrites() {
     let rules = [
         TextRule::Strip,
         TextRule::Upper,
-        TextRule::Replace { old: "-".into(), new: "".into() },
+        TextRule::Replace { old: "-".into(), new: String::new() },
         TextRule::Slice { from: 1, to: Some(5) },
         TextRule::Lower,
         TextRule::StripZerosLeft,

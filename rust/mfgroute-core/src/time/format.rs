@@ -36,7 +36,11 @@ pub(super) enum Form {
 pub(super) enum Piece {
     Literal(char),
     /// A number of at most `width` digits; exactly so many if `exact`.
-    Number { field: Field, width: u32, exact: bool },
+    Number {
+        field: Field,
+        width: u32,
+        exact: bool,
+    },
     MonthName,
     WeekdayName,
     AmPm,
@@ -90,9 +94,13 @@ impl fmt::Display for TimeFormatError {
                 "`{found}` is not a time format, expected `%` directives, `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns` or `dotnet`"
             ),
             Self::NoDate => f.write_str("the time format leaves the day open, expected year, month and day"),
-            Self::NoHour => f.write_str("the time format leaves the hour open, expected `%H`, or `%I` and `%p`"),
+            Self::NoHour => {
+                f.write_str("the time format leaves the hour open, expected `%H`, or `%I` and `%p`")
+            }
             Self::NoZone => f.write_str("the time format has no offset, expected `zone`"),
-            Self::NoZoneForDate => f.write_str("the date of an instant depends on the place, expected `zone`"),
+            Self::NoZoneForDate => {
+                f.write_str("the date of an instant depends on the place, expected `zone`")
+            }
             Self::DayStarts => {
                 f.write_str("`day_starts` needs the form `HH:MM` and a format with a time of day")
             }
@@ -155,7 +163,8 @@ impl TimeFormat {
         let year = self.has(Field::Year) || self.has(Field::Year2);
         let month = self.has(Field::Month) || pieces.contains(&Piece::MonthName);
         let calendar = year && ((month && self.has(Field::Day)) || self.has(Field::DayOfYear));
-        let week = [Field::IsoYear, Field::IsoWeek, Field::IsoWeekday].into_iter().all(|field| self.has(field));
+        let week =
+            [Field::IsoYear, Field::IsoWeek, Field::IsoWeekday].into_iter().all(|field| self.has(field));
         if !calendar && !week {
             return Err(TimeFormatError::NoDate);
         }

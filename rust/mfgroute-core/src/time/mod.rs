@@ -119,12 +119,11 @@ impl Date {
         let z = self.days + 719_468;
         let era = z.div_euclid(146_097);
         let day_of_era = z.rem_euclid(146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted = (5 * day_of_year + 2) / 153;
-        let day = (day_of_year - (153 * shifted + 2) / 5 + 1) as u32;
-        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 } as u32;
+        let day = (day_of_year - (153 * shifted + 2) / 5 + 1).cast_unsigned() as u32;
+        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 }.cast_unsigned() as u32;
         let year = (year_of_era + era * 400) as i32 + i32::from(month <= 2);
         (year, month, day)
     }
@@ -138,7 +137,7 @@ impl Date {
     /// Appends `YYYY-MM-DD`.
     pub fn write_to(self, out: &mut String) {
         let (year, month, day) = self.parts();
-        let year = year as u32;
+        let year = year.cast_unsigned();
         push_two(year / 100, out);
         push_two(year % 100, out);
         for part in [month, day] {
@@ -202,7 +201,10 @@ impl fmt::Display for TimeError {
                 write!(f, "a local time that occurs once, this is both {earlier} and {later}")
             }
             Self::Nonexistent { shifted } => {
-                write!(f, "a local time that occurs, the clock was set forward over it (shifted it is {shifted})")
+                write!(
+                    f,
+                    "a local time that occurs, the clock was set forward over it (shifted it is {shifted})"
+                )
             }
         }
     }

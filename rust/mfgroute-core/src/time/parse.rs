@@ -5,7 +5,17 @@ use super::{DAY_S, Date, Instant, TimeError, days_of, is_leap};
 use crate::value::Decimal;
 
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
     "december",
 ];
 const WEEKDAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
@@ -62,7 +72,13 @@ impl Cursor<'_> {
     }
 
     /// A number of at most `width` digits, or exactly so many, within bounds.
-    fn number(&mut self, width: u32, exact: bool, bounds: (u32, u32), name: &'static str) -> Result<u32, TimeError> {
+    fn number(
+        &mut self,
+        width: u32,
+        exact: bool,
+        bounds: (u32, u32),
+        name: &'static str,
+    ) -> Result<u32, TimeError> {
         let start = self.at;
         let mut value = 0;
         let mut digits = 0;
@@ -103,7 +119,8 @@ impl Cursor<'_> {
         self.take(b"-").ok_or_else(|| self.bad(DATE))?;
         let start = self.at;
         let day = self.two((1, 31), "a day from 01 to 31")?;
-        Date::new(year as i32, month, day).ok_or_else(|| bad_at(self.text, start, "a day of this month"))
+        Date::new(year.cast_signed(), month, day)
+            .ok_or_else(|| bad_at(self.text, start, "a day of this month"))
     }
 
     /// `±HH:MM`, and if `loose` also `±HHMM` and `±HH`, in seconds.
@@ -124,7 +141,8 @@ impl Cursor<'_> {
 
     fn name(&mut self, names: &[&str], expected: &'static str) -> Result<u32, TimeError> {
         let rest = self.rest();
-        let starts = |name: &str| rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        let starts =
+            |name: &str| rest.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
         let found = names.iter().enumerate().find_map(|(index, name)| {
             let short = name.get(..3).unwrap_or(name);
             [*name, short].into_iter().find(|name| starts(name)).map(|name| (index as u32 + 1, name.len()))
@@ -322,7 +340,7 @@ impl Fields {
         if self.year == 0 {
             return self.week_date();
         }
-        let year = self.year as i32;
+        let year = self.year.cast_signed();
         match self.day_of_year {
             Some(366) if !is_leap(year) => None,
             Some(day) => Date::new(year, 1, 1)?.plus_days(i64::from(day) - 1),
@@ -336,9 +354,9 @@ impl Fields {
             let fourth = Date { days: days_of(year, 1, 4) };
             fourth.days - i64::from(fourth.weekday()) + 1
         };
-        let year = self.iso_year as i32;
+        let year = self.iso_year.cast_signed();
         let monday = monday_of_week_1(year) + (i64::from(self.iso?) - 1) * 7;
         let in_year = monday < monday_of_week_1(year + 1);
-        in_year.then(|| Date { days: monday })?.plus_days(i64::from(self.iso_weekday) - 1)
+        in_year.then_some(Date { days: monday })?.plus_days(i64::from(self.iso_weekday) - 1)
     }
 }

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panic")]
+
 use proptest::prelude::*;
 
 use super::*;
@@ -25,7 +27,12 @@ fn column(error: Result<String, TimeError>) -> u32 {
     }
 }
 
-fn date(format: Option<&str>, zone: Option<ZoneRule>, day_starts: Option<&str>, text: &str) -> Result<String, TimeError> {
+fn date(
+    format: Option<&str>,
+    zone: Option<ZoneRule>,
+    day_starts: Option<&str>,
+    text: &str,
+) -> Result<String, TimeError> {
     Ok(DateReader::compile(format, zone, day_starts).unwrap().read(text)?.to_string())
 }
 

@@ -68,7 +68,9 @@ pub enum ZoneError {
 impl fmt::Display for ZoneError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(zone) => write!(f, "zone `{zone}` is not in the IANA database, expected a name like `Europe/Berlin`"),
+            Self::Unknown(zone) => {
+                write!(f, "zone `{zone}` is not in the IANA database, expected a name like `Europe/Berlin`")
+            }
             Self::Undeclared(zone) => write!(
                 f,
                 "zone `{zone}` has clock changes, expected `ambiguous: earlier | later | reject` and `nonexistent: shift | reject`"

@@ -56,8 +56,10 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         let to_base: Vec<Affine> =
             dimension.units.iter().map(|(_, _, text)| formula(text).unwrap_or(Affine::IDENTITY)).collect();
         for ((code, name, _), from) in dimension.units.iter().zip(&to_base) {
-            let conversions =
-                to_base.iter().map(|to| to.inverse().map_or(Affine::IDENTITY, |back| from.then(&back))).collect();
+            let conversions = to_base
+                .iter()
+                .map(|to| to.inverse().map_or(Affine::IDENTITY, |back| from.then(&back)))
+                .collect();
             rows.push(Row { code, name, dimension, conversions, first });
         }
     }

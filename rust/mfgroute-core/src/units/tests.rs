@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panic")]
+
 use std::collections::HashSet;
 
 use super::*;
@@ -77,14 +79,26 @@ fn the_readings_of_the_first_benchmark_convert_as_expected() {
 
 #[test]
 fn only_units_of_one_dimension_convert() {
-    for (from, to) in [("H87", "NRL"), ("KGM", "LTR"), ("RPM", "HTZ"), ("NU", "JOU"), ("MON", "DAY"), ("SET", "EA"), ("XPX", "XCT")] {
+    for (from, to) in [
+        ("H87", "NRL"),
+        ("KGM", "LTR"),
+        ("RPM", "HTZ"),
+        ("NU", "JOU"),
+        ("MON", "DAY"),
+        ("SET", "EA"),
+        ("XPX", "XCT"),
+    ] {
         let (from, to) = (unit(from).unwrap(), unit(to).unwrap());
         assert_eq!(convert(from, to), None, "{from} {to}");
         assert_eq!(convert(to, from), None, "{to} {from}");
     }
     for from in all() {
         for to in all() {
-            assert_eq!(convert(from, to).is_some(), from.dimension_name() == to.dimension_name(), "{from} {to}");
+            assert_eq!(
+                convert(from, to).is_some(),
+                from.dimension_name() == to.dimension_name(),
+                "{from} {to}"
+            );
         }
     }
 }

@@ -137,7 +137,7 @@ impl Decimal {
         if !digits.clone().all(|byte| byte.is_ascii_digit()) {
             return Err(DecimalError::Syntax);
         }
-        Self::from_digits(negative, digits, fraction.len() as i64 - exponent)
+        Self::from_digits(negative, digits, fraction.len().cast_signed() as i64 - exponent)
     }
 
     /// The number that ASCII digits spell, times `10^-scale`.

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panic")]
+
 use num_bigint::BigInt;
 use proptest::prelude::*;
 
@@ -50,8 +52,29 @@ fn numbers_print_canonically() {
 #[test]
 fn what_is_not_a_json_number_is_an_error_of_syntax() {
     for text in [
-        "", "-", "+1", ".5", "1.", "01", "-01", "00", "1e", "1e+", "1e+-5", "1.2.3", "1,5", " 1", "1 ", "0x1",
-        "NaN", "Infinity", "1_000", "--1", "1e5.0", "١", "123456789012345678901234567890123456789012x",
+        "",
+        "-",
+        "+1",
+        ".5",
+        "1.",
+        "01",
+        "-01",
+        "00",
+        "1e",
+        "1e+",
+        "1e+-5",
+        "1.2.3",
+        "1,5",
+        " 1",
+        "1 ",
+        "0x1",
+        "NaN",
+        "Infinity",
+        "1_000",
+        "--1",
+        "1e5.0",
+        "١",
+        "123456789012345678901234567890123456789012x",
     ] {
         assert_eq!(Decimal::parse(text), Err(DecimalError::Syntax), "{text:?}");
     }
@@ -79,7 +102,10 @@ fn a_sum_that_fits_is_found_even_if_an_aligned_operand_does_not_fit() {
     let large = decimal("9999999999999999999999999999999999999");
     assert_eq!(large.checked_add(decimal("0.01")), Err(DecimalError::Overflow));
     let fraction = decimal("0.99999999999999999999999999999999999999");
-    assert_eq!(decimal("1.8").checked_sub(fraction).unwrap().to_string(), "0.80000000000000000000000000000000000001");
+    assert_eq!(
+        decimal("1.8").checked_sub(fraction).unwrap().to_string(),
+        "0.80000000000000000000000000000000000001"
+    );
 }
 
 proptest! {

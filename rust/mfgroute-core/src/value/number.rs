@@ -90,7 +90,7 @@ impl NumberFormat {
         }
         // Only digits and group marks are left, and no byte of a longer character is a digit.
         let digits = whole.bytes().chain(fraction.bytes()).filter(u8::is_ascii_digit);
-        Decimal::from_digits(negative, digits, fraction.len() as i64)
+        Decimal::from_digits(negative, digits, fraction.len().cast_signed() as i64)
     }
 
     fn split_sign<'a>(&self, text: &'a str) -> (bool, &'a str) {
@@ -111,7 +111,9 @@ impl NumberFormat {
         };
         is_digits(first)
             && first.len() <= 3
-            && self.group.is_some_and(|group| rest.split(group).all(|part| part.len() == 3 && is_digits(part)))
+            && self
+                .group
+                .is_some_and(|group| rest.split(group).all(|part| part.len() == 3 && is_digits(part)))
     }
 }
 
@@ -124,6 +126,7 @@ pub fn parse(text: &str, format: Option<&NumberFormat>) -> Result<Decimal, Decim
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panic")]
 mod tests {
     use proptest::prelude::*;
 
@@ -148,8 +151,28 @@ mod tests {
             assert_eq!(german.parse(text).unwrap().to_string(), value, "{text}");
         }
         for text in [
-            "1,234.50", "12.34", "1234.567", "1.2345", "1..234", ".234", "1.234.", "1,", ",5", "", "-", "+1", " 1",
-            "1 ", "1,5e3", "1,2,3", "1,234.567", "12,5-", "--1", "1.-23", "½", "١٢٣",
+            "1,234.50",
+            "12.34",
+            "1234.567",
+            "1.2345",
+            "1..234",
+            ".234",
+            "1.234.",
+            "1,",
+            ",5",
+            "",
+            "-",
+            "+1",
+            " 1",
+            "1 ",
+            "1,5e3",
+            "1,2,3",
+            "1,234.567",
+            "12,5-",
+            "--1",
+            "1.-23",
+            "½",
+            "١٢٣",
         ] {
             assert_eq!(german.parse(text), Err(DecimalError::Syntax), "{text:?}");
         }

@@ -59,7 +59,8 @@ impl Rational {
     #[must_use]
     pub fn add(&self, other: &Self) -> Self {
         if let (Repr::Small(a, b), Repr::Small(c, d)) = (&self.0, &other.0)
-            && let (Some(left), Some(right), Some(den)) = (a.checked_mul(*d), c.checked_mul(*b), b.checked_mul(*d))
+            && let (Some(left), Some(right), Some(den)) =
+                (a.checked_mul(*d), c.checked_mul(*b), b.checked_mul(*d))
             && let Some(num) = left.checked_add(right)
         {
             return Self::reduced(num, den);
@@ -208,17 +209,38 @@ impl Round {
 
 fn small_to_decimal(num: i128, den: i128, round: Option<Round>) -> Result<Decimal, DecimalError> {
     let quick = match round {
-        Some(Round { places, mode }) if places <= DIGITS_MAX => {
-            num.checked_mul(10_i128.pow(places)).and_then(|scaled| divide_small(scaled, den, mode)).map(|q| (q, places))
-        }
+        Some(Round { places, mode }) if places <= DIGITS_MAX => num
+            .checked_mul(10_i128.pow(places))
+            .and_then(|scaled| divide_small(scaled, den, mode))
+            .map(|q| (q, places)),
         Some(_) => return Err(DecimalError::Overflow),
-        None if den == 1 => Some((num, 0)),
-        None => None,
+        None => {
+            return match exact_small(num, den) {
+                Some(exact) => Ok(exact),
+                // Either it needs more than 128 bits on the way, or this says what is wrong.
+                None => big_to_decimal(&num.into(), &den.into(), None),
+            };
+        }
     };
     match quick {
         Some((coefficient, places)) => Decimal::new(coefficient, places),
         None => big_to_decimal(&num.into(), &den.into(), round),
     }
+}
+
+/// The decimal that a fraction in lowest terms is, if 128 bits suffice to find it.
+fn exact_small(num: i128, den: i128) -> Option<Decimal> {
+    let twos = den.trailing_zeros();
+    let (mut rest, mut fives) = (den >> twos, 0);
+    while rest % 5 == 0 {
+        rest /= 5;
+        fives += 1;
+    }
+    let digits = twos.max(fives);
+    if rest != 1 || digits > DIGITS_MAX {
+        return None;
+    }
+    Decimal::new(num.checked_mul(10_i128.pow(digits) / den)?, digits).ok()
 }
 
 /// `num / den` as an integer; `None` if 128 bits do not suffice on the way. `den` is positive.
@@ -241,7 +263,8 @@ fn big_to_decimal(num: &BigInt, den: &BigInt, round: Option<Round>) -> Result<De
     }
     let divisor = num.gcd(den);
     let (num, den) = (num / &divisor, den / &divisor);
-    let digits = fraction_digits(den.clone()).filter(|&digits| digits <= DIGITS_MAX).ok_or(DecimalError::NotExact)?;
+    let digits =
+        fraction_digits(den.clone()).filter(|&digits| digits <= DIGITS_MAX).ok_or(DecimalError::NotExact)?;
     let exact = Decimal::from_big(&num * power_of_ten(digits) / &den, digits);
     // A whole part that fits shows that rounding would help; one that does not is an overflow.
     match exact {
@@ -289,7 +312,10 @@ impl Affine {
     /// This conversion, then `next`.
     #[must_use]
     pub fn then(&self, next: &Self) -> Self {
-        Self { factor: self.factor.mul(&next.factor), offset: self.offset.mul(&next.factor).add(&next.offset) }
+        Self {
+            factor: self.factor.mul(&next.factor),
+            offset: self.offset.mul(&next.factor).add(&next.offset),
+        }
     }
 
     /// The way back; `None` if the factor is zero.

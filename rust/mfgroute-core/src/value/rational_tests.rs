@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panic")]
+
 use num_bigint::BigInt;
 use proptest::prelude::*;
 
