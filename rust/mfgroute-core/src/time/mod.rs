@@ -6,8 +6,8 @@
 //! * [`reader`]: both together, as a mapping uses them.
 //!
 //! Years are 0001 to 9999 of the proleptic Gregorian calendar. More than nine fractional digits are
-//! cut. A leap second (`:60`) is read as the second before it, as in RFC 9557 and POSIX-like clocks,
-//! so that the minute and the date are those of the text.
+//! cut. A leap second (`:60`) is read as the second before it (`:59`, its fraction kept), as in ECMAScript
+//! Temporal, so that the minute and the date are those of the text.
 
 pub mod format;
 pub mod reader;
