@@ -1,5 +1,13 @@
-//! Exact numbers.
+//! Exact numbers: nothing in this crate computes a quantity in floating point.
+//!
+//! * [`decimal`]: numbers of up to 38 digits, as messages carry them and events print them.
+//! * [`rational`]: exact fractions and affine conversions, and how their results become decimals.
+//! * [`number`]: numbers as people and older systems write them (`1.234,50-`).
 
 pub mod decimal;
+pub mod number;
+pub mod rational;
 
 pub use decimal::{Decimal, DecimalError};
+pub use number::{NumberFormat, NumberFormatError, Sign};
+pub use rational::{Affine, Rational, Round, RoundMode, terminates_always};
