@@ -1,1 +1,13 @@
-//! Placeholder replaced by the module's own text.
+//! Plans: the configuration, compiled. Immutable, checked whole, swapped whole.
+//!
+//! * [`read`] reads YAML values with problems at their places.
+//! * [`builder`] is what the compilation of one project shares.
+//! * [`contract`], [`mapping`], [`fields`], [`value`] compile the files.
+//! * [`project`] compiles a folder into a [`Plan`](project::Plan).
+
+pub mod builder;
+pub mod contract;
+pub mod fields;
+pub mod mapping;
+pub mod read;
+pub mod value;

@@ -1,0 +1,179 @@
+//! Compiling the fields of an entry or list: names, groups, and an order in which each field comes after
+//! those it takes values of.
+
+use crate::map::{Block, Field, FieldOp, Group, List};
+use crate::plan::read::File;
+use crate::plan::value::{STEPS, SOURCES, Scope};
+use crate::schema::Schema;
+use crate::yaml::{Key, Node};
+
+/// Names of the fields of a block and of the blocks around it.
+pub struct Names<'a> {
+    fields: Vec<&'a str>,
+    outer: Option<&'a Names<'a>>,
+}
+
+impl<'a> Names<'a> {
+    /// No fields: conditions and times come before any.
+    pub const NONE: Names<'static> = Names { fields: Vec::new(), outer: None };
+
+    /// How many blocks up and at which index a field is.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<(usize, usize)> {
+        if let Some(index) = self.fields.iter().position(|field| *field == name) {
+            return Some((0, index));
+        }
+        self.outer?.find(name).map(|(up, index)| (up + 1, index))
+    }
+}
+
+/// A field as it is written: its name and its specification.
+type Written<'n> = (&'n Key, &'n Node);
+
+impl Scope<'_> {
+    /// Compiles fields. `prefix` is where they are in the contract: `["readings"]` for a list.
+    pub fn block(
+        &mut self,
+        written: &[Written<'_>],
+        outer: Option<&Names<'_>>,
+        contract: Option<(&Schema, &[String])>,
+        file: &mut File<'_>,
+    ) -> Block {
+        let ordered = order(written, file);
+        let names = Names { fields: ordered.iter().map(|(key, _)| key.text.as_str()).collect(), outer };
+        let mut block = Block::default();
+        for (key, node) in &ordered {
+            let parts: Vec<&str> = key.text.split('.').collect();
+            let Some((last, above)) = parts.split_last() else { continue };
+            if parts.iter().any(|part| part.is_empty()) {
+                file.error(key.place, format!("the field name {:?} has an empty part", key.text));
+                continue;
+            }
+            let group = group(&mut block.groups, above);
+            let place = contract.map(|(schema, prefix)| {
+                let path: Vec<&str> = prefix.iter().map(String::as_str).chain(parts.iter().copied()).collect();
+                (schema, path)
+            });
+            if let Some((schema, path)) = &place {
+                allowed(schema, path, key, file);
+            }
+            let as_number = place.as_ref().is_some_and(|(schema, path)| {
+                schema.property(path).is_some_and(|info| {
+                    !info.types.contains(&"string")
+                        && info.types.iter().any(|kind| ["number", "integer"].contains(kind))
+                })
+            });
+            let inner = place.map(|(schema, path)| (schema, path.iter().map(ToString::to_string).collect::<Vec<_>>()));
+            let op = self.field_op(node, &names, inner.as_ref().map(|(s, p)| (*s, p.as_slice())), file);
+            let Some(op) = op else { continue };
+            block.fields.push(Field {
+                name: key.text.clone(),
+                group,
+                key: (*last).to_owned(),
+                op,
+                default: node.get("default").map(Node::to_serde),
+                as_number,
+            });
+        }
+        block
+    }
+
+    fn field_op(
+        &mut self,
+        node: &Node,
+        names: &Names<'_>,
+        contract: Option<(&Schema, &[String])>,
+        file: &mut File<'_>,
+    ) -> Option<FieldOp> {
+        if node.get("list").is_none() {
+            return self.chain(node, names, &[], file).map(FieldOp::Value);
+        }
+        let known: Vec<&str> = ["list", "split", "when", "fields"].iter().chain(STEPS).copied().collect();
+        file.keys(node, "a list", &known);
+        if let Some(source) = SOURCES.iter().filter(|key| **key != "lookup").find(|key| node.get(key).is_some()) {
+            file.error(node.place, format!("a list has {source} too, expected only one source"));
+        }
+        let path = node.get("list").and_then(|list| file.path(list))?;
+        let split = file.text(node, "split").map(str::to_owned);
+        let when = node.get("when").and_then(|when| self.cond(when, file));
+        let block = node.get("fields").map(|fields| {
+            let written: Vec<Written<'_>> = fields.entries().iter().map(|(key, node)| (key, node)).collect();
+            let item: Option<(&Schema, Vec<String>)> = contract.map(|(schema, prefix)| {
+                (schema, prefix.iter().cloned().chain(["[]".to_owned()]).collect())
+            });
+            self.block(&written, Some(names), item.as_ref().map(|(s, p)| (*s, p.as_slice())), file)
+        });
+        let steps = self.steps(node, names, false, file);
+        if block.is_some() && !steps.is_empty() {
+            file.error(node.place, "a list with fields has steps, write them at its fields");
+        }
+        Some(FieldOp::List(Box::new(List { path, split, when, block, steps })))
+    }
+}
+
+/// The group for the parts above a field's own key, made when needed.
+fn group(groups: &mut Vec<Group>, above: &[&str]) -> Option<usize> {
+    let mut parent = None;
+    for part in above {
+        let known = groups.iter().position(|group| group.parent == parent && group.key == *part);
+        parent = Some(known.unwrap_or_else(|| {
+            groups.push(Group { parent, key: (*part).to_owned() });
+            groups.len() - 1
+        }));
+    }
+    parent
+}
+
+fn allowed(schema: &Schema, path: &[&str], key: &Key, file: &mut File<'_>) {
+    let dotted = path.join(".").replace(".[]", "[]");
+    if !schema.allows_field(&path.join(".")) {
+        let fields = schema.fields(3);
+        let known: Vec<&str> = fields.iter().map(String::as_str).collect();
+        let message = format!("the contract has no field {dotted}");
+        match super::read::nearest(&dotted, &known) {
+            Some(name) => file.error_hint(key.place, message, format!("did you mean {name}?")),
+            None => file.error(key.place, message),
+        }
+    }
+}
+
+/// Sorts fields so that each comes after those it takes values of; a circle is an error.
+fn order<'n>(written: &[Written<'n>], file: &mut File<'_>) -> Vec<Written<'n>> {
+    let mut rest: Vec<Written<'n>> = written.to_vec();
+    let mut done: Vec<Written<'n>> = Vec::with_capacity(rest.len());
+    while !rest.is_empty() {
+        let ready = rest.iter().position(|(own, node)| {
+            let mut needed = Vec::new();
+            references(node, &mut needed);
+            let waits = |name: &&str| rest.iter().any(|(key, _)| key.text == **name && key.text != own.text);
+            !needed.iter().any(waits)
+        });
+        let Some(index) = ready else {
+            let names: Vec<&str> = rest.iter().map(|(key, _)| key.text.as_str()).collect();
+            let place = rest.first().map(|(key, _)| key.place).unwrap_or_default();
+            file.error(place, format!("the fields {} need each other's values", names.join(", ")));
+            done.append(&mut rest);
+            break;
+        };
+        done.push(rest.remove(index));
+    }
+    done
+}
+
+/// Names after `field:` anywhere below, but not those that a nested `fields` block has itself.
+fn references<'n>(node: &'n Node, out: &mut Vec<&'n str>) {
+    for item in node.items() {
+        references(item, out);
+    }
+    let own = node.get("fields").map(Node::entries).unwrap_or_default();
+    for (key, value) in node.entries() {
+        if key.text == "field"
+            && let Some(name) = value.text()
+        {
+            out.push(name);
+        }
+        let mut below = Vec::new();
+        references(value, &mut below);
+        out.extend(below.into_iter().filter(|name| !own.iter().any(|(key, _)| key.text == **name)));
+    }
+}
