@@ -24,8 +24,8 @@ pub struct PropertyInfo {
 pub const ITEMS: &str = "*";
 
 impl Schema {
-    /// What the schema says about a field; `*` steps into the items of a list. `None` when no
-    /// `properties` names it.
+    /// What the schema says about a field; `*` steps into the items of a list. `None` when the
+    /// schema does not describe it.
     #[must_use]
     pub fn property(&self, path: &[&str]) -> Option<PropertyInfo> {
         let mut level = self.closure(&[0], false);
@@ -33,7 +33,7 @@ impl Schema {
         for step in path {
             required &= *step != ITEMS && level.iter().any(|id| self.requires(*id, step));
             let below: Vec<SubId> = level.iter().filter_map(|id| self.child(*id, step)).collect();
-            if below.is_empty() {
+            if below.is_empty() || below.iter().any(|id| self.program.sub(*id).never) {
                 return None;
             }
             level = self.closure(&below, false);
@@ -53,6 +53,17 @@ impl Schema {
             level = self.closure(&level, true).iter().filter_map(|id| self.child(*id, step)).collect();
         }
         !self.closure(&level, false).iter().any(|id| self.program.sub(*id).never)
+    }
+
+    /// Whether an object at `parent` must have the member `name`; whether `parent` is there does not count.
+    #[must_use]
+    pub fn requires_member(&self, parent: &[&str], name: &str) -> bool {
+        let mut level = self.closure(&[0], false);
+        for step in parent {
+            let below: Vec<SubId> = level.iter().filter_map(|id| self.child(*id, step)).collect();
+            level = self.closure(&below, false);
+        }
+        level.iter().any(|id| self.requires(*id, name))
     }
 
     /// Paths of all members that must be there, below required objects only.

@@ -29,7 +29,8 @@ use serde_json::Value;
 use crate::reject::{Code, Reject};
 use crate::tree::{NodeId, Tree};
 
-pub use describe::PropertyInfo;
+pub use describe::{ITEMS, PropertyInfo};
+pub(crate) use format::decimal as plain_decimal;
 pub(crate) use number::compare as compare_numbers;
 
 /// The one dialect that is compiled.
