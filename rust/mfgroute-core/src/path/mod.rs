@@ -119,6 +119,12 @@ impl Path {
         self.start == Start::Up(0) && self.steps.is_empty()
     }
 
+    /// Whether the path says itself that it means several values: it has `[*]` or `**`.
+    #[must_use]
+    pub fn names_many(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.name, Name::Below(_)) || step.selects.contains(&Select::All))
+    }
+
     /// Appends what the path names, in document order. An array that is named counts as one value.
     ///
     /// Allocates only when `out` grows, which serves as the working memory too.

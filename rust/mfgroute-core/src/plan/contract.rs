@@ -7,9 +7,9 @@ use serde_json::Value as Json;
 use crate::contract::{Business, Contract, Field};
 use crate::plan::read::File;
 use crate::problem::Place;
-use crate::schema::{Schema, SchemaOptions};
+use crate::schema::{self, Schema, SchemaOptions};
 use crate::tree::{NONE, Tree};
-use crate::units::CodeSet;
+use crate::units;
 use crate::yaml::{Node, Value};
 
 const KEYS: &[&str] = &[
@@ -36,7 +36,7 @@ pub fn compile(node: &Node, namespace: &str, file: &mut File<'_>) -> Option<Cont
         file.error(node.place, format!("kind is {kind}, expected event, command or telemetry"));
     }
     lifecycle(node, file);
-    let schema = schema(node, file)?;
+    let schema = compile_schema(node, file)?;
     let key = key(node, &schema, file)?;
     let idempotency = fields(node, "idempotency", &schema, true, file);
     if idempotency.is_empty() {
@@ -82,13 +82,12 @@ fn lifecycle(node: &Node, file: &mut File<'_>) {
     }
 }
 
-fn schema(node: &Node, file: &mut File<'_>) -> Option<Schema> {
+fn compile_schema(node: &Node, file: &mut File<'_>) -> Option<Schema> {
     let Some(schema) = node.get("schema") else {
         file.error(node.place, "the contract has no schema");
         return None;
     };
-    let options =
-        SchemaOptions { assert_formats: true, resources: &[], code_sets: &|name: &str| CodeSet::by_name(name) };
+    let options = SchemaOptions { assert_formats: true, resources: &[], code_sets: &code_set };
     match Schema::compile(&schema.to_serde(), &options) {
         Ok(compiled) => Some(compiled),
         Err(problems) => {
@@ -99,6 +98,12 @@ fn schema(node: &Node, file: &mut File<'_>) -> Option<Schema> {
             None
         }
     }
+}
+
+/// The test for `x-codes`.
+pub fn code_set(name: &str) -> Option<schema::CodeSet> {
+    let set = units::CodeSet::by_name(name)?;
+    Some(Arc::new(move |code: &str| set.unit(code).is_some()))
 }
 
 /// The place of the value at a pointer, or of the nearest value above it.

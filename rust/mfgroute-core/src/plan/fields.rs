@@ -4,7 +4,7 @@
 use crate::map::{Block, Field, FieldOp, Group, List};
 use crate::plan::read::File;
 use crate::plan::value::{STEPS, SOURCES, Scope};
-use crate::schema::Schema;
+use crate::schema::{ITEMS, Schema};
 use crate::yaml::{Key, Node};
 
 /// Names of the fields of a block and of the blocks around it.
@@ -99,7 +99,7 @@ impl Scope<'_> {
         let block = node.get("fields").map(|fields| {
             let written: Vec<Written<'_>> = fields.entries().iter().map(|(key, node)| (key, node)).collect();
             let item: Option<(&Schema, Vec<String>)> = contract.map(|(schema, prefix)| {
-                (schema, prefix.iter().cloned().chain(["[]".to_owned()]).collect())
+                (schema, prefix.iter().cloned().chain([ITEMS.to_owned()]).collect())
             });
             self.block(&written, Some(names), item.as_ref().map(|(s, p)| (*s, p.as_slice())), file)
         });
@@ -125,7 +125,7 @@ fn group(groups: &mut Vec<Group>, above: &[&str]) -> Option<usize> {
 }
 
 fn allowed(schema: &Schema, path: &[&str], key: &Key, file: &mut File<'_>) {
-    let dotted = path.join(".").replace(".[]", "[]");
+    let dotted = path.join(".").replace(".*", "[]");
     if !schema.allows_field(&path.join(".")) {
         let fields = schema.fields(3);
         let known: Vec<&str> = fields.iter().map(String::as_str).collect();

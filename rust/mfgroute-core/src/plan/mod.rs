@@ -3,11 +3,15 @@
 //! * [`read`] reads YAML values with problems at their places.
 //! * [`builder`] is what the compilation of one project shares.
 //! * [`contract`], [`mapping`], [`fields`], [`value`] compile the files.
+//! * [`node`] reads the main file, [`routes`] its routes.
 //! * [`project`] compiles a folder into a [`Plan`](project::Plan).
 
 pub mod builder;
 pub mod contract;
 pub mod fields;
 pub mod mapping;
+pub mod node;
+pub mod project;
 pub mod read;
+pub mod routes;
 pub mod value;

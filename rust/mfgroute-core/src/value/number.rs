@@ -72,6 +72,19 @@ impl NumberFormat {
         }
     }
 
+    /// The decimal mark and the group mark.
+    #[must_use]
+    pub fn marks(&self) -> (char, Option<char>) {
+        (self.decimal, self.group)
+    }
+
+    /// A number written in this form, for messages: `1.234,5`.
+    #[must_use]
+    pub fn example(&self) -> String {
+        let group = self.group.map(String::from).unwrap_or_default();
+        format!("1{group}234{}5", self.decimal)
+    }
+
     /// Reads a number of this form.
     ///
     /// There is at least one digit before the decimal mark and, if the mark is there, after it.

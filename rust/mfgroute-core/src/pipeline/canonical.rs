@@ -1,0 +1,85 @@
+//! A message that is a canonical CloudEvent already: from the edge link or from a batch of CloudEvents.
+//!
+//! Nothing is mapped. The contract is the input schema, and id, source, time and attributes are kept.
+
+use super::batch::{Batch, Prepared};
+use super::message::{Envelope, Intake, Worker};
+use crate::identity;
+use crate::reject::{Code, Reject};
+use crate::tree::{Kind, Tree, write_json_string};
+
+/// Attributes that the envelope writes itself.
+const OWN: &[&str] = &[
+    "specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "partitionkey",
+    "correlationid", "traceparent", "recordedtime", "bampid", "bamtxid", "bamptxsid", "mfgsite", "mfgkind", "data",
+];
+
+impl Worker {
+    /// Prepares one canonical event.
+    pub(super) fn canonical(&mut self, intake: &Intake<'_>, raw: &[u8], batch: &mut Batch) -> Result<(), Reject> {
+        self.json.decode(raw, &mut self.space.message)?;
+        let tree = &self.space.message;
+        let bad = |found: &str, expected: &str, at: &str| {
+            Reject::new(Code::BadCloudEvent, found, expected).at(at)
+        };
+        if tree.kind(0) != Kind::Object {
+            return Err(bad("no object", "a CloudEvent as a JSON object", ""));
+        }
+        let version = text(tree, "specversion").unwrap_or("nothing");
+        if version != "1.0" {
+            return Err(bad(version, "specversion 1.0", "/specversion"));
+        }
+        let required = |name: &str| {
+            text(tree, name).filter(|text| !text.is_empty()).ok_or_else(|| {
+                bad("nothing", &format!("the attribute {name}"), &format!("/{name}"))
+            })
+        };
+        let (id, source, kind) = (required("id")?, required("source")?, required("type")?);
+        let found = intake.plan.contracts.iter().position(|contract| {
+            let suffix = format!("{}.v{}", contract.name, contract.major);
+            kind == &*contract.full_type || kind.strip_suffix(&suffix).is_some_and(|rest| rest.ends_with('.'))
+        });
+        let Some((index, contract)) = found.and_then(|index| Some((index, intake.plan.contracts.get(index)?)))
+        else {
+            return Err(Reject::new(Code::TypeUnknown, kind, "the type of an installed contract").at("/type"));
+        };
+        let Some(data) = tree.child(0, "data") else {
+            return Err(bad("nothing", "data", "/data"));
+        };
+        let time = text(tree, "time").unwrap_or("");
+        let mut extras = Vec::new();
+        for child in tree.children(0).filter(|child| !OWN.contains(&tree.key(*child))) {
+            extras.push(b',');
+            write_json_string(tree.key(child), &mut extras);
+            extras.push(b':');
+            tree.write_json(child, &mut extras);
+        }
+        let extras = String::from_utf8(extras).unwrap_or_default();
+        self.finish.check(contract, tree, data, |node| tree.pointer(node))?;
+        let envelope = Envelope {
+            id: Some(id),
+            source,
+            time,
+            recorded: text(tree, "recordedtime").unwrap_or(intake.recorded),
+            site: text(tree, "mfgsite").unwrap_or(&intake.plan.site),
+            traceparent: text(tree, "traceparent").unwrap_or(""),
+            mapping: &extras,
+        };
+        let print = identity::fingerprint(raw);
+        let prepared =
+            self.finish.record(intake, index, contract, (tree, data), &envelope, time, print, batch)?;
+        batch.items.push(prepared);
+        Ok(())
+    }
+}
+
+fn text<'t>(tree: &'t Tree, name: &str) -> Option<&'t str> {
+    let id = tree.child(0, name)?;
+    (tree.kind(id) == Kind::String).then(|| tree.text(id))
+}
+
+/// Whether anything of a batch is an event.
+#[must_use]
+pub fn has_events(batch: &Batch) -> bool {
+    batch.items.iter().any(|item| matches!(item, Prepared::Event { .. }))
+}

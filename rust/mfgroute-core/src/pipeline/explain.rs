@@ -1,0 +1,94 @@
+//! What became of a message, for `try`, `eval`, `explain` and tests: exactly the hot path, without engine.
+
+use serde_json::{Value as Json, json};
+
+use super::batch::{Batch, Prepared};
+use super::message::{Intake, Read, Worker};
+use crate::map::Decode;
+use crate::map::run::Meta;
+use crate::plan::project::Plan;
+use crate::record;
+use crate::reject::Reject;
+
+/// One JSON object per outcome, in order: `{to, time, key, id, data, sinks}`, `{reject}`, `{filtered}`;
+/// each with the `mapping` that took the message.
+///
+/// # Errors
+///
+/// A CSV document that cannot be taken apart is one reject, too.
+#[must_use]
+pub fn outcomes(plan: &Plan, source: usize, mapping: Option<usize>, bytes: &[u8], meta: Meta<'_>) -> Vec<Json> {
+    let recorded = "1970-01-01T00:00:00Z";
+    let intake = Intake { plan, source, recorded, mapping };
+    let (mut worker, mut batch) = (Worker::default(), Batch::default());
+    let csv = intake.mappings().any(|(_, mapping)| matches!(mapping.from.decode, Decode::Csv(_)));
+    if csv {
+        if let Err(reject) = worker.slab(&intake, bytes, None, meta, usize::MAX, &mut batch) {
+            return vec![json!({"reject": reject_json(&reject)})];
+        }
+    } else {
+        worker.message(&intake, Read::Bytes(bytes), bytes, meta, &mut batch);
+    }
+    let mut out = Vec::new();
+    for message in &batch.messages {
+        let mapping = message.mapping.and_then(|index| plan.mappings.get(index)).map(|mapping| &mapping.label);
+        for item in batch.items.get(message.items.clone()).unwrap_or_default() {
+            let mut outcome = outcome(plan, &batch, item);
+            if let (Some(label), Json::Object(members)) = (mapping, &mut outcome) {
+                members.insert("mapping".to_owned(), json!(label));
+            }
+            out.push(outcome);
+        }
+    }
+    out
+}
+
+fn outcome(plan: &Plan, batch: &Batch, item: &Prepared) -> Json {
+    match item {
+        Prepared::Filtered(rule) => json!({"filtered": &**rule}),
+        Prepared::Reject(reject) => json!({"reject": reject_json(reject)}),
+        Prepared::Event { contract, record, sinks, time, .. } => {
+            let bytes = batch.get(record);
+            let Some((header, data)) = record::read(bytes) else { return Json::Null };
+            let label = plan.contracts.get(*contract).map(crate::contract::Contract::label);
+            let sinks: Vec<&str> = batch
+                .sinks
+                .get(sinks.clone())
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|sink| plan.engine.sinks.get(*sink).map(|sink| sink.name.as_str()))
+                .collect();
+            json!({
+                "to": label,
+                "time": time.map(|time| time.to_string()),
+                "key": header.key,
+                "id": header.id,
+                "data": serde_json::from_slice::<Json>(data).unwrap_or_default(),
+                "sinks": sinks,
+            })
+        }
+    }
+}
+
+/// A reject as JSON, without what is absent.
+#[must_use]
+pub fn reject_json(reject: &Reject) -> Json {
+    let mut out = json!({
+        "code": reject.code.as_str(),
+        "pointer": reject.pointer,
+        "found": reject.found,
+        "expected": reject.expected,
+    });
+    if let Json::Object(members) = &mut out {
+        if let Some(item) = reject.item {
+            members.insert("item".to_owned(), json!(item));
+        }
+        if let Some(offset) = reject.offset {
+            members.insert("offset".to_owned(), json!(offset));
+        }
+        if let Some(field) = &reject.field {
+            members.insert("field".to_owned(), json!(field));
+        }
+    }
+    out
+}

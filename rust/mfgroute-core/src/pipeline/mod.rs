@@ -1,0 +1,19 @@
+//! The one straight path of a message: decode ► filter ► map ► contract ► route ► record.
+//!
+//! Everything here is a pure function of the plan, the message and its attributes. What it prepares in a
+//! [`Batch`] is admitted by [`crate::engine`], where duplicates are found and records appended.
+//!
+//! * [`batch`] is what is prepared.
+//! * [`message`] takes one message through the stages; [`canonical`] one that is a CloudEvent already.
+//! * [`slab`] takes lines and CSV files apart.
+//! * [`explain`] shows what became of a message; [`examples`] runs those of mapping files.
+
+pub mod batch;
+pub mod canonical;
+pub mod examples;
+pub mod explain;
+pub mod message;
+pub mod slab;
+
+pub use batch::Batch;
+pub use message::Worker;

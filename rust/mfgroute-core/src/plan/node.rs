@@ -1,0 +1,193 @@
+//! The main file: streams, sinks and sources as the engine takes them; sizes and durations.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use crate::engine::{Bound, OnRefused, SinkConfig, SourceConfig, StreamConfig, WhenFull};
+use crate::plan::project::Plan;
+use crate::plan::read::File;
+use crate::problem::Place;
+use crate::yaml::{Key, Node, Value};
+
+/// Rejects that a source keeps unless it says otherwise.
+const REJECTS: Bound = Bound { count: 10_000, bytes: 64 << 20 };
+/// Capacity of a stream that does not say it.
+const CAPACITY: u64 = 256 << 20;
+/// Most events of a stream, whatever their size.
+const EVENTS_MAX: u64 = 100_000_000;
+
+/// The values of the main file with their places.
+#[must_use]
+pub fn located(json: &Json, places: &BTreeMap<String, Place>, pointer: String) -> Node {
+    let place = places.get(&pointer).copied().unwrap_or_default();
+    let value = match json {
+        Json::Null => Value::Null,
+        Json::Bool(truth) => Value::Bool(*truth),
+        Json::Number(number) => Value::Number(number.to_string()),
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Array(items) => Value::List(
+            items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| located(item, places, format!("{pointer}/{index}")))
+                .collect(),
+        ),
+        Json::Object(members) => Value::Map(
+            members
+                .iter()
+                .map(|(name, member)| {
+                    let below = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+                    let key_place = places.get(&format!("{below}#key")).copied().unwrap_or_default();
+                    let key = Key { text: name.clone(), place: key_place };
+                    (key, located(member, places, below))
+                })
+                .collect(),
+        ),
+    };
+    Node { value, place, replaced: false }
+}
+
+/// Reads streams, sinks and sources into the engine's configuration.
+pub fn engine(main: &Node, plan: &mut Plan, file: &mut File<'_>) {
+    for (name, stream) in entries(main, "streams") {
+        if let Some(durability) = stream.get("durability")
+            && durability.text() == Some("fsync")
+        {
+            let hint = "write durability: memory";
+            file.error_hint(durability.place, "durability: fsync is not available in this version", hint);
+        }
+        let bytes = size(stream, "capacity", CAPACITY, file);
+        let when_full = match stream.get("when_full").and_then(Node::text) {
+            Some("drop_oldest") => WhenFull::DropOldest,
+            _ => WhenFull::Block,
+        };
+        let capacity = Bound { count: EVENTS_MAX, bytes };
+        plan.engine.streams.push(StreamConfig { name: name.text.clone(), capacity, when_full });
+    }
+    for contract in &plan.contracts {
+        let found = plan.engine.streams.iter().position(|stream| stream.name == contract.stream);
+        plan.stream_of.push(found.unwrap_or(usize::MAX));
+    }
+    check_streams(main, plan, file);
+    for (name, sink) in entries(main, "sinks") {
+        plan.engine.sinks.push(self::sink(name, sink, file));
+    }
+    for (name, source) in entries(main, "sources") {
+        let rejects_max = match source.get("rejects_max") {
+            Some(bound) => self::bound(bound, REJECTS, file),
+            None => REJECTS,
+        };
+        plan.engine.sources.push(SourceConfig { name: name.text.clone(), rejects_max });
+    }
+    let window = main.get("node").and_then(|node| file.number(node, "dedup_window"));
+    plan.dedup_window = window.map_or(crate::dedup::WINDOW_DEFAULT, |window| window as usize);
+}
+
+fn entries<'n>(main: &'n Node, key: &str) -> &'n [(Key, Node)] {
+    main.get(key).map(Node::entries).unwrap_or_default()
+}
+
+/// A contract that a mapping makes, or that canonical events bring, needs its stream.
+fn check_streams(main: &Node, plan: &Plan, file: &mut File<'_>) {
+    let canonical = plan.sources.iter().any(|source| source.mappings.is_empty());
+    let place = main.get("streams").map_or(main.place, |streams| streams.place);
+    for (index, contract) in plan.contracts.iter().enumerate() {
+        let made = plan
+            .mappings
+            .iter()
+            .flat_map(|mapping| &mapping.sets)
+            .flat_map(|set| &set.entries)
+            .any(|entry| entry.contract == index);
+        if plan.stream_of.get(index) == Some(&usize::MAX) && (made || canonical) {
+            let hint = format!("add for example {}: {{durability: memory, capacity: 256MiB}}", contract.stream);
+            let message = format!("there is no stream {}, which the contract {} names", contract.stream, contract.label());
+            file.error_hint(place, message, hint);
+        }
+    }
+}
+
+fn sink(name: &Key, node: &Node, file: &mut File<'_>) -> SinkConfig {
+    let mut sink = SinkConfig::new(name.text.clone());
+    if node.get("on_refused").and_then(Node::text) == Some("park_event") {
+        sink.on_refused = OnRefused::ParkEvent;
+    }
+    if let Some(retry) = node.get("retry") {
+        if retry.get("tries").is_some() {
+            sink.tries = file.number(retry, "tries").unwrap_or(sink.tries);
+        }
+        if let Some(delay) = retry.get("delay_max") {
+            match delay.text().and_then(duration_ms) {
+                Some(ms) => sink.delay_max_ms = ms,
+                None => file.error(delay.place, "delay_max is not a duration like 500ms, 30s, 5m"),
+            }
+        }
+    }
+    if let Some(bound) = node.get("parked_max") {
+        sink.parked_max = self::bound(bound, sink.parked_max, file);
+    }
+    if let Some(Value::Bool(single)) = node.get("refuses_single").map(|single| &single.value) {
+        sink.one_per_key = *single;
+    }
+    if node.get("owner").is_none() {
+        let hint = "add owner: the team to call when events wait for a person";
+        file.problems.warn(file.name, name.place, format!("the sink {} has no owner", name.text), hint);
+    }
+    sink
+}
+
+fn bound(node: &Node, default: Bound, file: &mut File<'_>) -> Bound {
+    let count = if node.get("events").is_some() { file.number(node, "events").map(u64::from) } else { None };
+    Bound { count: count.unwrap_or(default.count), bytes: size(node, "bytes", default.bytes, file) }
+}
+
+fn size(node: &Node, key: &str, default: u64, file: &mut File<'_>) -> u64 {
+    let Some(member) = node.get(key) else { return default };
+    let text = match &member.value {
+        Value::Text(text) | Value::Number(text) => text.as_str(),
+        _ => "",
+    };
+    size_bytes(text).unwrap_or_else(|| {
+        file.error(member.place, format!("{key} is not a size like 512KiB, 64MiB, 20GiB"));
+        default
+    })
+}
+
+/// Bytes of `512KiB`, `64MB`, `100`.
+#[must_use]
+pub fn size_bytes(text: &str) -> Option<u64> {
+    const UNITS: &[(&str, u64)] = &[
+        ("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10),
+        ("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1_000), ("kB", 1_000),
+        ("B", 1), ("", 1),
+    ];
+    let (digits, factor) =
+        UNITS.iter().find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits.trim(), *factor)))?;
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// Milliseconds of `250ms`, `30s`, `5m`, `24h`, `14d`.
+#[must_use]
+pub fn duration_ms(text: &str) -> Option<u64> {
+    const UNITS: &[(&str, u64)] =
+        &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    let (digits, factor) =
+        UNITS.iter().find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits.trim(), *factor)))?;
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations_have_units() {
+        assert_eq!(size_bytes("20GiB"), Some(20 << 30));
+        assert_eq!(size_bytes("1 MB"), Some(1_000_000));
+        assert_eq!(size_bytes("100"), Some(100));
+        assert_eq!(size_bytes("x"), None);
+        assert_eq!(duration_ms("250ms"), Some(250));
+        assert_eq!(duration_ms("5m"), Some(300_000));
+        assert_eq!(duration_ms("5"), None);
+    }
+}

@@ -1,0 +1,300 @@
+//! Compiling a project folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::engine::EngineConfig;
+use crate::map::lookup::Table;
+use crate::map::{Cond, Mapping};
+use crate::plan::builder::Builder;
+use crate::plan::mapping::Example;
+use crate::plan::read::{File, nearest};
+use crate::plan::value::Scope;
+use crate::plan::{contract, mapping, node, routes};
+use crate::problem::{Place, Problem, Problems, Severity};
+use crate::route::Route;
+use crate::schema::{Schema, SchemaOptions};
+use crate::yaml::{self, Node};
+
+/// Name of the main file, for problems.
+pub const MAIN: &str = "mfgroute.yaml";
+
+/// A project, compiled and checked. Immutable.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Site of the node.
+    pub site: String,
+    /// Contracts.
+    pub contracts: Vec<crate::contract::Contract>,
+    /// Mappings.
+    pub mappings: Vec<Mapping>,
+    /// Sources.
+    pub sources: Vec<SourcePlan>,
+    /// Routes.
+    pub routes: Vec<Route>,
+    /// For each contract the routes that may take it.
+    pub routes_of: Vec<Vec<usize>>,
+    /// For each contract its stream, by index in `engine.streams`.
+    pub stream_of: Vec<usize>,
+    /// Names and versions of the tables.
+    pub tables: Vec<(String, String)>,
+    /// Streams, sinks and sources as the engine takes them.
+    pub engine: EngineConfig,
+    /// Number of event ids that are remembered.
+    pub dedup_window: usize,
+    /// Examples of the mappings.
+    pub examples: Vec<Example>,
+    /// Warnings.
+    pub warnings: Vec<Problem>,
+}
+
+/// A source as the pipeline sees it.
+#[derive(Debug)]
+pub struct SourcePlan {
+    /// Name.
+    pub name: String,
+    /// CloudEvents `source`.
+    pub uri: String,
+    /// Its mappings, by index in the plan; empty means canonical events.
+    pub mappings: Vec<usize>,
+    /// Named rules that leave messages out.
+    pub filters: Vec<(String, Cond)>,
+}
+
+impl Plan {
+    /// Index of a source.
+    #[must_use]
+    pub fn source(&self, name: &str) -> Option<usize> {
+        self.sources.iter().position(|source| source.name == name)
+    }
+
+    /// Index of a mapping.
+    #[must_use]
+    pub fn mapping(&self, name: &str) -> Option<usize> {
+        self.mappings.iter().position(|mapping| mapping.name == name)
+    }
+}
+
+/// Compiles the project in `root`. `config` is the main file after substitution, `places` says where its
+/// values stand by RFC 6901 pointer.
+///
+/// # Errors
+///
+/// All problems, warnings among them, when there is an error.
+pub fn compile(root: &Path, config: &Json, places: &BTreeMap<String, Place>) -> Result<Plan, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let main = node::located(config, places, String::new());
+    let mut plan = Plan::default();
+    let mut builder = Builder::default();
+    let folders = folders(root, &main);
+    let namespace = main.get("node").and_then(|node| node.get("namespace")).and_then(Node::text);
+    let site = main.get("node").and_then(|node| node.get("site")).and_then(Node::text).unwrap_or_default();
+    site.clone_into(&mut plan.site);
+    read_shared(&folders, namespace.unwrap_or("org.mfgroute"), &mut builder, &mut problems);
+    read_mappings(&folders, &main, &mut builder, &mut plan, &mut problems);
+    let mut file = File { name: MAIN, problems: &mut problems };
+    read_sources(&main, &mut builder, &mut plan, &mut file);
+    plan.contracts = std::mem::take(&mut builder.contracts);
+    plan.tables = builder.tables.values().map(|table| (table.name.clone(), table.version.clone())).collect();
+    node::engine(&main, &mut plan, &mut file);
+    routes::read(&main, &mut plan, &mut file);
+    if problems.installable() {
+        crate::pipeline::examples::check(&plan, &mut problems);
+    }
+    problems.sort();
+    problems.0.dedup();
+    if problems.installable() {
+        plan.warnings = problems.0;
+        Ok(plan)
+    } else {
+        Err(problems.0)
+    }
+}
+
+/// The project folder and those of its packs, with the prefix their files have in problems.
+fn folders(root: &Path, main: &Node) -> Vec<(String, PathBuf)> {
+    let mut folders = vec![(String::new(), root.to_path_buf())];
+    for pack in main.get("packs").map(Node::items).unwrap_or_default() {
+        if let (Some(name), Some(path)) =
+            (pack.get("name").and_then(Node::text), pack.get("path").and_then(Node::text))
+        {
+            folders.push((format!("pack:{name}/"), PathBuf::from(path)));
+        }
+    }
+    folders
+}
+
+/// Files of a subfolder with an ending: name, name for problems, bytes. Sorted, the project before its
+/// packs; a file of the project takes the place of one of a pack with the same name.
+fn files(
+    folders: &[(String, PathBuf)],
+    sub: &str,
+    ending: &str,
+    problems: &mut Problems,
+) -> Vec<(String, String, Vec<u8>)> {
+    let mut found: Vec<(String, String, Vec<u8>)> = Vec::new();
+    for (prefix, folder) in folders {
+        let Ok(entries) = std::fs::read_dir(folder.join(sub)) else { continue };
+        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+        paths.sort();
+        for path in paths {
+            let Some(full) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            let Some(name) = full.strip_suffix(ending).filter(|name| !name.starts_with('.')) else { continue };
+            if found.iter().any(|(known, _, _)| known == name) {
+                continue;
+            }
+            let shown = format!("{prefix}{sub}/{full}");
+            match std::fs::read(&path) {
+                Ok(bytes) => found.push((name.to_owned(), shown, bytes)),
+                Err(error) => problems.error(&shown, Place::default(), format!("the file cannot be read: {error}")),
+            }
+        }
+    }
+    found
+}
+
+fn read_shared(
+    folders: &[(String, PathBuf)],
+    namespace: &str,
+    builder: &mut Builder,
+    problems: &mut Problems,
+) {
+    for (name, shown, bytes) in files(folders, "lookups", ".csv", problems) {
+        if let Some(table) = Table::parse(&name, &shown, &bytes, problems) {
+            builder.tables.insert(name, table);
+        }
+    }
+    for (name, shown, bytes) in files(folders, "rules", ".yaml", problems) {
+        if let Some(node) = yaml::parse(&bytes, &shown, None, problems) {
+            builder.rules.insert(name, node);
+        }
+    }
+    for (name, shown, bytes) in files(folders, "schemas", ".json", problems) {
+        if let Some(schema) = input_schema(&shown, &bytes, problems) {
+            builder.schemas.insert(format!("schemas/{name}.json"), Arc::new(schema));
+        }
+    }
+    for (_, shown, bytes) in files(folders, "contracts", ".yaml", problems) {
+        let Some(node) = yaml::parse(&bytes, &shown, None, problems) else { continue };
+        let mut file = File { name: &shown, problems };
+        let Some(compiled) = contract::compile(&node, namespace, &mut file) else { continue };
+        match builder.contracts.iter().find(|known| known.label() == compiled.label()) {
+            Some(known) => {
+                let message = format!("the contract {} is also in {}", compiled.label(), known.file);
+                problems.error(&shown, node.place, message);
+            }
+            None => builder.contracts.push(compiled),
+        }
+    }
+}
+
+fn input_schema(shown: &str, bytes: &[u8], problems: &mut Problems) -> Option<Schema> {
+    let value: Json = match serde_json::from_slice(bytes) {
+        Ok(value) => value,
+        Err(error) => {
+            let place = Place { line: error.line() as u32, column: error.column() as u32 };
+            problems.error(shown, place, format!("the schema is not JSON: {error}"));
+            return None;
+        }
+    };
+    let options = SchemaOptions { assert_formats: false, resources: &[], code_sets: &contract::code_set };
+    Schema::compile(&value, &options)
+        .map_err(|found| {
+            for problem in found {
+                let message = format!("the schema is wrong at {:?}: {}", problem.pointer, problem.message);
+                problems.error(shown, Place { line: 1, column: 1 }, message);
+            }
+        })
+        .ok()
+}
+
+/// Compiles the mappings of the project, and those of packs that a source uses.
+fn read_mappings(
+    folders: &[(String, PathBuf)],
+    main: &Node,
+    builder: &mut Builder,
+    plan: &mut Plan,
+    problems: &mut Problems,
+) {
+    let used: Vec<&str> = main
+        .get("sources")
+        .map(Node::entries)
+        .unwrap_or_default()
+        .iter()
+        .flat_map(|(_, source)| source.get("mappings").map(Node::items).unwrap_or_default())
+        .filter_map(Node::text)
+        .collect();
+    for (name, shown, bytes) in files(folders, "mappings", ".yaml", problems) {
+        if shown.starts_with("pack:") && !used.contains(&name.as_str()) {
+            continue;
+        }
+        let Some(node) = yaml::parse(&bytes, &shown, None, problems) else { continue };
+        let mut file = File { name: &shown, problems };
+        let Some(compiled) = mapping::compile(&name, &node, &bytes, builder, &mut file) else { continue };
+        for example in node.get("examples").map(Node::items).unwrap_or_default() {
+            file.keys(example, "an example", &["name", "given", "meta", "expect", "reject", "filtered"]);
+            plan.examples.push(Example {
+                mapping: plan.mappings.len(),
+                file: shown.clone(),
+                place: example.place,
+                spec: example.to_serde(),
+            });
+        }
+        plan.mappings.push(compiled);
+    }
+}
+
+fn read_sources(main: &Node, builder: &mut Builder, plan: &mut Plan, file: &mut File<'_>) {
+    for (name, source) in main.get("sources").map(Node::entries).unwrap_or_default() {
+        let mut mappings = Vec::new();
+        for wanted in source.get("mappings").map(Node::items).unwrap_or_default() {
+            let Some(text) = wanted.text() else { continue };
+            match plan.mapping(text) {
+                Some(index) => mappings.push(index),
+                None if file.problems.0.iter().any(|problem| {
+                    problem.severity == Severity::Error && problem.file.ends_with(&format!("mappings/{text}.yaml"))
+                }) => {}
+                None => {
+                    let known: Vec<&str> = plan.mappings.iter().map(|mapping| mapping.name.as_str()).collect();
+                    let hint = match nearest(text, &known) {
+                        Some(close) => format!("did you mean {close}?"),
+                        None => format!("write mappings/{text}.yaml"),
+                    };
+                    file.error_hint(wanted.place, format!("there is no mapping {text}"), hint);
+                }
+            }
+        }
+        let decodes: Vec<&str> =
+            mappings.iter().filter_map(|index| plan.mappings.get(*index)).map(|m| m.from.decode.name()).collect();
+        if decodes.windows(2).any(|pair| pair.first() != pair.last()) {
+            let message = format!("the mappings of source {} read {}, expected one format", name.text, decodes.join(" and "));
+            file.error(source.place, message);
+        }
+        let uri = source.get("uri").and_then(Node::text);
+        let uri = uri.map_or_else(|| format!("//{}/{}", plan.site, name.text), str::to_owned);
+        let filters = filters(source, builder, file);
+        plan.sources.push(SourcePlan { name: name.text.clone(), uri, mappings, filters });
+    }
+}
+
+fn filters(source: &Node, builder: &mut Builder, file: &mut File<'_>) -> Vec<(String, Cond)> {
+    let Some(filter) = source.get("filter") else { return Vec::new() };
+    let rules: Vec<&Node> = if filter.items().is_empty() { vec![filter] } else { filter.items().iter().collect() };
+    let mut filters = Vec::new();
+    for rule in rules {
+        if !file.keys(rule, "filter", &["when", "name"]) {
+            continue;
+        }
+        let name = file.required_text(rule, "the filter", "name").map(str::to_owned);
+        let Some(when) = rule.get("when") else {
+            file.error(rule.place, "the filter has no `when`");
+            continue;
+        };
+        let cond = Scope { builder, number: None }.cond(when, file);
+        filters.extend(name.zip(cond));
+    }
+    filters
+}

@@ -1,0 +1,154 @@
+//! Compiling routes.
+
+use crate::expr::{Expr, ExprEnv};
+use crate::plan::project::Plan;
+use crate::plan::read::{File, nearest};
+use crate::route::{Route, TypePattern};
+use crate::yaml::Node;
+
+/// Reads the routes of the main file into the plan.
+pub fn read(main: &Node, plan: &mut Plan, file: &mut File<'_>) {
+    for node in main.get("routes").map(Node::items).unwrap_or_default() {
+        if let Some(route) = route(node, plan, file) {
+            plan.routes.push(route);
+        }
+    }
+    plan.routes_of = plan
+        .contracts
+        .iter()
+        .map(|contract| {
+            let takes = |(index, route): (usize, &Route)| route.may_take(contract).then_some(index);
+            plan.routes.iter().enumerate().filter_map(takes).collect()
+        })
+        .collect();
+    warn_unwanted(main, plan, file);
+}
+
+fn route(node: &Node, plan: &Plan, file: &mut File<'_>) -> Option<Route> {
+    let name = file.required_text(node, "the route", "name")?.to_owned();
+    if plan.routes.iter().any(|route| route.name == name) {
+        file.error(node.place, format!("there are two routes {name}"));
+    }
+    let matching = node.get("match");
+    let Some(patterns) = matching.and_then(|matching| matching.get("type")) else {
+        file.error(node.place, format!("the route {name} has no match with a type"));
+        return None;
+    };
+    let mut types = Vec::new();
+    for text in file.texts(patterns, "type") {
+        match TypePattern::parse(&text) {
+            Ok(pattern) => {
+                let known = plan.contracts.iter().any(|contract| pattern.matches(&contract.name, contract.major));
+                if !known {
+                    unknown_type(&text, patterns, plan, file);
+                }
+                types.push(pattern);
+            }
+            Err(message) => file.error(patterns.place, message),
+        }
+    }
+    let sources = sources(matching, plan, file);
+    let mut sinks = Vec::new();
+    match node.get("to") {
+        None => file.error(node.place, format!("the route {name} has no `to`")),
+        Some(to) => {
+            for text in file.texts(to, "to") {
+                match plan.engine.sinks.iter().position(|sink| sink.name == text) {
+                    Some(index) => sinks.push(index),
+                    None => {
+                        let known: Vec<&str> = plan.engine.sinks.iter().map(|sink| sink.name.as_str()).collect();
+                        let message = format!("there is no sink {text}");
+                        match nearest(&text, &known) {
+                            Some(close) => file.error_hint(to.place, message, format!("did you mean {close}?")),
+                            None => file.error(to.place, format!("{message}, known are {}", known.join(", "))),
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let mut route = Route { name, types, sources, conditions: Vec::new(), sinks };
+    if let Some(condition) = node.get("where") {
+        conditions(condition, &mut route, plan, file);
+    }
+    Some(route)
+}
+
+fn unknown_type(text: &str, node: &Node, plan: &Plan, file: &mut File<'_>) {
+    let labels: Vec<String> = plan.contracts.iter().map(crate::contract::Contract::label).collect();
+    let known: Vec<&str> = labels.iter().map(String::as_str).collect();
+    let message = format!("no contract matches the type {text}");
+    match nearest(text, &known) {
+        Some(close) => file.error_hint(node.place, message, format!("did you mean {close}?")),
+        None => file.error(node.place, message),
+    }
+}
+
+fn sources(matching: Option<&Node>, plan: &Plan, file: &mut File<'_>) -> Vec<String> {
+    let Some(node) = matching.and_then(|matching| matching.get("source")) else { return Vec::new() };
+    let names = file.texts(node, "source");
+    // Canonical events name the source of another node, which this project cannot know.
+    let canonical = plan.sources.iter().any(|source| source.mappings.is_empty());
+    for name in &names {
+        let known = plan.sources.iter().any(|source| source.name == *name || source.uri == *name);
+        if !known && !canonical {
+            let names: Vec<&str> = plan.sources.iter().map(|source| source.name.as_str()).collect();
+            let message = format!("there is no source {name}");
+            match nearest(name, &names) {
+                Some(close) => file.error_hint(node.place, message, format!("did you mean {close}?")),
+                None => file.error(node.place, message),
+            }
+        }
+    }
+    names
+}
+
+/// Compiles the condition for each contract that the route may take: the schema says which paths are
+/// decimals and which may be absent.
+fn conditions(node: &Node, route: &mut Route, plan: &Plan, file: &mut File<'_>) {
+    let Some(text) = file.as_text(node, "where") else { return };
+    for contract in &plan.contracts {
+        if !route.may_take(contract) {
+            route.conditions.push(None);
+            continue;
+        }
+        let env = ExprEnv { schema: Some(&contract.schema), data: true, message: false };
+        match Expr::compile(text, &env) {
+            Ok(expr) => {
+                if let Some(path) = expr.unguarded_optionals().first() {
+                    let message = format!("the field {path} of {} is optional and not guarded", contract.label());
+                    let hint = format!("write has(data.{path}) && …");
+                    file.error_hint(node.place, message, hint.replace("data.data.", "data."));
+                }
+                route.conditions.push(Some(expr));
+            }
+            Err(problem) => {
+                let at = problem.column;
+                let message = format!("the condition is wrong at character {at}: {}", problem.message);
+                match problem.hint {
+                    Some(hint) => file.error_hint(node.place, message, hint),
+                    None => file.error(node.place, message),
+                }
+                return;
+            }
+        }
+    }
+}
+
+fn warn_unwanted(main: &Node, plan: &Plan, file: &mut File<'_>) {
+    let place = main.get("routes").map_or(main.place, |routes| routes.place);
+    for (index, contract) in plan.contracts.iter().enumerate() {
+        let made = plan
+            .sources
+            .iter()
+            .flat_map(|source| &source.mappings)
+            .filter_map(|mapping| plan.mappings.get(*mapping))
+            .flat_map(|mapping| &mapping.sets)
+            .flat_map(|set| &set.entries)
+            .any(|entry| entry.contract == index);
+        if made && plan.routes_of.get(index).is_some_and(Vec::is_empty) {
+            let message = format!("no route wants {}", contract.label());
+            file.problems.warn(file.name, place, message, "its events are counted as unrouted");
+        }
+    }
+}
