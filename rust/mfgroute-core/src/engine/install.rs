@@ -43,11 +43,9 @@ impl State {
     /// Refuses what would lose events or rejects without being told to.
     fn check_removed(&self, config: &EngineConfig, discard: &[String]) -> Result<(), InstallError> {
         let kept = |name: &String| config.sinks.iter().any(|sink| sink.name == *name);
-        let mut discarded = 0;
         for sink in self.sinks.iter().filter(|sink| sink.present && !kept(&sink.config.name)) {
             let queued = sink.counts.queued + sink.counts.in_flight;
             let parked = sink.parked.counts().0;
-            discarded += queued;
             if queued + parked > 0 && !discard.contains(&sink.config.name) {
                 return Err(InstallError::SinkBusy { sink: sink.config.name.clone(), queued, parked });
             }
@@ -55,8 +53,8 @@ impl State {
         let kept = |name: &String| config.streams.iter().any(|stream| stream.name == *name);
         for stream in self.streams.iter().filter(|stream| stream.present && !kept(&stream.config.name)) {
             let unfinished = stream.unfinished();
-            // Events that only discarded sinks owe would go, but one reload removes one thing.
-            if unfinished > 0 || discarded > 0 && stream.log.bytes_open() > 0 {
+            // Also if only discarded sinks owe them: one reload removes one thing.
+            if unfinished > 0 {
                 return Err(InstallError::StreamBusy { stream: stream.config.name.clone(), unfinished });
             }
         }
@@ -129,24 +127,24 @@ impl State {
         let Some(sink) = self.sinks.get_mut(number) else { return };
         let no = sink.no;
         let mut lost: Vec<Settlement> = Vec::new();
-        let mut lose = |bytes: &[u8], stream: u16, seq: u64| {
+        let mut note = |bytes: &[u8], stream: u16, seq: u64| {
             let Stored { id, lane, ordinal, .. } = Stored::read(bytes);
             let (at_ms, what) = (now.wall_ms, Settled::Dropped);
             lost.push(Settlement { at_ms, sink: no, stream, seq, id, tries: 0, what, lane, ordinal });
         };
         for event in sink.parked.iter() {
-            lose(event.record.bytes(), event.stream, event.seq);
+            note(event.record.bytes(), event.stream, event.seq);
         }
         for (_, held) in sink.lanes.iter().filter(|(_, held)| held.copy || held.gone) {
             if let Some(record) = &held.record {
-                lose(record.bytes(), held.stream, held.seq);
+                note(record.bytes(), held.stream, held.seq);
             }
         }
         for (stream_no, (stream, cursor)) in self.streams.iter_mut().zip(&mut sink.cursors).enumerate() {
             for seq in cursor.low()..stream.log.next_seq() {
                 let wanted = stream.log.get(seq).filter(|record| Stored::read(record.bytes()).wants(no));
                 if let (Some(record), false) = (wanted, cursor.is_finished(seq)) {
-                    lose(record.bytes(), stream_no as u16, seq);
+                    note(record.bytes(), stream_no as u16, seq);
                     stream.finish(seq);
                 }
             }
@@ -164,7 +162,9 @@ impl State {
         if !lost.is_empty() {
             self.journal.act(Action { at_ms: now.wall_ms, who: who.to_owned(), what: "discard", on, why });
         }
-        lost.into_iter().for_each(|settlement| self.journal.write(settlement));
+        for settlement in lost {
+            self.journal.write(settlement);
+        }
     }
 }
 

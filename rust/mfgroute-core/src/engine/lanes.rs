@@ -151,20 +151,20 @@ impl Lanes {
             Phase::Waiting { .. } => (0, 1),
         };
         let index = self.place(held);
-        let line = self.by_key.get(&lane).copied();
-        let mut line = line.unwrap_or(Lane { first: END, last: END, in_flight: 0, waiting: 0 });
-        line.in_flight += in_flight;
-        line.waiting += waiting;
-        let before = self.predecessor(&line, ordinal);
+        let queue = self.by_key.get(&lane).copied();
+        let mut queue = queue.unwrap_or(Lane { first: END, last: END, in_flight: 0, waiting: 0 });
+        queue.in_flight += in_flight;
+        queue.waiting += waiting;
+        let before = self.predecessor(&queue, ordinal);
         let after = match before {
-            END => std::mem::replace(&mut line.first, index),
+            END => std::mem::replace(&mut queue.first, index),
             place => self.link(place, index),
         };
         self.link(index, after);
         if after == END {
-            line.last = index;
+            queue.last = index;
         }
-        self.by_key.insert(lane, line);
+        self.by_key.insert(lane, queue);
         self.id(index)
     }
 
@@ -172,28 +172,28 @@ impl Lanes {
     pub(super) fn remove(&mut self, id: DeliveryId) -> Option<Held> {
         let (lane, phase) = self.get(id).map(|held| (held.lane, held.phase))?;
         let index = id.index() as u32;
-        let mut line = self.by_key.get(&lane).copied()?;
+        let mut queue = self.by_key.get(&lane).copied()?;
         match phase {
-            Phase::InFlight => line.in_flight -= 1,
-            Phase::Waiting { .. } => line.waiting -= 1,
+            Phase::InFlight => queue.in_flight -= 1,
+            Phase::Waiting { .. } => queue.waiting -= 1,
         }
         let after = self.after(index);
-        if line.first == index {
-            line.first = after;
+        if queue.first == index {
+            queue.first = after;
         } else {
-            let mut before = line.first;
+            let mut before = queue.first;
             while self.after(before) != index && before != END {
                 before = self.after(before);
             }
             self.link(before, after);
-            if line.last == index {
-                line.last = before;
+            if queue.last == index {
+                queue.last = before;
             }
         }
-        if line.first == END {
+        if queue.first == END {
             self.by_key.remove(&lane);
         } else {
-            self.by_key.insert(lane, line);
+            self.by_key.insert(lane, queue);
         }
         let slot = self.slots.get_mut(index as usize)?;
         slot.generation = slot.generation.wrapping_add(1);
@@ -210,17 +210,17 @@ impl Lanes {
         let before = held.phase == Phase::InFlight;
         change(held);
         let (after, lane) = (held.phase == Phase::InFlight, held.lane);
-        let Some(line) = self.by_key.get_mut(&lane) else { return };
+        let Some(queue) = self.by_key.get_mut(&lane) else { return };
         match (before, after) {
-            (false, true) => (line.in_flight, line.waiting) = (line.in_flight + 1, line.waiting - 1),
-            (true, false) => (line.in_flight, line.waiting) = (line.in_flight - 1, line.waiting + 1),
+            (false, true) => (queue.in_flight, queue.waiting) = (queue.in_flight + 1, queue.waiting - 1),
+            (true, false) => (queue.in_flight, queue.waiting) = (queue.in_flight - 1, queue.waiting + 1),
             _ => {}
         }
     }
 
     /// How many events of the lane are in flight, and how many wait.
     pub(super) fn load(&self, lane: u64) -> (u32, u32) {
-        self.by_key.get(&lane).map_or((0, 0), |line| (line.in_flight, line.waiting))
+        self.by_key.get(&lane).map_or((0, 0), |queue| (queue.in_flight, queue.waiting))
     }
 
     /// The first event of the lane that waits.
@@ -233,7 +233,7 @@ impl Lanes {
 
     /// The events of a lane, in order.
     pub(super) fn line(&self, lane: u64) -> impl Iterator<Item = DeliveryId> + '_ {
-        let mut at = self.by_key.get(&lane).map_or(END, |line| line.first);
+        let mut at = self.by_key.get(&lane).map_or(END, |queue| queue.first);
         std::iter::from_fn(move || {
             (at != END).then(|| {
                 let id = self.id(at);
@@ -262,11 +262,11 @@ impl Lanes {
     }
 
     /// The last event before `ordinal`, or [`END`].
-    fn predecessor(&self, line: &Lane, ordinal: u64) -> u32 {
-        if self.ordinal(line.last).is_some_and(|last| last < ordinal) {
-            return line.last;
+    fn predecessor(&self, queue: &Lane, ordinal: u64) -> u32 {
+        if self.ordinal(queue.last).is_some_and(|last| last < ordinal) {
+            return queue.last;
         }
-        let (mut before, mut at) = (END, line.first);
+        let (mut before, mut at) = (END, queue.first);
         while self.ordinal(at).is_some_and(|earlier| earlier < ordinal) {
             (before, at) = (at, self.after(at));
         }

@@ -254,8 +254,8 @@ impl Engine {
     pub fn rejects(&self, source: SourceNo, answered: bool) -> Result<Vec<RejectedMessage>, ActError> {
         let state = self.lock();
         let source = state.sources.get(usize::from(source)).ok_or(ActError::NotInstalled)?;
-        let shelf = if answered { &source.answered } else { &source.kept };
-        Ok(shelf.iter().cloned().collect())
+        let messages = if answered { &source.answered } else { &source.kept };
+        Ok(messages.iter().cloned().collect())
     }
 
     /// Takes a rejected message out after its bytes were submitted again as new.

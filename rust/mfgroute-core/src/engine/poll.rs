@@ -91,14 +91,14 @@ impl<'a> Poll<'a> {
         for lane in std::mem::take(&mut self.sink.spilled) {
             self.freed |= self.sink.spill(self.streams, lane, self.now);
         }
-        if self.from_lanes() {
-            self.from_logs();
+        if self.drain_ready() {
+            self.scan_logs();
         }
         self.batch.is_empty() && self.scanned >= SCAN_MAX
     }
 
     /// Hands out what is ready. Says whether the batch has room for more.
-    fn from_lanes(&mut self) -> bool {
+    fn drain_ready(&mut self) -> bool {
         let mut held_back = Vec::new();
         let mut room = true;
         while self.batch.len() < self.events_max {
@@ -129,7 +129,7 @@ impl<'a> Poll<'a> {
     }
 
     /// Goes through the logs in order of admission.
-    fn from_logs(&mut self) {
+    fn scan_logs(&mut self) {
         while self.batch.len() < self.events_max && self.scanned < SCAN_MAX {
             let Some((stream, seq)) = self.next_wanted() else { return };
             let Some(record) = self.streams.get(usize::from(stream)).and_then(|s| s.log.get(seq)) else {

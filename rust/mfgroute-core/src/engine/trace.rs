@@ -144,7 +144,9 @@ impl State {
             trace_copies(sink, &mut found, matches);
         }
         let mut traces: Vec<Trace> = found.into_values().collect();
-        traces.iter_mut().for_each(|trace| trace.sinks.sort_by_key(|at| at.sink));
+        for trace in &mut traces {
+            trace.sinks.sort_by_key(|at| at.sink);
+        }
         traces
     }
 
