@@ -56,7 +56,13 @@ impl Problems {
     }
 
     /// Notes an error and says what to do.
-    pub fn error_hint(&mut self, file: &str, place: Place, message: impl Into<String>, hint: impl Into<String>) {
+    pub fn error_hint(
+        &mut self,
+        file: &str,
+        place: Place,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         self.add(Severity::Error, file, place, message.into(), Some(hint.into()));
     }
 

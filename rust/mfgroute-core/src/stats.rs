@@ -1,1 +1,119 @@
-//! Placeholder replaced by the module's own text.
+//! What the engine has counted: one consistent snapshot.
+
+use std::collections::BTreeMap;
+
+/// Counters and gauges of everything, taken at one instant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// By source, in order of number; removed ones included.
+    pub sources: Vec<SourceStats>,
+    /// By sink, in order of number; removed ones included.
+    pub sinks: Vec<SinkStats>,
+    /// By stream, in order of number; removed ones included.
+    pub streams: Vec<StreamStats>,
+    /// Ids in the dedup window.
+    pub dedup_ids: u64,
+    /// Bound of the dedup window.
+    pub dedup_capacity: u64,
+    /// The sum of all differences of both equations: 0 at every instant.
+    pub unaccounted: u64,
+}
+
+/// A source. `received = accepted + rejected + duplicates + filtered + dropped`, in items.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceStats {
+    /// Name.
+    pub name: String,
+    /// Whether it is installed.
+    pub present: bool,
+    /// Messages.
+    pub messages: u64,
+    /// Items.
+    pub received: u64,
+    /// Events appended to a log, by type.
+    pub accepted: BTreeMap<String, u64>,
+    /// Items refused, by code.
+    pub rejected: BTreeMap<&'static str, u64>,
+    /// Items known already.
+    pub duplicates: u64,
+    /// Items dropped by a rule, by rule.
+    pub filtered: BTreeMap<String, u64>,
+    /// Items lost before they came here.
+    pub dropped: u64,
+    /// Accepted events that no route wants.
+    pub unrouted: u64,
+    /// Rejected messages kept for a person.
+    pub rejects_kept: u64,
+    /// Their bytes.
+    pub rejects_bytes: u64,
+    /// Rejected messages of which the sender knows, kept in a ring.
+    pub rejects_answered: u64,
+    /// How many of those the ring has lost.
+    pub rejects_answered_evicted: u64,
+}
+
+/// A sink. `matched = delivered + queued + in_flight + parked + in_doubt + skipped + dropped`, in events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SinkStats {
+    /// Name.
+    pub name: String,
+    /// Whether it is installed.
+    pub present: bool,
+    /// A person has paused it.
+    pub paused: bool,
+    /// Its bound on parked events has stopped it.
+    pub stopped: bool,
+    /// Events that a route sent to it.
+    pub matched: u64,
+    /// Events whose effect has happened.
+    pub delivered: u64,
+    /// Events that wait to be handed out.
+    pub queued: u64,
+    /// Events handed out and not settled.
+    pub in_flight: u64,
+    /// Events set aside for a person, those waiting behind them included.
+    pub parked: u64,
+    /// Events sent with unknown outcome.
+    pub in_doubt: u64,
+    /// Events a person set aside for good.
+    pub skipped: u64,
+    /// Events lost for room or with their sink, as the configuration or a person said.
+    pub dropped: u64,
+    /// Tries that failed and were repeated, ever.
+    pub retries: u64,
+    /// Events that were parked, ever, by cause.
+    pub parked_total: BTreeMap<&'static str, u64>,
+    /// Bytes held as copies for parked events.
+    pub parked_bytes: u64,
+    /// Events not finished: queued and in flight.
+    pub lag_events: u64,
+    /// When the oldest of them was admitted, milliseconds since 1970.
+    pub oldest_ms: Option<u64>,
+    /// The age of the oldest of them.
+    pub lag_ms: u64,
+}
+
+/// A stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamStats {
+    /// Name.
+    pub name: String,
+    /// Whether it is installed.
+    pub present: bool,
+    /// Bytes of records in the log, finished ones included.
+    pub bytes: u64,
+    /// Bytes of records that are not finished.
+    pub bytes_open: u64,
+    /// Records in the log, finished ones included.
+    pub count: u64,
+    /// Records that are not finished.
+    pub count_open: u64,
+    /// Bound on bytes.
+    pub capacity_bytes: u64,
+    /// Bound on records.
+    pub capacity_count: u64,
+    /// The oldest sequence number in the log.
+    pub first_seq: u64,
+    /// The sequence number of the next record.
+    pub next_seq: u64,
+}

@@ -1,0 +1,282 @@
+//! Admission: first decide everything, then look for room, then change anything.
+
+use super::admission::{Admission, AdmitError, Counts, Event, Item, Message, Offsets, Receipt};
+use super::clock::Now;
+use super::config::WhenFull;
+use super::source::{Refused, RejectedMessage};
+use super::state::{Draft, Life, State, Verdict};
+use super::stored::{Fields, Stored};
+use crate::dedup::Verdict as Seen;
+use crate::reject::{Code, Reject};
+use mfgroute_log::AppendError;
+
+impl State {
+    /// Admits all messages or none.
+    pub(super) fn admit(&mut self, admission: &Admission<'_>, now: Now) -> Result<Receipt, AdmitError> {
+        if self.life != Life::Open {
+            return Err(AdmitError::Closing);
+        }
+        self.check_numbers(admission)?;
+        let mut draft = std::mem::take(&mut self.draft);
+        draft.reset(self.streams.len(), self.ordinal);
+        for (index, message) in admission.messages.iter().enumerate() {
+            self.decide(&mut draft, index, message);
+        }
+        let result = self.look_for_room(&draft, admission);
+        let result = result.map(|()| self.commit(&mut draft, admission, now));
+        self.draft = draft;
+        result
+    }
+
+    fn check_numbers(&self, admission: &Admission<'_>) -> Result<(), AdmitError> {
+        let known_event = |event: &Event<'_>| {
+            self.stream(event.stream).is_some() && event.sinks.iter().all(|&sink| self.sink(sink).is_some())
+        };
+        let known_item = |item: &Item<'_>| match item {
+            Item::Event(event) => known_event(event),
+            _ => true,
+        };
+        let source = self.sources.get(usize::from(admission.source)).is_some_and(|source| source.present);
+        let items = admission.messages.iter().all(|message| message.items.iter().all(known_item));
+        if source && items { Ok(()) } else { Err(AdmitError::NotInstalled) }
+    }
+
+    /// Decides what the items of a message come to, and adds the accepted ones to the frames.
+    fn decide(&self, draft: &mut Draft, index: usize, message: &Message<'_>) {
+        let start = draft.verdicts.len();
+        let mut refused = Refused { message: index, rejects: Vec::new() };
+        for item in message.items {
+            let verdict = match item {
+                Item::Event(event) => self.judge(draft, index, event, &mut refused),
+                Item::Filtered { .. } => Verdict::Filtered,
+                Item::Dropped => Verdict::Dropped,
+                Item::Reject(reject) => {
+                    refused.rejects.push(Reject { message: index as u32, ..reject.clone() });
+                    Verdict::Rejected(reject.code)
+                }
+            };
+            draft.verdicts.push(verdict);
+        }
+        if message.items.is_empty() {
+            let reject = Reject::new(Code::NoOutput, "nothing", "at least one event");
+            refused.rejects.push(Reject { message: index as u32, ..reject });
+        }
+        let cause = refused.rejects.first().map(|reject| reject.code);
+        if let (Some(code), false) = (cause, message.independent) {
+            draft.withdraw(start, message, code);
+        }
+        let mut counts = Counts { rejected: u64::from(message.items.is_empty()), ..Counts::default() };
+        for (at, item) in (start..).zip(message.items) {
+            let verdict = draft.verdicts.get(at).copied();
+            if let (Some(Verdict::Accepted), Item::Event(event)) = (verdict, item) {
+                let lane = self.lane(event.key);
+                draft.append(event, lane);
+            }
+            count(&mut counts, verdict);
+        }
+        draft.messages.push(counts);
+        if cause.is_some() {
+            draft.refused.push(refused);
+        }
+    }
+
+    /// Whether an event is new, to the window and within its admission.
+    fn judge(&self, draft: &mut Draft, index: usize, event: &Event<'_>, refused: &mut Refused) -> Verdict {
+        let seen = match draft.ids.get(&event.id) {
+            Some(first) => first.compare(&event.prints),
+            None => self.dedup.check(event.id, &event.prints),
+        };
+        match seen {
+            Seen::New => {
+                draft.ids.insert(event.id, event.prints);
+                Verdict::Accepted
+            }
+            Seen::Duplicate => Verdict::Duplicate,
+            Seen::Conflict => {
+                let found = format!("another content for the id {:032x}", event.id);
+                let mut reject = Reject::new(Code::Conflict, found, "the content admitted first");
+                (reject.message, reject.item) = (index as u32, Some(event.item));
+                refused.rejects.push(reject);
+                Verdict::Rejected(Code::Conflict)
+            }
+        }
+    }
+
+    fn look_for_room(&self, draft: &Draft, admission: &Admission<'_>) -> Result<(), AdmitError> {
+        for (stream, frame) in self.streams.iter().zip(&draft.frames).filter(|(_, frame)| !frame.is_empty()) {
+            let name = || stream.config.name.clone();
+            match stream.log.fits(frame) {
+                Err(AppendError::TooLarge) => return Err(AdmitError::TooLarge { stream: name() }),
+                Err(AppendError::NoRoom) if stream.config.when_full == WhenFull::Block => {
+                    return Err(AdmitError::StreamFull { stream: name(), sink: self.holder(stream) });
+                }
+                _ => {}
+            }
+        }
+        let Some(source) = self.sources.get(usize::from(admission.source)) else { return Ok(()) };
+        if admission.sync || draft.refused.is_empty() {
+            return Ok(());
+        }
+        let weight =
+            |refused: &Refused| admission.messages.get(refused.message).map_or(0, |m| refused.bytes(m));
+        let (count, bytes) = (draft.refused.len() as u64, draft.refused.iter().map(weight).sum::<u64>());
+        let name = source.config.name.clone();
+        let bound = source.config.rejects_max;
+        if !bound.holds(count, bytes) {
+            return Err(AdmitError::RejectsTooLarge { source: name });
+        }
+        if !bound.holds(source.kept.len() + count, source.kept.bytes() + bytes) {
+            return Err(AdmitError::RejectsFull { source: name });
+        }
+        Ok(())
+    }
+
+    /// The sink with the largest backlog among those that owe the oldest unfinished record.
+    fn holder(&self, stream: &super::stream::Stream) -> Option<String> {
+        let seq = stream.log.finished_seq();
+        let number = self.streams.iter().position(|other| std::ptr::eq(other, stream))?;
+        let stored = Stored::read(stream.log.get(seq)?.bytes());
+        let owing = stored
+            .sinks()
+            .filter_map(|no| self.sink(no))
+            .filter(|sink| sink.cursors.get(number).is_some_and(|cursor| !cursor.is_finished(seq)));
+        owing.max_by_key(|sink| sink.counts.queued).map(|sink| sink.config.name.clone())
+    }
+
+    fn commit(&mut self, draft: &mut Draft, admission: &Admission<'_>, now: Now) -> Receipt {
+        self.ordinal = draft.ordinal;
+        for number in 0..draft.frames.len() {
+            self.append(draft, number, now);
+        }
+        self.count_items(draft, admission);
+        let mut receipt = Receipt { messages: draft.messages.clone(), ..Receipt::default() };
+        for counts in &draft.messages {
+            receipt.counts.add(counts);
+        }
+        receipt.offsets.clone_from(&draft.offsets);
+        for refused in draft.refused.drain(..) {
+            receipt.rejects.extend_from_slice(&refused.rejects);
+            let Some(message) = admission.messages.get(refused.message) else { continue };
+            let kept = RejectedMessage {
+                number: self.rejects_number,
+                at_ms: now.wall_ms,
+                rejects: refused.rejects,
+                raw: message.raw.into(),
+                meta: message.meta.into(),
+            };
+            self.rejects_number += 1;
+            let Some(source) = self.source_mut(admission.source) else { continue };
+            if admission.sync { source.answer(kept) } else { source.keep(kept) }
+        }
+        receipt
+    }
+
+    /// Appends the frame of one stream, which fits, if need be once older events are dropped.
+    fn append(&mut self, draft: &mut Draft, number: usize, now: Now) {
+        let Some(frame) = draft.frames.get(number).filter(|frame| !frame.is_empty()) else { return };
+        while self
+            .streams
+            .get(number)
+            .is_some_and(|stream| stream.log.fits(frame) == Err(AppendError::NoRoom))
+        {
+            self.drop_oldest(number, now);
+        }
+        let Some(stream) = self.streams.get_mut(number) else { return };
+        let Ok(first) = stream.log.append(frame, now.wall_ms) else { return };
+        stream.appended(frame.records().map(|bytes| Stored::read(bytes).sinks().count() as u16));
+        let last = first + frame.len() as u64 - 1;
+        draft.offsets.push(Offsets { stream: number as u16, first, last });
+        for sink in frame.records().flat_map(|bytes| Stored::read(bytes).sinks()) {
+            if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
+                sink.counts.matched += 1;
+                sink.counts.queued += 1;
+            }
+        }
+    }
+
+    /// Gives up the oldest unfinished event of a stream, at every sink that has not finished it.
+    fn drop_oldest(&mut self, number: usize, now: Now) {
+        let Some(stream) = self.streams.get_mut(number) else { return };
+        let seq = stream.log.finished_seq();
+        if let Some(record) = stream.log.get(seq) {
+            let stored = Stored::read(record.bytes());
+            for sink in stored.sinks() {
+                if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
+                    sink.lose(number as u16, seq, &stored, now, &mut self.journal);
+                }
+            }
+        }
+        stream.drop_oldest();
+    }
+
+    fn count_items(&mut self, draft: &Draft, admission: &Admission<'_>) {
+        let Some(source) = self.sources.get_mut(usize::from(admission.source)) else { return };
+        let counts = &mut source.counts;
+        let mut verdicts = draft.verdicts.iter();
+        for message in admission.messages {
+            counts.messages += 1;
+            counts.received += message.items.len().max(1) as u64;
+            if message.items.is_empty() {
+                counts.reject(Code::NoOutput);
+            }
+            for (item, verdict) in message.items.iter().zip(&mut verdicts) {
+                match (verdict, item) {
+                    (Verdict::Accepted, Item::Event(event)) => {
+                        counts.accept(event.kind);
+                        counts.unrouted += u64::from(event.sinks.is_empty());
+                        self.dedup.insert(event.id, event.prints);
+                    }
+                    (Verdict::Duplicate, _) => counts.duplicates += 1,
+                    (Verdict::Rejected(code), _) => counts.reject(*code),
+                    (Verdict::Filtered, Item::Filtered { rule }) => counts.filter(rule),
+                    _ => counts.dropped += 1,
+                }
+            }
+        }
+    }
+}
+
+fn count(counts: &mut Counts, verdict: Option<Verdict>) {
+    match verdict {
+        Some(Verdict::Accepted) => counts.accepted += 1,
+        Some(Verdict::Duplicate) => counts.duplicates += 1,
+        Some(Verdict::Rejected(_)) => counts.rejected += 1,
+        Some(Verdict::Filtered) => counts.filtered += 1,
+        Some(Verdict::Dropped) => counts.dropped += 1,
+        None => {}
+    }
+}
+
+impl Draft {
+    fn reset(&mut self, streams: usize, ordinal: u64) {
+        self.verdicts.clear();
+        self.messages.clear();
+        self.refused.clear();
+        self.offsets.clear();
+        self.ids.clear();
+        self.frames.resize_with(streams, mfgroute_log::Frame::new);
+        self.frames.iter_mut().for_each(mfgroute_log::Frame::clear);
+        self.ordinal = ordinal;
+    }
+
+    /// Rejects what is not rejected yet of a message that is refused as a whole.
+    fn withdraw(&mut self, start: usize, message: &Message<'_>, code: Code) {
+        for (verdict, item) in self.verdicts.iter_mut().skip(start).zip(message.items) {
+            if let (Verdict::Accepted, Item::Event(event)) = (*verdict, item) {
+                self.ids.remove(&event.id);
+            }
+            if !matches!(verdict, Verdict::Rejected(_)) {
+                *verdict = Verdict::Rejected(code);
+            }
+        }
+    }
+
+    fn append(&mut self, event: &Event<'_>, lane: u64) {
+        let Event { id, sinks, key, record: body, .. } = *event;
+        let fields = Fields { id, ordinal: self.ordinal, lane, sinks, key, body };
+        self.ordinal += 1;
+        if let Some(frame) = self.frames.get_mut(usize::from(event.stream)) {
+            frame.push_with(|out| fields.write(out));
+        }
+    }
+}

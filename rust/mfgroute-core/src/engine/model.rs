@@ -1,0 +1,370 @@
+//! A random model test: the log is a list, what became of each event a map, dedup a dict.
+//!
+//! The model does not predict what a poll gives; it says what it may give, and recounts the
+//! structures of the engine after each step.
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::tests::TestClock;
+use super::*;
+use crate::dedup::Prints;
+use crate::reject::{Code, Reject};
+use lanes::Phase;
+use stored::Stored;
+
+const ME: Actor<'static> = Actor { who: "model", why: "because" };
+const SINKS: [&str; 3] = ["park-key", "park-event", "files"];
+const PARKED_MAX: u64 = 4;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Admit { messages: Vec<(bool, Vec<Piece>)> },
+    Poll { sink: u16, max: usize },
+    Settle { sink: u16, pick: usize, how: u8 },
+    Act { sink: u16, pick: usize, how: u8 },
+    Advance { ms: u64 },
+    Install { capacity: u64, discard: bool },
+}
+
+/// One item: what kind, its key, its stream, its sinks as bits, and which id.
+type Piece = (u8, u8, u16, u8, u8);
+
+fn step() -> impl Strategy<Value = Step> {
+    let piece = (0_u8..12, 0_u8..3, 0_u16..2, 0_u8..8, 0_u8..40);
+    let message = (any::<bool>(), prop::collection::vec(piece, 0..4));
+    prop_oneof![
+        5 => prop::collection::vec(message, 1..3).prop_map(|messages| Step::Admit { messages }),
+        5 => (0_u16..3, 1_usize..5).prop_map(|(sink, max)| Step::Poll { sink, max }),
+        9 => (0_u16..3, 0_usize..8, 0_u8..9).prop_map(|(sink, pick, how)| Step::Settle { sink, pick, how }),
+        2 => (0_u16..3, 0_usize..8, 0_u8..6).prop_map(|(sink, pick, how)| Step::Act { sink, pick, how }),
+        2 => (0_u64..4_000).prop_map(|ms| Step::Advance { ms }),
+        1 => (2_u64..12, prop::bool::weighted(0.1)).prop_map(|(capacity, discard)| Step::Install { capacity, discard }),
+    ]
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    InFlight(DeliveryId),
+    Refused,
+    InDoubt,
+    Final,
+}
+
+struct Admitted {
+    key: u8,
+    stream: u16,
+    seq: u64,
+    fates: [Option<Fate>; 3],
+}
+
+struct Model {
+    engine: Engine,
+    clock: Arc<TestClock>,
+    events: Vec<Admitted>,
+    seen: HashMap<u128, Prints>,
+    next: [u64; 2],
+    kind: Arc<str>,
+}
+
+fn config(capacity: u64, without: Option<usize>) -> EngineConfig {
+    let bound = |count| Bound { count, bytes: 1 << 20 };
+    let sink = |(number, name): (usize, &&str)| {
+        let mut sink = SinkConfig::new(*name);
+        sink.tries = 2;
+        sink.delay_max_ms = 2_000;
+        sink.parked_max = bound(PARKED_MAX);
+        sink.on_refused = if number == 0 { OnRefused::ParkKey } else { OnRefused::ParkEvent };
+        sink.one_per_key = number != 2;
+        sink
+    };
+    let stream =
+        |name: &str, when_full| StreamConfig { name: name.into(), capacity: bound(capacity), when_full };
+    let kept = SINKS.iter().enumerate().filter(|(number, _)| Some(*number) != without);
+    EngineConfig {
+        streams: vec![stream("business", WhenFull::Block), stream("telemetry", WhenFull::DropOldest)],
+        sinks: kept.map(sink).collect(),
+        sources: vec![SourceConfig { name: "mes".into(), rejects_max: bound(20) }],
+    }
+}
+
+impl Model {
+    fn new() -> Self {
+        let clock = Arc::new(TestClock::default());
+        let options = EngineOptions {
+            dedup_window: 10_000,
+            distance_max: 6,
+            seed: Some(7),
+            ..EngineOptions::default()
+        };
+        let engine = Engine::new(&options, clock.clone());
+        engine.install(&config(8, None), &[], "model").unwrap();
+        let kind = "done/1".into();
+        Self { engine, clock, events: Vec::new(), seen: HashMap::new(), next: [0; 2], kind }
+    }
+
+    fn run(&mut self, step: Step) {
+        match step {
+            Step::Admit { messages } => self.admit(&messages),
+            Step::Poll { sink, max } => self.poll(sink, max),
+            Step::Settle { sink, pick, how } => self.settle(sink, pick, how),
+            Step::Act { sink, pick, how } => self.act(sink, pick, how),
+            Step::Advance { ms } => self.clock.advance(ms),
+            Step::Install { capacity, discard } => self.install(capacity, discard),
+        }
+        self.check();
+    }
+
+    fn admit(&mut self, messages: &[(bool, Vec<Piece>)]) {
+        let keys: Vec<String> = (0..3).map(|key| format!("key{key}")).collect();
+        let sinks: Vec<Vec<u16>> =
+            (0_u8..8).map(|bits| (0..3).filter(|n| bits >> n & 1 == 1).collect()).collect();
+        let kind = self.kind.clone();
+        let item = |&(what, key, stream, bits, id): &Piece| match what {
+            0 => Item::Reject(Reject::new(Code::Missing, "", "")),
+            1 => Item::Filtered { rule: "rule" },
+            2 => Item::Dropped,
+            // Most ids are new; some come again with the same or another content.
+            _ => {
+                let again = what == 3;
+                let id = if again {
+                    u128::from(id)
+                } else {
+                    1_000 + self.seen.len() as u128 * 64 + u128::from(id)
+                };
+                let print = id + u128::from(again && bits > 5);
+                let (key, sinks) = (keys[usize::from(key)].as_bytes(), &sinks[usize::from(bits)][..]);
+                let prints = Prints { raw: print, body: print };
+                Item::Event(Event { item: 0, stream, key, id, prints, kind: &kind, sinks, record: key })
+            }
+        };
+        let items: Vec<Vec<Item<'_>>> =
+            messages.iter().map(|(_, pieces)| pieces.iter().map(item).collect()).collect();
+        let prepared: Vec<Message<'_>> = messages
+            .iter()
+            .zip(&items)
+            .map(|((independent, _), items)| Message {
+                raw: b"",
+                meta: b"",
+                independent: *independent,
+                items,
+            })
+            .collect();
+        let before = self.engine.stats();
+        match self.engine.admit(&Admission { source: 0, sync: false, messages: &prepared }) {
+            Ok(receipt) => self.admitted(&prepared, &receipt),
+            Err(AdmitError::RejectsFull { .. }) => {
+                for message in self.engine.rejects(0, false).unwrap() {
+                    self.engine.skip_reject(0, message.number, ME).unwrap();
+                }
+            }
+            Err(_) => assert_eq!(self.engine.stats(), before, "a refused admission changes nothing"),
+        }
+    }
+
+    /// Repeats the decision with a dict and compares the counts.
+    fn admitted(&mut self, messages: &[Message<'_>], receipt: &Receipt) {
+        let mut frames: [Vec<Admitted>; 2] = Default::default();
+        let mut order = Vec::new();
+        for (message, counts) in messages.iter().zip(&receipt.messages) {
+            let mut seen = self.seen.clone();
+            let (mut expected, mut bad, mut new) = (Counts::default(), message.items.is_empty(), Vec::new());
+            for item in message.items {
+                match item {
+                    Item::Reject(_) => (expected.rejected, bad) = (expected.rejected + 1, true),
+                    Item::Filtered { .. } => expected.filtered += 1,
+                    Item::Dropped => expected.dropped += 1,
+                    Item::Event(event) => match seen.get(&event.id) {
+                        None => {
+                            seen.insert(event.id, event.prints);
+                            expected.accepted += 1;
+                            new.push(*event);
+                        }
+                        Some(first) if *first == event.prints => expected.duplicates += 1,
+                        Some(_) => (expected.rejected, bad) = (expected.rejected + 1, true),
+                    },
+                }
+            }
+            if bad && !message.independent || message.items.is_empty() {
+                expected = Counts { rejected: message.items.len().max(1) as u64, ..Counts::default() };
+                new.clear();
+            } else {
+                self.seen = seen;
+            }
+            assert_eq!(*counts, expected);
+            order.extend(new);
+        }
+        for event in order {
+            let stream = usize::from(event.stream);
+            let fate = |sink: u16| event.sinks.contains(&sink).then_some(Fate::Open);
+            let (key, seq) = (event.key[3] - b'0', self.next[stream]);
+            self.next[stream] += 1;
+            self.events.push(Admitted { key, stream: event.stream, seq, fates: [fate(0), fate(1), fate(2)] });
+            frames[stream].push(Admitted { key, stream: event.stream, seq, fates: [None; 3] });
+        }
+        for offsets in &receipt.offsets {
+            let frame = &frames[usize::from(offsets.stream)];
+            assert_eq!((offsets.first, offsets.last), (frame[0].seq, frame[frame.len() - 1].seq));
+        }
+    }
+
+    fn poll(&mut self, sink: u16, max: usize) {
+        let first = self.engine.stats().streams[1].first_seq;
+        for delivery in self.engine.poll(sink, max, u64::MAX) {
+            let at = usize::from(sink);
+            let this = |event: &Admitted| event.stream == delivery.stream && event.seq == delivery.seq;
+            let index = self.events.iter().position(this).expect("no phantom");
+            let key = self.events[index].key;
+            assert_eq!(delivery.key(), format!("key{key}").as_bytes());
+            let fate = self.events[index].fates[at].expect("only what a route wants");
+            assert!(!matches!(fate, Fate::InFlight(_) | Fate::Final), "handed out twice: {fate:?}");
+            for (other, event) in self.events.iter().enumerate().filter(|(_, event)| event.key == key) {
+                let Some(fate) = event.fates[at].filter(|_| other != index) else { continue };
+                let in_flight = matches!(fate, Fate::InFlight(_));
+                assert!(sink == 2 || !in_flight, "two of one key in flight");
+                let gone = event.stream == 1 && event.seq < first;
+                let passes = fate == Fate::Final || sink != 0 && fate == Fate::Refused || in_flight;
+                assert!(
+                    other > index || passes || gone,
+                    "sink {sink}: {index} before {other}, which is {fate:?}"
+                );
+            }
+            self.events[index].fates[at] = Some(Fate::InFlight(delivery.id));
+        }
+    }
+
+    fn settle(&mut self, sink: u16, pick: usize, how: u8) {
+        let at = usize::from(sink);
+        let flying = self.events.iter_mut().filter_map(|event| match event.fates[at] {
+            Some(Fate::InFlight(id)) => Some((id, event)),
+            _ => None,
+        });
+        let mut flying: Vec<_> = flying.collect();
+        if flying.is_empty() {
+            let stale = DeliveryId(pick as u64);
+            assert_eq!(self.engine.settle(sink, [(stale, Outcome::Released)]), Err(Stale(vec![stale])));
+            return;
+        }
+        let count = flying.len();
+        let (id, event) = &mut flying[pick % count];
+        let reason = String::new();
+        let (outcome, fate) = match how {
+            0 | 1 => (Outcome::Refused { code: "c".into(), reason }, Fate::Refused),
+            2 => (Outcome::InDoubt { reason }, Fate::InDoubt),
+            3 | 4 => (Outcome::Retry { after_ms: Some(100), judged: true, reason }, Fate::Open),
+            5 => (Outcome::Released, Fate::Open),
+            _ => (Outcome::Done { reference: None }, Fate::Final),
+        };
+        // A counted try may park it: then it is as if refused.
+        let parked = |engine: &Engine| {
+            let parked = engine.parked(sink).unwrap();
+            parked.iter().any(|p| p.stream == event.stream && p.seq == event.seq && p.cause.is_own())
+        };
+        self.engine.settle(sink, [(*id, outcome)]).unwrap();
+        event.fates[at] = Some(if fate == Fate::Open && parked(&self.engine) { Fate::Refused } else { fate });
+    }
+
+    fn act(&mut self, sink: u16, pick: usize, how: u8) {
+        let parked = self.engine.parked(sink).unwrap();
+        let picked = (!parked.is_empty()).then(|| &parked[pick % parked.len()]);
+        match (how, picked) {
+            (0, _) => self.engine.pause(sink, ME).unwrap(),
+            (1, _) => self.engine.resume(sink, ME).unwrap(),
+            (2, Some(event)) => {
+                let _ = self.engine.retry_parked(sink, event.number, ME);
+            }
+            (3, Some(event)) => drop(self.engine.retry_key(sink, event.key(), ME).unwrap()),
+            (4, Some(event)) => {
+                self.engine.skip_parked(sink, event.number, None, ME).unwrap();
+                self.set_final(sink, |other| other.stream == event.stream && other.seq == event.seq);
+            }
+            _ => assert!(self.engine.retry_parked(sink, 1 << 40, ME).is_err()),
+        }
+    }
+
+    fn set_final(&mut self, sink: u16, which: impl Fn(&Admitted) -> bool) {
+        for event in self.events.iter_mut().filter(|event| which(event)) {
+            let fate = &mut event.fates[usize::from(sink)];
+            *fate = fate.map(|_| Fate::Final);
+        }
+    }
+
+    fn install(&mut self, capacity: u64, discard: bool) {
+        if discard && self.engine.install(&config(capacity, Some(1)), &[], "model").is_err() {
+            self.engine.install(&config(capacity, Some(1)), &[SINKS[1].to_owned()], "model").unwrap();
+            self.set_final(1, |_| true);
+        }
+        let numbers = self.engine.install(&config(capacity, None), &[], "model").unwrap();
+        assert_eq!(numbers.sinks, [0, 1, 2]);
+    }
+
+    /// Recounts the structures.
+    fn check(&self) {
+        let stats = self.engine.stats();
+        assert_eq!(stats.unaccounted, 0, "{stats:#?}");
+        let state = self.engine.lock();
+        for sink in &state.sinks {
+            let held = |in_flight| {
+                let of = |held: &&lanes::Held| (held.phase == Phase::InFlight) == in_flight;
+                sink.lanes.iter().map(|(_, held)| held).filter(of).count() as u64
+            };
+            let new = state.streams.iter().zip(&sink.cursors).map(|(stream, cursor)| {
+                assert!(cursor.next() - cursor.low() <= 6, "the distance is bounded");
+                let ahead = stream.log.from_seq(cursor.next());
+                ahead.filter(|(_, record)| Stored::read(record.bytes()).wants(sink.no)).count() as u64
+            });
+            assert_eq!(sink.counts.queued, held(false) + new.sum::<u64>(), "{}", sink.config.name);
+            assert_eq!(sink.counts.in_flight, held(true));
+            let copies = sink.lanes.iter().filter(|(_, held)| held.copy).count() + sink.parked.iter().count();
+            assert_eq!(sink.parked.load().0, copies as u64);
+            assert!(sink.parked.load().0 + sink.reserved.0 <= PARKED_MAX, "the bound on parked events holds");
+            let reserved = |held: &&lanes::Held| held.phase == Phase::InFlight && !held.copy;
+            assert_eq!(sink.reserved.0, sink.lanes.iter().filter(|(_, held)| reserved(held)).count() as u64);
+        }
+        for (number, stream) in state.streams.iter().enumerate() {
+            let open = |seq: u64| {
+                let record = stream.log.get(seq)?;
+                let mut sinks = Stored::read(record.bytes()).sinks();
+                sinks.find(|&no| !state.sinks[usize::from(no)].cursors[number].is_finished(seq))
+            };
+            let first_open = (stream.log.first_seq()..stream.log.next_seq()).find(|&seq| open(seq).is_some());
+            assert_eq!(stream.log.finished_seq(), first_open.unwrap_or(stream.log.next_seq()));
+        }
+    }
+
+    /// Without faults and with a person who retries, everything drains.
+    fn drain(&mut self) {
+        for sink in 0..3 {
+            self.engine.resume(sink, ME).unwrap();
+        }
+        for _ in 0..self.events.len() * 6 + 10 {
+            for sink in 0..3 {
+                if let Some(event) = self.engine.parked(sink).unwrap().first() {
+                    self.engine.retry_key(sink, event.key(), ME).unwrap();
+                }
+                self.poll(sink, 4);
+                self.settle(sink, 0, 9);
+            }
+            self.clock.advance(3_000);
+            self.check();
+        }
+        for sink in self.engine.stats().sinks {
+            assert_eq!((sink.queued, sink.in_flight, sink.parked, sink.in_doubt), (0, 0, 0, 0), "{sink:#?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_history_loses_doubles_or_reorders_an_event(steps in prop::collection::vec(step(), 1..120)) {
+        let mut model = Model::new();
+        for step in steps {
+            model.run(step);
+        }
+        model.drain();
+    }
+}

@@ -1,0 +1,237 @@
+//! Handing out: what is ready in the lanes, then what is new in the logs.
+
+use mfgroute_log::Record;
+
+use super::clock::Now;
+use super::config::StreamNo;
+use super::lanes::{DeliveryId, Held, Phase};
+use super::parked::Cause;
+use super::sink::Sink;
+use super::stored::Stored;
+use super::stream::Stream;
+
+/// Records looked at under one lock.
+const SCAN_MAX: usize = 4_096;
+
+/// One attempt to hand one event to one sink.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// What [`settle`](super::Engine::settle) is told.
+    pub id: DeliveryId,
+    /// The stream.
+    pub stream: StreamNo,
+    /// The offset in the stream.
+    pub seq: u64,
+    /// Counted tries so far.
+    pub tries: u32,
+    /// The target may have seen it before.
+    pub redelivered: bool,
+    record: Record,
+}
+
+impl Delivery {
+    /// The event id.
+    #[must_use]
+    pub fn event_id(&self) -> u128 {
+        Stored::read(self.record.bytes()).id
+    }
+
+    /// The key.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        Stored::read(self.record.bytes()).key
+    }
+
+    /// The record as it was admitted.
+    #[must_use]
+    pub fn record(&self) -> &[u8] {
+        Stored::read(self.record.bytes()).body
+    }
+
+    /// When it was admitted, milliseconds since 1970.
+    #[must_use]
+    pub fn admitted_ms(&self) -> u64 {
+        self.record.at_ms()
+    }
+}
+
+/// One poll of one sink.
+pub(super) struct Poll<'a> {
+    pub(super) sink: &'a mut Sink,
+    pub(super) streams: &'a mut [Stream],
+    pub(super) events_max: usize,
+    pub(super) bytes_max: u64,
+    pub(super) now: Now,
+    pub(super) batch: Vec<Delivery>,
+    bytes: u64,
+    scanned: usize,
+    /// Room was made in a stream.
+    pub(super) freed: bool,
+}
+
+impl<'a> Poll<'a> {
+    pub(super) fn new(sink: &'a mut Sink, streams: &'a mut [Stream], max: (usize, u64), now: Now) -> Self {
+        let (events_max, bytes_max) = max;
+        Self {
+            sink,
+            streams,
+            events_max,
+            bytes_max,
+            now,
+            batch: Vec::new(),
+            bytes: 0,
+            scanned: 0,
+            freed: false,
+        }
+    }
+
+    /// Fills the batch. Says whether there is more to look at although the batch is empty.
+    pub(super) fn run(&mut self) -> bool {
+        self.sink.wake_due(self.now.steady_ms);
+        for lane in std::mem::take(&mut self.sink.spilled) {
+            self.freed |= self.sink.spill(self.streams, lane, self.now);
+        }
+        if self.drain_ready() {
+            self.scan_logs();
+        }
+        self.batch.is_empty() && self.scanned >= SCAN_MAX
+    }
+
+    /// Hands out what is ready. Says whether the batch has room for more.
+    fn drain_ready(&mut self) -> bool {
+        let mut held_back = Vec::new();
+        let mut room = true;
+        while self.batch.len() < self.events_max {
+            let Some(id) = self.sink.ready.pop_front() else { break };
+            let Some(held) = self.sink.lanes.get(id) else { continue };
+            let (lane, copy) = (held.lane, held.copy);
+            if self.sink.next_of(lane, self.now.steady_ms) != Some(id) {
+                continue;
+            }
+            let Some(record) = self.bytes_of(held) else { continue };
+            if !self.fits(&record) {
+                self.sink.ready.push_front(id);
+                room = false;
+                break;
+            }
+            if !self.sink.may_hand_out(record.len() as u64, copy) {
+                held_back.push(id);
+                continue;
+            }
+            self.hand_out(id, record);
+            if !self.sink.config.one_per_key {
+                self.sink.promote(lane, self.now.steady_ms);
+            }
+        }
+        let stopped = !held_back.is_empty();
+        self.sink.ready.extend(held_back);
+        room && !stopped && self.batch.len() < self.events_max
+    }
+
+    /// Goes through the logs in order of admission.
+    fn scan_logs(&mut self) {
+        while self.batch.len() < self.events_max && self.scanned < SCAN_MAX {
+            let Some((stream, seq)) = self.next_wanted() else { return };
+            let Some(record) = self.streams.get(usize::from(stream)).and_then(|s| s.log.get(seq)) else {
+                return;
+            };
+            let stored = Stored::read(record.bytes());
+            let held = Held::waiting(stored.lane, stored.ordinal, stream, seq);
+            let bytes = record.len() as u64;
+            if self.sink.parked.blocks(held.lane, held.ordinal) {
+                if !self.sink.may_park(bytes) {
+                    return;
+                }
+                self.sink.parked.add(&held, record, Cause::Behind, true, self.now.wall_ms);
+                self.take(stream);
+                self.sink.counts.queued -= 1;
+                self.freed |= self.sink.finish(self.streams, stream, seq);
+                continue;
+            }
+            let (in_flight, waiting) = self.sink.lanes.load(held.lane);
+            if waiting > 0 || (in_flight > 0 && self.sink.config.one_per_key) {
+                self.take(stream);
+                self.sink.lanes.add(held);
+                continue;
+            }
+            let record = record.clone();
+            if !self.fits(&record) || !self.sink.may_hand_out(bytes, false) {
+                return;
+            }
+            self.take(stream);
+            let id = self.sink.lanes.add(held);
+            self.hand_out(id, record);
+        }
+    }
+
+    /// The oldest event that the cursors have not taken and the sink wants.
+    fn next_wanted(&mut self) -> Option<(StreamNo, u64)> {
+        let mut oldest: Option<(u64, StreamNo, u64)> = None;
+        let no = self.sink.no;
+        for (stream, cursor) in
+            self.streams.iter().zip(&mut self.sink.cursors).enumerate().map(|(n, (s, c))| {
+                let pair: (StreamNo, &Stream) = (n as StreamNo, s);
+                (pair, c)
+            })
+        {
+            let (number, stream) = stream;
+            cursor.skip_to(stream.log.first_seq());
+            while let Some(record) = stream.log.get(cursor.next()) {
+                if !cursor.has_reach() {
+                    // What lies beyond could be of a key that comes next elsewhere.
+                    return None;
+                }
+                let stored = Stored::read(record.bytes());
+                if stored.wants(no) {
+                    if oldest.is_none_or(|(ordinal, ..)| stored.ordinal < ordinal) {
+                        oldest = Some((stored.ordinal, number, cursor.next()));
+                    }
+                    break;
+                }
+                if self.scanned >= SCAN_MAX {
+                    return None;
+                }
+                self.scanned += 1;
+                if let Some(seq) = cursor.take() {
+                    cursor.finish(seq);
+                }
+            }
+        }
+        oldest.map(|(_, stream, seq)| (stream, seq))
+    }
+
+    fn take(&mut self, stream: StreamNo) {
+        self.scanned += 1;
+        self.sink.cursor(stream).and_then(mfgroute_log::Cursor::take);
+    }
+
+    fn fits(&self, record: &Record) -> bool {
+        self.batch.is_empty() || self.bytes + record.len() as u64 <= self.bytes_max
+    }
+
+    fn bytes_of(&self, held: &Held) -> Option<Record> {
+        let logged = || self.streams.get(usize::from(held.stream))?.log.get(held.seq);
+        held.record.as_ref().or_else(logged).cloned()
+    }
+
+    fn hand_out(&mut self, id: DeliveryId, record: Record) {
+        let bytes = record.len() as u64;
+        let counts = &mut self.sink.counts;
+        counts.queued -= 1;
+        counts.in_flight += 1;
+        let delivered = counts.delivered;
+        self.bytes += bytes;
+        self.sink.lanes.change(id, |held| {
+            held.phase = Phase::InFlight;
+            held.record = Some(record.clone());
+            held.mark.get_or_insert(delivered);
+        });
+        let Some(held) = self.sink.lanes.get(id) else { return };
+        if !held.copy {
+            self.sink.reserved.0 += 1;
+            self.sink.reserved.1 += bytes;
+        }
+        let (stream, seq, tries, redelivered) = (held.stream, held.seq, held.tries, held.redelivered);
+        self.batch.push(Delivery { id, stream, seq, tries, redelivered, record });
+    }
+}

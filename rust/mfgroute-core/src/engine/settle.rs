@@ -1,0 +1,250 @@
+//! Settling: what became of a delivery.
+
+use std::fmt;
+
+use mfgroute_log::Record;
+
+use super::clock::{Chance, Now};
+use super::config::{OnRefused, StreamNo};
+use super::journal::{Journal, Settled, Settlement};
+use super::lanes::{DeliveryId, Held, Phase};
+use super::parked::{Cause, ParkedEvent};
+use super::sink::Sink;
+use super::stored::Stored;
+use super::stream::Stream;
+
+const DELAY_BASE_MS: u64 = 500;
+const AFTER_MAX_MS: u64 = 3_600_000;
+
+/// What a sink says about one delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The effect has happened.
+    Done {
+        /// What the target calls it.
+        reference: Option<String>,
+    },
+    /// The target judged the event and refused it for good.
+    Refused {
+        /// The code of the target.
+        code: String,
+        /// Its words.
+        reason: String,
+    },
+    /// Certainly not done; try again.
+    Retry {
+        /// Not before this many milliseconds, if the target said so; at most one hour is honoured.
+        after_ms: Option<u64>,
+        /// The target judged this event, rather than being out of reach or busy.
+        judged: bool,
+        /// Why.
+        reason: String,
+    },
+    /// Sent, and the outcome is unknown.
+    InDoubt {
+        /// What is known.
+        reason: String,
+    },
+    /// Not tried: it goes back to its place.
+    Released,
+}
+
+/// Deliveries that are not, or no longer, in flight. The others of the call were settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale(pub Vec<DeliveryId>);
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} deliveries are not in flight at this sink", self.0.len())
+    }
+}
+
+impl std::error::Error for Stale {}
+
+/// What settling needs besides the sink.
+pub(super) struct Desk<'a> {
+    pub(super) sink: &'a mut Sink,
+    pub(super) streams: &'a mut [Stream],
+    pub(super) journal: &'a mut Journal,
+    pub(super) chance: &'a mut Chance,
+    pub(super) now: Now,
+    /// Room was made in a stream.
+    pub(super) freed: bool,
+}
+
+impl Desk<'_> {
+    /// Settles one delivery. Says whether it was in flight.
+    pub(super) fn settle(&mut self, id: DeliveryId, outcome: Outcome) -> bool {
+        let in_flight = self.sink.lanes.get(id).filter(|held| held.phase == Phase::InFlight);
+        let Some((lane, gone)) = in_flight.map(|held| (held.lane, held.gone)) else { return false };
+        match outcome {
+            Outcome::Done { reference } => self.done(id, reference),
+            Outcome::Refused { code, reason } => self.park(id, Cause::Refused { code, reason }),
+            Outcome::InDoubt { reason } => self.park(id, Cause::InDoubt { reason }),
+            Outcome::Retry { .. } | Outcome::Released if gone => self.drop_gone(id),
+            Outcome::Retry { after_ms, judged, reason } => self.retry(id, after_ms, judged, reason),
+            Outcome::Released => self.wait(id, 0),
+        }
+        self.sink.promote(lane, self.now.steady_ms);
+        true
+    }
+
+    fn done(&mut self, id: DeliveryId, reference: Option<String>) {
+        let Some((held, record)) = self.leave(id) else { return };
+        self.sink.counts.delivered += 1;
+        self.finish(&held, &record);
+        self.write(&held, &record, Settled::Delivered { reference });
+        self.sink.follow(held.lane, self.now);
+    }
+
+    fn drop_gone(&mut self, id: DeliveryId) {
+        let Some((held, record)) = self.leave(id) else { return };
+        self.sink.counts.dropped += 1;
+        self.finish(&held, &record);
+        self.write(&held, &record, Settled::Dropped);
+    }
+
+    fn park(&mut self, id: DeliveryId, cause: Cause) {
+        let Some((held, record)) = self.leave(id) else { return };
+        let blocking =
+            self.sink.config.on_refused == OnRefused::ParkKey || matches!(cause, Cause::InDoubt { .. });
+        self.sink.parked.add(&held, &record, cause, blocking, self.now.wall_ms);
+        if !held.copy {
+            self.freed |= self.sink.finish(self.streams, held.stream, held.seq);
+        }
+        self.freed |= self.sink.spill(self.streams, held.lane, self.now);
+        self.sink.follow(held.lane, self.now);
+    }
+
+    fn retry(&mut self, id: DeliveryId, after_ms: Option<u64>, judged: bool, reason: String) {
+        let delivered = self.sink.counts.delivered;
+        let (mut tries, mut attempts) = (0, 0);
+        self.sink.lanes.change(id, |held| {
+            let counts = judged && held.mark.is_some_and(|mark| delivered > mark);
+            held.tries += u32::from(counts);
+            held.attempts = held.attempts.saturating_add(1);
+            held.redelivered = true;
+            held.mark = Some(delivered);
+            (tries, attempts) = (held.tries, held.attempts);
+        });
+        self.sink.counts.retries += 1;
+        if tries >= self.sink.config.tries {
+            return self.park(id, Cause::Tries { reason });
+        }
+        let ceiling =
+            DELAY_BASE_MS.saturating_mul(1 << (attempts - 1).min(32)).min(self.sink.config.delay_max_ms);
+        let delay = self.chance.up_to(ceiling).max(after_ms.unwrap_or(0).min(AFTER_MAX_MS));
+        self.wait(id, delay);
+    }
+
+    /// From in flight back to waiting.
+    fn wait(&mut self, id: DeliveryId, delay_ms: u64) {
+        let due_ms = self.now.steady_ms + delay_ms;
+        let Some(held) = self.sink.lanes.get(id) else { return };
+        let (copy, bytes) = (held.copy, held.record.as_ref().map_or(0, |record| record.len() as u64));
+        self.sink.leave_flight(copy, bytes);
+        self.sink.counts.queued += 1;
+        self.sink.lanes.change(id, |held| {
+            held.phase = Phase::Waiting { due_ms };
+            if !held.copy {
+                held.record = None;
+            }
+        });
+        if delay_ms > 0 {
+            self.sink.due.push(std::cmp::Reverse((due_ms, id)));
+        }
+        let Some(lane) = self.sink.lanes.get(id).map(|held| held.lane) else { return };
+        // Several of a key may be in flight, and one before it may have been parked meanwhile.
+        self.freed |= self.sink.spill(self.streams, lane, self.now);
+    }
+
+    fn leave(&mut self, id: DeliveryId) -> Option<(Held, Record)> {
+        let held = self.sink.lanes.remove(id)?;
+        let record = held.record.clone()?;
+        self.sink.leave_flight(held.copy, record.len() as u64);
+        Some((held, record))
+    }
+
+    fn finish(&mut self, held: &Held, record: &Record) {
+        if held.copy {
+            self.sink.parked.release(record.len() as u64);
+        } else {
+            self.freed |= self.sink.finish(self.streams, held.stream, held.seq);
+        }
+    }
+
+    fn write(&mut self, held: &Held, record: &Record, what: Settled) {
+        self.journal.write(Settlement {
+            at_ms: self.now.wall_ms,
+            sink: self.sink.no,
+            stream: held.stream,
+            seq: held.seq,
+            id: Stored::read(record.bytes()).id,
+            lane: held.lane,
+            ordinal: held.ordinal,
+            tries: held.tries,
+            what,
+        });
+    }
+}
+
+impl Sink {
+    pub(super) fn leave_flight(&mut self, copy: bool, bytes: u64) {
+        self.counts.in_flight -= 1;
+        if !copy {
+            self.reserved.0 -= 1;
+            self.reserved.1 -= bytes;
+        }
+    }
+
+    /// Marks an event of a log as finished at this sink. Says whether that made room.
+    pub(super) fn finish(&mut self, streams: &mut [Stream], stream: StreamNo, seq: u64) -> bool {
+        let open = self.cursor(stream).is_some_and(|cursor| cursor.finish(seq));
+        open && streams.get_mut(usize::from(stream)).is_some_and(|stream| stream.finish(seq))
+    }
+
+    /// Moves events of a lane that wait for a parked one to the parked ones, as far as there is room.
+    pub(super) fn spill(&mut self, streams: &mut [Stream], lane: u64, now: Now) -> bool {
+        let mut freed = false;
+        while let Some(id) = self.lanes.first_waiting(lane) {
+            let Some(held) = self.lanes.get(id).filter(|held| self.parked.blocks(lane, held.ordinal)) else {
+                break;
+            };
+            let logged = || streams.get(usize::from(held.stream))?.log.get(held.seq);
+            let Some(record) = held.record.as_ref().or_else(logged).cloned() else { break };
+            if !held.copy && !self.may_park(record.len() as u64) {
+                self.spilled.insert(lane);
+                break;
+            }
+            let Some(held) = self.lanes.remove(id) else { break };
+            self.counts.queued -= 1;
+            self.parked.add(&held, &record, Cause::Behind, true, now.wall_ms);
+            if !held.copy {
+                freed |= self.finish(streams, held.stream, held.seq);
+            }
+        }
+        freed
+    }
+
+    /// Lets the events flow that only waited for one that is no longer parked.
+    pub(super) fn follow(&mut self, lane: u64, now: Now) {
+        while let Some(number) = self.parked.first_blocking(lane) {
+            if self.parked.get(number).is_none_or(|event| event.cause.is_own()) {
+                return;
+            }
+            self.unpark(number, now);
+        }
+        self.promote(lane, now.steady_ms);
+    }
+
+    /// Puts a parked event back into its lane.
+    pub(super) fn unpark(&mut self, number: u64, now: Now) {
+        let Some(event) = self.parked.take(number) else { return };
+        let ParkedEvent { stream, seq, lane, redelivered, record, .. } = event;
+        let mut held = Held::waiting(lane, number, stream, seq);
+        held.record = Some(record);
+        held.copy = true;
+        held.redelivered = redelivered;
+        self.enqueue(held, now.steady_ms);
+    }
+}

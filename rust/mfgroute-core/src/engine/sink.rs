@@ -1,0 +1,189 @@
+//! A sink: cursors, lanes, parked events and counters.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+
+use mfgroute_log::Cursor;
+
+use super::clock::Now;
+use super::config::{SinkConfig, SinkNo, StreamNo};
+use super::journal::{Journal, Settled, Settlement};
+use super::lanes::{DeliveryId, Held, Lanes, Phase};
+use super::parked::Parked;
+use super::stored::Stored;
+
+/// What a sink has counted. `queued` and `in_flight` are kept by each step, not derived.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SinkCounts {
+    pub(super) matched: u64,
+    pub(super) delivered: u64,
+    pub(super) queued: u64,
+    pub(super) in_flight: u64,
+    pub(super) skipped: u64,
+    pub(super) dropped: u64,
+    pub(super) retries: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Sink {
+    pub(super) no: SinkNo,
+    pub(super) config: SinkConfig,
+    pub(super) present: bool,
+    pub(super) paused: bool,
+    /// By stream.
+    pub(super) cursors: Vec<Cursor>,
+    pub(super) lanes: Lanes,
+    /// Events that may be handed out; entries that no longer may are passed over.
+    pub(super) ready: VecDeque<DeliveryId>,
+    /// Events that wait for a time.
+    pub(super) due: BinaryHeap<Reverse<(u64, DeliveryId)>>,
+    pub(super) parked: Parked,
+    /// Lanes whose later events found no room among the parked ones.
+    pub(super) spilled: BTreeSet<u64>,
+    pub(super) counts: SinkCounts,
+    /// Number and bytes of events in flight that have no copy among the parked ones yet.
+    pub(super) reserved: (u64, u64),
+}
+
+impl Sink {
+    pub(super) fn new(no: SinkNo, config: SinkConfig) -> Self {
+        Self {
+            no,
+            config,
+            present: true,
+            paused: false,
+            cursors: Vec::new(),
+            lanes: Lanes::default(),
+            ready: VecDeque::new(),
+            due: BinaryHeap::new(),
+            parked: Parked::default(),
+            spilled: BTreeSet::new(),
+            counts: SinkCounts::default(),
+            reserved: (0, 0),
+        }
+    }
+
+    pub(super) fn cursor(&mut self, stream: StreamNo) -> Option<&mut Cursor> {
+        self.cursors.get_mut(usize::from(stream))
+    }
+
+    /// Whether the bound on parked events leaves room for one more to be handed out: whatever is in
+    /// flight may have to be parked.
+    pub(super) fn may_hand_out(&self, bytes: u64, is_copy: bool) -> bool {
+        if is_copy {
+            return true;
+        }
+        let (count, held) = self.committed();
+        count == 0 || self.config.parked_max.holds(count + 1, held + bytes)
+    }
+
+    /// Whether the bound on parked events leaves room to copy one more.
+    pub(super) fn may_park(&self, bytes: u64) -> bool {
+        let (count, held) = self.committed();
+        self.config.parked_max.holds(count + 1, held + bytes)
+    }
+
+    /// Whether the bound on parked events has stopped the sink.
+    pub(super) fn is_stopped(&self) -> bool {
+        let (count, held) = self.parked.load();
+        count > 0 && !self.config.parked_max.holds(count + 1, held + 1)
+    }
+
+    fn committed(&self) -> (u64, u64) {
+        let (count, bytes) = self.parked.load();
+        (count + self.reserved.0, bytes + self.reserved.1)
+    }
+
+    /// Puts the next event of a lane on the ready list, if there is one and nothing forbids it.
+    pub(super) fn promote(&mut self, lane: u64, now_ms: u64) {
+        if let Some(id) = self.next_of(lane, now_ms) {
+            self.ready.push_back(id);
+        }
+    }
+
+    /// The event of a lane that may be handed out now.
+    pub(super) fn next_of(&self, lane: u64, now_ms: u64) -> Option<DeliveryId> {
+        if self.config.one_per_key && self.lanes.load(lane).0 > 0 {
+            return None;
+        }
+        let id = self.lanes.first_waiting(lane)?;
+        let held = self.lanes.get(id)?;
+        let due = matches!(held.phase, Phase::Waiting { due_ms } if due_ms <= now_ms);
+        (due && !self.parked.blocks(lane, held.ordinal)).then_some(id)
+    }
+
+    /// Adds an event to its lane as waiting.
+    pub(super) fn enqueue(&mut self, held: Held, now_ms: u64) {
+        let lane = held.lane;
+        let due = match held.phase {
+            Phase::Waiting { due_ms } if due_ms > now_ms => Some(due_ms),
+            _ => None,
+        };
+        let id = self.lanes.add(held);
+        self.counts.queued += 1;
+        match due {
+            Some(due_ms) => self.due.push(Reverse((due_ms, id))),
+            None => self.promote(lane, now_ms),
+        }
+    }
+
+    /// Moves events whose time has come to the ready list.
+    pub(super) fn wake_due(&mut self, now_ms: u64) {
+        while let Some(&Reverse((due_ms, id))) = self.due.peek() {
+            if due_ms > now_ms {
+                return;
+            }
+            self.due.pop();
+            if let Some(lane) = self.lanes.get(id).map(|held| held.lane) {
+                self.promote(lane, now_ms);
+            }
+        }
+    }
+
+    /// Events that wait for a person, not in doubt and in doubt.
+    pub(super) fn parked_counts(&self) -> (u64, u64) {
+        let (all, in_doubt) = self.parked.counts();
+        (all - in_doubt, in_doubt)
+    }
+
+    /// The sum of what became of the events, less their number: 0 unless events are unaccounted for.
+    pub(super) fn unaccounted(&self) -> u64 {
+        let (parked, in_doubt) = self.parked_counts();
+        let c = &self.counts;
+        let sum = c.delivered + c.queued + c.in_flight + parked + in_doubt + c.skipped + c.dropped;
+        c.matched.abs_diff(sum)
+    }
+}
+
+impl Sink {
+    /// Gives up an event whose record leaves its log. In flight it keeps its bytes until it is settled.
+    pub(super) fn lose(
+        &mut self,
+        stream: StreamNo,
+        seq: u64,
+        stored: &Stored<'_>,
+        now: Now,
+        journal: &mut Journal,
+    ) {
+        if self.cursor(stream).is_none_or(|cursor| cursor.is_finished(seq)) {
+            return;
+        }
+        let this = |&id: &DeliveryId| {
+            self.lanes.get(id).is_some_and(|held| !held.copy && held.stream == stream && held.seq == seq)
+        };
+        let found = self.lanes.line(stored.lane).find(this);
+        let phase = found.and_then(|id| self.lanes.get(id)).map(|held| held.phase);
+        let mut tries = 0;
+        match (found, phase) {
+            (Some(id), Some(Phase::InFlight)) => return self.lanes.change(id, |held| held.gone = true),
+            (Some(id), _) => tries = self.lanes.remove(id).map_or(0, |held| held.tries),
+            (None, _) => {}
+        }
+        self.counts.queued -= 1;
+        self.counts.dropped += 1;
+        let (id, lane, ordinal) = (stored.id, stored.lane, stored.ordinal);
+        let (at_ms, sink, what) = (now.wall_ms, self.no, Settled::Dropped);
+        journal.write(Settlement { at_ms, sink, stream, seq, id, tries, what, lane, ordinal });
+        self.promote(lane, now.steady_ms);
+    }
+}

@@ -1,0 +1,185 @@
+//! A source: its counters and the messages that were refused.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::admission::{Counts, Message};
+use super::config::{Bound, SourceConfig};
+use crate::reject::{Code, Reject};
+
+/// A message that was refused, in whole or in part, with its one stored copy.
+#[derive(Clone, Debug)]
+pub struct RejectedMessage {
+    /// Number, unique in its engine.
+    pub number: u64,
+    /// When, milliseconds since 1970.
+    pub at_ms: u64,
+    /// Why, for each item that is the cause.
+    pub rejects: Vec<Reject>,
+    /// The bytes that came in.
+    pub raw: Arc<[u8]>,
+    /// What is needed besides to submit it again.
+    pub meta: Arc<[u8]>,
+}
+
+/// A refused message before it has a number.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// Index of the message in its admission.
+    pub(super) message: usize,
+    pub(super) rejects: Vec<Reject>,
+}
+
+impl Refused {
+    pub(super) fn bytes(&self, message: &Message<'_>) -> u64 {
+        weigh(&self.rejects, message.raw.len() + message.meta.len())
+    }
+}
+
+fn weigh(rejects: &[Reject], bytes: usize) -> u64 {
+    let texts = |reject: &Reject| {
+        let field = reject.field.as_ref().map_or(0, String::len);
+        size_of::<Reject>() + reject.pointer.len() + reject.found.len() + reject.expected.len() + field
+    };
+    (bytes + rejects.iter().map(texts).sum::<usize>()) as u64
+}
+
+impl RejectedMessage {
+    fn bytes(&self) -> u64 {
+        weigh(&self.rejects, self.raw.len() + self.meta.len())
+    }
+}
+
+/// Refused messages under a bound.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    messages: VecDeque<RejectedMessage>,
+    bytes: u64,
+}
+
+impl Shelf {
+    pub(super) fn len(&self) -> u64 {
+        self.messages.len() as u64
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RejectedMessage> {
+        self.messages.iter()
+    }
+
+    fn push(&mut self, message: RejectedMessage) {
+        self.bytes += message.bytes();
+        self.messages.push_back(message);
+    }
+
+    fn pop(&mut self) {
+        self.bytes -= self.messages.pop_front().map_or(0, |message| message.bytes());
+    }
+
+    /// Takes a message out by its number.
+    pub(super) fn take(&mut self, number: u64) -> Option<RejectedMessage> {
+        let index = self.messages.binary_search_by_key(&number, |message| message.number).ok()?;
+        let message = self.messages.remove(index)?;
+        self.bytes -= message.bytes();
+        Some(message)
+    }
+}
+
+/// What a source has counted. `received` is counted when items come in, the others as each is decided.
+#[derive(Debug, Default)]
+pub(super) struct SourceCounts {
+    pub(super) messages: u64,
+    pub(super) received: u64,
+    pub(super) accepted: Vec<(Arc<str>, u64)>,
+    pub(super) rejected: BTreeMap<Code, u64>,
+    pub(super) filtered: BTreeMap<String, u64>,
+    pub(super) duplicates: u64,
+    pub(super) dropped: u64,
+    pub(super) unrouted: u64,
+    pub(super) answered_evicted: u64,
+}
+
+impl SourceCounts {
+    pub(super) fn accept(&mut self, kind: &Arc<str>) {
+        let known = |entry: &&mut (Arc<str>, u64)| Arc::ptr_eq(&entry.0, kind) || entry.0 == *kind;
+        match self.accepted.iter_mut().find(known) {
+            Some(entry) => entry.1 += 1,
+            None => self.accepted.push((kind.clone(), 1)),
+        }
+    }
+
+    pub(super) fn reject(&mut self, code: Code) {
+        *self.rejected.entry(code).or_default() += 1;
+    }
+
+    pub(super) fn filter(&mut self, rule: &str) {
+        match self.filtered.get_mut(rule) {
+            Some(count) => *count += 1,
+            None => drop(self.filtered.insert(rule.to_owned(), 1)),
+        }
+    }
+
+    /// The sums, to be compared with `received`.
+    pub(super) fn sums(&self) -> Counts {
+        Counts {
+            accepted: self.accepted.iter().map(|entry| entry.1).sum(),
+            rejected: self.rejected.values().sum(),
+            duplicates: self.duplicates,
+            filtered: self.filtered.values().sum(),
+            dropped: self.dropped,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) config: SourceConfig,
+    pub(super) present: bool,
+    pub(super) counts: SourceCounts,
+    /// Bounded: full stops the source.
+    pub(super) kept: Shelf,
+    /// A ring: the sender knows of these.
+    pub(super) answered: Shelf,
+}
+
+impl Source {
+    pub(super) fn new(config: SourceConfig) -> Self {
+        Self {
+            config,
+            present: true,
+            counts: SourceCounts::default(),
+            kept: Shelf::default(),
+            answered: Shelf::default(),
+        }
+    }
+
+    /// Keeps a refused message for a person.
+    pub(super) fn keep(&mut self, message: RejectedMessage) {
+        self.kept.push(message);
+    }
+
+    /// Keeps a refused message in the ring.
+    pub(super) fn answer(&mut self, message: RejectedMessage) {
+        let bound: Bound = self.config.rejects_max;
+        let bytes = message.bytes();
+        while self.answered.len() > 0 && !bound.holds(self.answered.len() + 1, self.answered.bytes() + bytes)
+        {
+            self.answered.pop();
+            self.counts.answered_evicted += 1;
+        }
+        if bound.holds(self.answered.len() + 1, self.answered.bytes() + bytes) {
+            self.answered.push(message);
+        } else {
+            self.counts.answered_evicted += 1;
+        }
+    }
+
+    pub(super) fn unaccounted(&self) -> u64 {
+        let sums = self.counts.sums();
+        let sum = sums.accepted + sums.rejected + sums.duplicates + sums.filtered + sums.dropped;
+        self.counts.received.abs_diff(sum)
+    }
+}
