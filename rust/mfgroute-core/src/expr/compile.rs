@@ -143,24 +143,24 @@ impl Compiler<'_> {
 
     /// The digits of a literal as the source has them; a float would have lost some.
     fn number_text(&self, ast: &IdedExpr, value: f64) -> Option<String> {
-        let (start, stop) = self.info.offset_for(ast.id)?;
-        let rest = self.source.chars().skip(start as usize);
-        let span: String = rest.take((stop + 1).saturating_sub(start) as usize).collect();
+        let (start, _) = self.info.offset_for(ast.id)?;
         let rest: String = self.source.chars().skip(start as usize).collect();
-        let signed = rest.strip_prefix('-').map_or(0, |_| 1);
-        let mut end = signed;
+        // The place may be that of the digits or that of the sign before them.
+        let digits = rest.trim_start_matches('-').trim_start();
         let mut exponent = false;
-        for byte in rest.bytes().skip(signed) {
-            let sign = matches!(byte, b'+' | b'-') && exponent;
-            if !(byte.is_ascii_digit() || byte == b'.' || matches!(byte, b'e' | b'E') || sign) {
-                break;
-            }
+        let end = digits.bytes().take_while(|byte| {
+            let part = byte.is_ascii_digit()
+                || matches!(byte, b'.' | b'e' | b'E')
+                || (exponent && matches!(byte, b'+' | b'-'));
             exponent = matches!(byte, b'e' | b'E');
-            end += 1;
-        }
-        let mut text = rest.get(..end).unwrap_or(&span).to_owned();
+            part
+        });
+        let mut text = digits.get(..end.count())?.to_owned();
         if text.starts_with('.') {
             text.insert(0, '0');
+        }
+        if value.is_sign_negative() {
+            text.insert(0, '-');
         }
         let same = text.parse::<f64>().is_ok_and(|read| read.to_bits() == value.to_bits());
         same.then_some(text)

@@ -46,9 +46,7 @@ impl Foreign {
         context.add_variable_from_value("type", ctx.event_type.to_owned());
         context.add_variable_from_value("source", ctx.source.to_owned());
         if references.has_variable("meta") {
-            let facts: HashMap<String, String> =
-                ctx.meta.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-            context.add_variable_from_value("meta", facts);
+            context.add_variable_from_value("meta", facts(ctx.meta));
         }
         let answer = self.program.execute(&context);
         export(&answer.map_err(|error| ExprFailure::new(crate::reject::shorten(&error.to_string())))?)
@@ -78,6 +76,22 @@ pub(crate) fn convert(tree: &Tree, node: NodeId) -> Result<Value, ExprFailure> {
             tree.children(node).map(pair).collect::<Result<HashMap<String, Value>, _>>()?.into()
         }
     })
+}
+
+/// Facts by their full name and as nested maps: `meta["file.line"]` and `meta.file.line`.
+fn facts(meta: &[(&str, &str)]) -> Value {
+    let mut map: HashMap<String, Value> = HashMap::new();
+    let mut below: HashMap<&str, Vec<(&str, &str)>> = HashMap::new();
+    for (name, text) in meta {
+        map.insert((*name).to_owned(), Value::String((*text).to_owned().into()));
+        if let Some((first, rest)) = name.split_once('.') {
+            below.entry(first).or_default().push((rest, text));
+        }
+    }
+    for (first, rest) in below {
+        map.entry(first.to_owned()).or_insert_with(|| facts(&rest));
+    }
+    map.into()
 }
 
 fn export(value: &Value) -> Result<ExprValue, ExprFailure> {
