@@ -17,7 +17,7 @@ pub(crate) struct Foreign {
 
 impl Foreign {
     pub(crate) fn new(source: &str, op: &op::Op) -> Result<Self, ExprProblem> {
-        if has_sum(op) {
+        if uses_decimals(op) {
             let message = "sum cannot be part of an expression that is not compiled".to_owned();
             return Err(ExprProblem {
                 column: 1,
@@ -123,23 +123,29 @@ fn export(value: &Value) -> Result<ExprValue, ExprFailure> {
     })
 }
 
-fn has_sum(op: &op::Op) -> bool {
+/// Whether a part needs exact decimals, which the interpreter does not have.
+fn uses_decimals(op: &op::Op) -> bool {
     use op::Op;
     match op {
-        Op::Sum(..) => true,
+        Op::Sum(..) | Op::AsDecimal(_) | Op::Compare { exact: true, .. } => true,
         Op::Lit(_) | Op::Root(_) | Op::Local(_) | Op::Meta(_) | Op::HasMeta(_) => false,
-        Op::Field(operand, _) | Op::Has(operand, _) | Op::AsDecimal(operand) => has_sum(operand),
-        Op::Not(operand) | Op::Size(operand) | Op::Matches(operand, _) => has_sum(operand),
+        Op::Field(operand, _)
+        | Op::Has(operand, _)
+        | Op::Not(operand)
+        | Op::Size(operand)
+        | Op::Matches(operand, _) => uses_decimals(operand),
         Op::Index(left, right) | Op::And(left, right) | Op::Or(left, right) | Op::In(left, right) => {
-            has_sum(left) || has_sum(right)
+            uses_decimals(left) || uses_decimals(right)
         }
-        Op::Text(_, left, right) | Op::Compare { left, right, .. } => has_sum(left) || has_sum(right),
+        Op::Text(_, left, right) | Op::Compare { left, right, .. } => {
+            uses_decimals(left) || uses_decimals(right)
+        }
         Op::If(condition, then, otherwise) => {
-            [condition, then, otherwise].into_iter().any(|part| has_sum(part))
+            [condition, then, otherwise].into_iter().any(|part| uses_decimals(part))
         }
         Op::Loop { range, condition, body, .. } => {
-            has_sum(range) || condition.as_deref().is_some_and(has_sum) || has_sum(body)
+            uses_decimals(range) || condition.as_deref().is_some_and(uses_decimals) || uses_decimals(body)
         }
-        Op::List(items) | Op::Foreign(items) => items.iter().any(has_sum),
+        Op::List(items) | Op::Foreign(items) => items.iter().any(uses_decimals),
     }
 }

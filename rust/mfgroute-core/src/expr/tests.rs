@@ -98,6 +98,8 @@ fn arithmetic_on_a_decimal_does_not_compile() {
         "double(data.quantity.good) > 1.0",
         "data.quantity.good in data.serials",
         "sum(data.items, quantity) + 1 > 2",
+        "data.count + 1 > 2 && data.quantity.good > 1",
+        "data.count + 1 > 2 && data.items.all(i, i.quantity == '1')",
     ] {
         assert!(compile(source).is_err(), "{source}");
     }
