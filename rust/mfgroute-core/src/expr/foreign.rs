@@ -18,12 +18,10 @@ pub(crate) struct Foreign {
 impl Foreign {
     pub(crate) fn new(source: &str, op: &op::Op) -> Result<Self, ExprProblem> {
         if uses_decimals(op) {
-            let message = "sum cannot be part of an expression that is not compiled".to_owned();
-            return Err(ExprProblem {
-                column: 1,
-                message,
-                hint: Some("compare the sum on its own".to_owned()),
-            });
+            let message =
+                "decimals cannot be compared beside parts that only the interpreter runs".to_owned();
+            let hint = "leave arithmetic and text building out of the condition, or make two rules of it";
+            return Err(ExprProblem { column: 1, message, hint: Some(hint.to_owned()) });
         }
         let program = Program::compile(source).map_err(|errors| ExprProblem {
             column: errors.errors.first().map_or(1, |error| u32::try_from(error.pos.1).unwrap_or(1).max(1)),
@@ -134,12 +132,12 @@ fn uses_decimals(op: &op::Op) -> bool {
         | Op::Not(operand)
         | Op::Size(operand)
         | Op::Matches(operand, _) => uses_decimals(operand),
-        Op::Index(left, right) | Op::And(left, right) | Op::Or(left, right) | Op::In(left, right) => {
-            uses_decimals(left) || uses_decimals(right)
-        }
-        Op::Text(_, left, right) | Op::Compare { left, right, .. } => {
-            uses_decimals(left) || uses_decimals(right)
-        }
+        Op::Index(left, right)
+        | Op::And(left, right)
+        | Op::Or(left, right)
+        | Op::In(left, right)
+        | Op::Text(_, left, right)
+        | Op::Compare { left, right, .. } => uses_decimals(left) || uses_decimals(right),
         Op::If(condition, then, otherwise) => {
             [condition, then, otherwise].into_iter().any(|part| uses_decimals(part))
         }
