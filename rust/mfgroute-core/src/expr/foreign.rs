@@ -17,13 +17,11 @@ pub(crate) struct Foreign {
 
 impl Foreign {
     pub(crate) fn new(source: &str, op: &op::Op) -> Result<Self, ExprProblem> {
-        if has_sum(op) {
-            let message = "sum cannot be part of an expression that is not compiled".to_owned();
-            return Err(ExprProblem {
-                column: 1,
-                message,
-                hint: Some("compare the sum on its own".to_owned()),
-            });
+        if uses_decimals(op) {
+            let message =
+                "decimals cannot be compared beside parts that only the interpreter runs".to_owned();
+            let hint = "leave arithmetic and text building out of the condition, or make two rules of it";
+            return Err(ExprProblem { column: 1, message, hint: Some(hint.to_owned()) });
         }
         let program = Program::compile(source).map_err(|errors| ExprProblem {
             column: errors.errors.first().map_or(1, |error| u32::try_from(error.pos.1).unwrap_or(1).max(1)),
@@ -46,9 +44,7 @@ impl Foreign {
         context.add_variable_from_value("type", ctx.event_type.to_owned());
         context.add_variable_from_value("source", ctx.source.to_owned());
         if references.has_variable("meta") {
-            let facts: HashMap<String, String> =
-                ctx.meta.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-            context.add_variable_from_value("meta", facts);
+            context.add_variable_from_value("meta", facts(ctx.meta));
         }
         let answer = self.program.execute(&context);
         export(&answer.map_err(|error| ExprFailure::new(crate::reject::shorten(&error.to_string())))?)
@@ -80,6 +76,22 @@ pub(crate) fn convert(tree: &Tree, node: NodeId) -> Result<Value, ExprFailure> {
     })
 }
 
+/// Facts by their full name and as nested maps: `meta["file.line"]` and `meta.file.line`.
+fn facts(meta: &[(&str, &str)]) -> Value {
+    let mut map: HashMap<String, Value> = HashMap::new();
+    let mut below: HashMap<&str, Vec<(&str, &str)>> = HashMap::new();
+    for (name, text) in meta {
+        map.insert((*name).to_owned(), Value::String((*text).to_owned().into()));
+        if let Some((first, rest)) = name.split_once('.') {
+            below.entry(first).or_default().push((rest, text));
+        }
+    }
+    for (first, rest) in below {
+        map.entry(first.to_owned()).or_insert_with(|| facts(&rest));
+    }
+    map.into()
+}
+
 fn export(value: &Value) -> Result<ExprValue, ExprFailure> {
     Ok(match value {
         Value::Null => ExprValue::Null,
@@ -109,23 +121,29 @@ fn export(value: &Value) -> Result<ExprValue, ExprFailure> {
     })
 }
 
-fn has_sum(op: &op::Op) -> bool {
+/// Whether a part needs exact decimals, which the interpreter does not have.
+fn uses_decimals(op: &op::Op) -> bool {
     use op::Op;
     match op {
-        Op::Sum(..) => true,
+        Op::Sum(..) | Op::AsDecimal(_) | Op::Compare { exact: true, .. } => true,
         Op::Lit(_) | Op::Root(_) | Op::Local(_) | Op::Meta(_) | Op::HasMeta(_) => false,
-        Op::Field(operand, _) | Op::Has(operand, _) | Op::AsDecimal(operand) => has_sum(operand),
-        Op::Not(operand) | Op::Size(operand) | Op::Matches(operand, _) => has_sum(operand),
-        Op::Index(left, right) | Op::And(left, right) | Op::Or(left, right) | Op::In(left, right) => {
-            has_sum(left) || has_sum(right)
-        }
-        Op::Text(_, left, right) | Op::Compare { left, right, .. } => has_sum(left) || has_sum(right),
+        Op::Field(operand, _)
+        | Op::Has(operand, _)
+        | Op::Not(operand)
+        | Op::Size(operand)
+        | Op::Matches(operand, _) => uses_decimals(operand),
+        Op::Index(left, right)
+        | Op::And(left, right)
+        | Op::Or(left, right)
+        | Op::In(left, right)
+        | Op::Text(_, left, right)
+        | Op::Compare { left, right, .. } => uses_decimals(left) || uses_decimals(right),
         Op::If(condition, then, otherwise) => {
-            [condition, then, otherwise].into_iter().any(|part| has_sum(part))
+            [condition, then, otherwise].into_iter().any(|part| uses_decimals(part))
         }
         Op::Loop { range, condition, body, .. } => {
-            has_sum(range) || condition.as_deref().is_some_and(has_sum) || has_sum(body)
+            uses_decimals(range) || condition.as_deref().is_some_and(uses_decimals) || uses_decimals(body)
         }
-        Op::List(items) | Op::Foreign(items) => items.iter().any(has_sum),
+        Op::List(items) | Op::Foreign(items) => items.iter().any(uses_decimals),
     }
 }

@@ -71,7 +71,7 @@ impl Walk<'_> {
                 self.reference(operand, name);
             }
             Op::Has(operand, _) | Op::Not(operand) | Op::Size(operand) | Op::AsDecimal(operand) => {
-                self.visit(operand)
+                self.visit(operand);
             }
             Op::Matches(operand, _) => self.visit(operand),
             Op::And(left, right) => {

@@ -98,6 +98,8 @@ fn arithmetic_on_a_decimal_does_not_compile() {
         "double(data.quantity.good) > 1.0",
         "data.quantity.good in data.serials",
         "sum(data.items, quantity) + 1 > 2",
+        "data.count + 1 > 2 && data.quantity.good > 1",
+        "data.count + 1 > 2 && data.items.all(i, i.quantity == '1')",
     ] {
         assert!(compile(source).is_err(), "{source}");
     }
@@ -108,7 +110,12 @@ fn arithmetic_on_a_decimal_does_not_compile() {
 #[test]
 fn an_absent_field_fails_and_is_never_true_or_false() {
     let absent = json!({"order": "1", "quantity": {"good": "1"}, "items": []});
-    for source in ["data.severity == 'major'", "!(data.severity == 'major')", "data.severity == 'x' || false", "data.scrap.value > 0"] {
+    for source in [
+        "data.severity == 'major'",
+        "!(data.severity == 'major')",
+        "data.severity == 'x' || false",
+        "data.scrap.value > 0",
+    ] {
         assert!(eval(&compile(source).unwrap(), &absent).is_err(), "{source}");
     }
     for (source, answer) in [
@@ -147,7 +154,9 @@ fn optional_fields_without_a_guard_are_listed() {
 
 #[test]
 fn what_is_not_native_runs_in_the_interpreter() {
-    for source in ["data.count + 1 == 3", "data.order + 'x' == '4711x'", "data.serials.map(s, s + 'x')[0] == 'ax'"] {
+    for source in
+        ["data.count + 1 == 3", "data.order + 'x' == '4711x'", "data.serials.map(s, s + 'x')[0] == 'ax'"]
+    {
         assert!(holds(source), "{source}");
         assert!(!compile(source).unwrap().is_native());
     }
@@ -184,7 +193,9 @@ fn limits_and_mistakes_are_problems_with_a_column() {
     let deep = format!("{}true{}", "!(".repeat(100), ")".repeat(100));
     let long = format!("data.order == '{}'", "x".repeat(5000));
     let loops = "data.items.all(a, data.items.all(b, data.items.all(c, data.items.all(d, true))))";
-    for source in [deep.as_str(), &long, loops, "data.order ==", "orders.x == 1", "has(1)", "data.order.matches('(')"] {
+    for source in
+        [deep.as_str(), &long, loops, "data.order ==", "orders.x == 1", "has(1)", "data.order.matches('(')"]
+    {
         assert!(compile(source).is_err(), "{source}");
     }
     assert_eq!(compile("true && orders == 1").unwrap_err().column, 9);
@@ -217,8 +228,28 @@ mod differential {
 
     fn atom() -> impl Strategy<Value = String> {
         prop::sample::select(vec![
-            "data.a", "data.b", "data.s", "data.t", "data.n", "data.l", "data.o.x", "data.o.y", "data.missing", "1", "2",
-            "-3", "'x'", "'xy'", "true", "false", "null", "[1, 2]", "['x', 'z']", "data.l[0]", "data.l[5]", "data['a']",
+            "data.a",
+            "data.b",
+            "data.s",
+            "data.t",
+            "data.n",
+            "data.l",
+            "data.o.x",
+            "data.o.y",
+            "data.missing",
+            "1",
+            "2",
+            "-3",
+            "'x'",
+            "'xy'",
+            "true",
+            "false",
+            "null",
+            "[1, 2]",
+            "['x', 'z']",
+            "data.l[0]",
+            "data.l[5]",
+            "data['a']",
         ])
         .prop_map(str::to_owned)
     }
@@ -226,14 +257,30 @@ mod differential {
     fn condition() -> impl Strategy<Value = String> {
         let relation = prop::sample::select(vec!["==", "!=", "<", "<=", ">", ">="]);
         let leaf = prop_oneof![
-            (atom(), relation, atom()).prop_map(|(left, relation, right)| format!("({left} {relation} {right})")),
+            (atom(), relation, atom())
+                .prop_map(|(left, relation, right)| format!("({left} {relation} {right})")),
             (atom(), atom()).prop_map(|(left, right)| format!("({left} in {right})")),
             prop::sample::select(vec![
-                "has(data.a)", "has(data.missing)", "has(data.o.x)", "has(data.o.z)", "has(data.missing.x)",
-                "data.s.startsWith('x')", "data.t.endsWith('y')", "data.s.contains(data.t)", "data.s.matches('^x+$')",
-                "size(data.l) == 2", "size(data.s) > 1", "data.l.all(i, i > 0)", "data.l.exists(i, i == 2)",
-                "data.l.exists_one(i, i < 3)", "data.l.filter(i, i > 1) == [2]", "data.l.map(i, i > 1) == [false, true]",
-                "data.l.all(i, i > data.missing)", "data.l.exists(i, i == data.missing)", "true", "false",
+                "has(data.a)",
+                "has(data.missing)",
+                "has(data.o.x)",
+                "has(data.o.z)",
+                "has(data.missing.x)",
+                "data.s.startsWith('x')",
+                "data.t.endsWith('y')",
+                "data.s.contains(data.t)",
+                "data.s.matches('^x+$')",
+                "size(data.l) == 2",
+                "size(data.s) > 1",
+                "data.l.all(i, i > 0)",
+                "data.l.exists(i, i == 2)",
+                "data.l.exists_one(i, i < 3)",
+                "data.l.filter(i, i > 1) == [2]",
+                "data.l.map(i, i > 1) == [false, true]",
+                "data.l.all(i, i > data.missing)",
+                "data.l.exists(i, i == data.missing)",
+                "true",
+                "false",
             ])
             .prop_map(str::to_owned),
         ];
@@ -249,8 +296,17 @@ mod differential {
 
     fn value() -> impl Strategy<Value = Value> {
         prop::sample::select(vec![
-            json!(1), json!(2), json!(-3), json!(2.0), json!(1.5), json!("x"), json!("xy"), json!(true), json!(null),
-            json!([1, 2]), json!({"x": 1}),
+            json!(1),
+            json!(2),
+            json!(-3),
+            json!(2.0),
+            json!(1.5),
+            json!("x"),
+            json!("xy"),
+            json!(true),
+            json!(null),
+            json!([1, 2]),
+            json!({"x": 1}),
         ])
     }
 

@@ -13,6 +13,8 @@ use super::program::{
 };
 use super::{ENUM_MAX, SchemaOptions, SchemaProblem, pattern};
 
+/// A keyword with a list of schemas, and what it becomes.
+type Wrap = (&'static str, fn(Vec<SubId>) -> Apply);
 type Object = Map<String, Value>;
 
 /// The state of one compilation.
@@ -355,8 +357,7 @@ impl<'s> Reader<'s, '_, '_> {
                 );
             }
         }
-        let wraps: [(&str, fn(Vec<SubId>) -> Apply); 3] =
-            [("allOf", Apply::All), ("anyOf", Apply::Any), ("oneOf", Apply::One)];
+        let wraps: [Wrap; 3] = [("allOf", Apply::All), ("anyOf", Apply::Any), ("oneOf", Apply::One)];
         for (keyword, wrap) in wraps {
             if self.object.contains_key(keyword) {
                 apply.push(wrap(self.list(keyword)));

@@ -141,10 +141,10 @@ impl Schema {
                     Apply::Ref(sub) => stack.push(*sub),
                     Apply::All(subs) => stack.extend(subs),
                     Apply::Any(subs) | Apply::One(subs) if alternatives || subs.len() == 1 => {
-                        stack.extend(subs)
+                        stack.extend(subs);
                     }
                     Apply::If { then, otherwise, .. } if alternatives => {
-                        stack.extend(then.iter().chain(otherwise))
+                        stack.extend(then.iter().chain(otherwise));
                     }
                     _ => {}
                 }

@@ -76,12 +76,11 @@ pub(crate) fn duplicate(tree: &Tree, array: NodeId, steps: &mut u64) -> Result<O
     let keys = RandomState::new();
     let mut few = [(0_u64, 0_u32); 32];
     let mut many = Vec::new();
-    let slots: &mut [(u64, NodeId)] = match few.get_mut(..count) {
-        Some(slots) => slots,
-        None => {
-            many.resize(count, (0, 0));
-            &mut many
-        }
+    let slots: &mut [(u64, NodeId)] = if let Some(slots) = few.get_mut(..count) {
+        slots
+    } else {
+        many.resize(count, (0, 0));
+        &mut many
     };
     for (slot, child) in slots.iter_mut().zip(tree.children(array)) {
         *slot = (fingerprint(tree, child, &keys, steps).ok_or(())?, child);

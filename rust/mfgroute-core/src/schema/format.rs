@@ -152,6 +152,7 @@ fn digits(bytes: &[u8]) -> Option<u32> {
     bytes.iter().try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u32::from(byte - b'0')))
 }
 
+#[expect(clippy::many_single_char_names, reason = "the characters of a fixed form")]
 fn date(bytes: &[u8]) -> bool {
     let &[a, b, c, d, b'-', e, f, b'-', g, h] = bytes else { return false };
     let (Some(year), Some(month), Some(day)) = (digits(&[a, b, c, d]), digits(&[e, f]), digits(&[g, h]))
@@ -169,6 +170,7 @@ fn date(bytes: &[u8]) -> bool {
 }
 
 /// RFC 3339 `full-time`; a leap second only at the end of a UTC day.
+#[expect(clippy::many_single_char_names, reason = "the characters of a fixed form")]
 fn time(bytes: &[u8]) -> bool {
     let Some((&[a, b, b':', c, d, b':', e, f], mut rest)) = bytes.split_first_chunk::<8>() else {
         return false;

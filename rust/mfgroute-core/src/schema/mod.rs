@@ -229,6 +229,8 @@ fn check_form(schema: &Value) -> Result<(), Vec<SchemaProblem>> {
 }
 
 #[cfg(test)]
+mod differential_tests;
+#[cfg(test)]
 mod suite_tests;
 #[cfg(test)]
 mod tests;

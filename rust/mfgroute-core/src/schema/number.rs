@@ -33,7 +33,7 @@ impl<'t> Parts<'t> {
         let skip = whole.bytes().chain(fraction.bytes()).take_while(|&b| b == b'0').count();
         let tail = fraction.bytes().rev().chain(whole.bytes().rev()).take_while(|&b| b == b'0').count();
         let count = total.saturating_sub(skip).saturating_sub(tail);
-        let point = exponent.saturating_add(whole.len() as i64).saturating_sub(skip as i64);
+        let point = exponent.saturating_add(length(whole.len())).saturating_sub(length(skip));
         Self {
             negative: negative && count > 0,
             whole,
@@ -50,13 +50,17 @@ impl<'t> Parts<'t> {
 
     /// Exponent of the last significant digit.
     fn exponent(&self) -> i64 {
-        self.point.saturating_sub(self.count as i64)
+        self.point.saturating_sub(length(self.count))
     }
 
     fn magnitude(&self) -> BigUint {
         let digits: Vec<u8> = self.digits().map(|digit| digit - b'0').collect();
         BigUint::from_radix_be(&digits, 10).unwrap_or_default()
     }
+}
+
+fn length(digits: usize) -> i64 {
+    i64::try_from(digits).unwrap_or(i64::MAX / 4)
 }
 
 /// An exponent beyond `i64` is as good as the largest one.

@@ -119,7 +119,7 @@ fn escape(
             out.push(c);
         }
         'c' => match rest.next().filter(char::is_ascii_alphabetic) {
-            Some(letter) => out.push_str(&format!("\\x{:02X}", (letter as u8) % 32)),
+            Some(letter) => out.push(char::from((letter as u8) % 32)),
             None => return Err("`\\c` needs a letter".to_owned()),
         },
         '0' if !rest.peek().is_some_and(char::is_ascii_digit) => out.push_str(r"\x00"),
