@@ -10,6 +10,7 @@
 //! * [`contract`], [`route`] and [`plan`] are the configuration, compiled; [`yaml`] reads it, [`problem`] says what is wrong.
 //! * [`identity`] makes event ids; [`dedup`] remembers them; [`record`] is an event as the log stores it.
 //! * [`pipeline`] is the one straight path of a message; [`engine`] holds streams, lanes and dead letters.
+//! * [`router`] is a plan and an engine together.
 //! * [`reject`] lists why we refuse; [`stats`] counts.
 
 pub mod contract;
@@ -26,6 +27,7 @@ pub mod problem;
 pub mod record;
 pub mod reject;
 pub mod route;
+pub mod router;
 pub mod schema;
 pub mod stats;
 pub mod text;

@@ -84,7 +84,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    pub(super) fn add(&mut self, other: &Counts) {
+    pub(crate) fn add(&mut self, other: &Counts) {
         self.accepted += other.accepted;
         self.rejected += other.rejected;
         self.duplicates += other.duplicates;

@@ -43,6 +43,15 @@ pub fn outcomes(plan: &Plan, source: usize, mapping: Option<usize>, bytes: &[u8]
     out
 }
 
+/// As [`outcomes`], for a message as it is stored when it is rejected: a CSV row with its header.
+#[must_use]
+pub fn outcomes_again(plan: &Plan, source: usize, bytes: &[u8], meta: Meta<'_>) -> Vec<Json> {
+    let intake = Intake { plan, source, recorded: "1970-01-01T00:00:00Z", mapping: None };
+    let (mut worker, mut batch) = (Worker::default(), Batch::default());
+    worker.message(&intake, Read::Bytes(bytes), bytes, meta, &mut batch);
+    batch.items.iter().map(|item| outcome(plan, &batch, item)).collect()
+}
+
 fn outcome(plan: &Plan, batch: &Batch, item: &Prepared) -> Json {
     match item {
         Prepared::Filtered(rule) => json!({"filtered": &**rule}),

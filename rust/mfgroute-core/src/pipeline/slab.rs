@@ -93,7 +93,7 @@ impl Worker {
 }
 
 /// Notes a message that could not be decoded.
-fn refuse(mut reject: Reject, raw: &[u8], meta: Meta<'_>, batch: &mut Batch) {
+pub(crate) fn refuse(mut reject: Reject, raw: &[u8], meta: Meta<'_>, batch: &mut Batch) {
     use super::batch::{Prepared, PreparedMessage};
     reject.message = batch.messages.len() as u32;
     if reject.code == Code::BadCsv || reject.code == Code::Encoding {

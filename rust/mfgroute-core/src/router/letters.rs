@@ -1,0 +1,278 @@
+//! Requests about dead letters: rejected messages of sources and parked events of sinks.
+//!
+//! A request is a JSON object with `kind` (`rejects` or `parked`), `verb`, and what the verb needs:
+//!
+//! | kind | verb | needs | gives |
+//! |---|---|---|---|
+//! | rejects | `list` | `source?`, `code?`, `answered?` | a list without raw bytes |
+//! | rejects | `show` | `number`, `source?` | one, with its text |
+//! | rejects | `retry` | `number` or `code`/`source`, `who`, `why?` | what became of each |
+//! | rejects | `edit` | `number`, `message`, `who`, `why?` | what became of it |
+//! | rejects | `skip` | `number`, `who`, `why` | `{skipped}` |
+//! | parked | `list` | `sink?` | a list |
+//! | parked | `show` | `number`, `sink` | one, with its CloudEvent |
+//! | parked | `retry` | `number`, `sink`, `who` | `{retried}` |
+//! | parked | `retry-key` | `key`, `sink`, `who` | `{retried}` |
+//! | parked | `skip` | `number`, `sink`, `who`, `why`, `posted_as?` | `{skipped}` |
+//! | both | `export` | as `list` | whole messages or CloudEvents |
+//! | inbox | `list` | | everything that waits for a person |
+
+use serde_json::{Value as Json, json};
+
+use super::report::{Names, cause_json, when};
+use super::{Router, RouterError};
+use crate::engine::{Actor, ActError, ParkedEvent, RejectedMessage};
+use crate::pipeline::explain::reject_json;
+use crate::record;
+
+/// A request, its members read with a sentence when one is missing.
+struct Request<'r>(&'r Json);
+
+impl Request<'_> {
+    fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(Json::as_str)
+    }
+
+    fn required(&self, name: &str) -> Result<&str, RouterError> {
+        self.text(name).ok_or_else(|| RouterError::Request(format!("the request has no {name}")))
+    }
+
+    fn number(&self) -> Result<u64, RouterError> {
+        let number = self.0.get("number").and_then(Json::as_u64);
+        number.ok_or_else(|| RouterError::Request("the request has no number".to_owned()))
+    }
+
+    fn actor(&self) -> Actor<'_> {
+        Actor { who: self.text("who").unwrap_or("unknown"), why: self.text("why").unwrap_or("") }
+    }
+}
+
+fn act<T>(result: Result<T, ActError>) -> Result<T, RouterError> {
+    result.map_err(|error| RouterError::Request(error.to_string()))
+}
+
+impl Router {
+    /// Answers a request.
+    ///
+    /// # Errors
+    ///
+    /// The request makes no sense, or names something that is not there.
+    pub fn dead_letters(&self, request: &Json) -> Result<Json, RouterError> {
+        let request = Request(request);
+        match (request.required("kind")?, request.required("verb")?) {
+            ("inbox", _) => Ok(self.inbox()),
+            ("rejects", verb) => self.rejects(verb, &request),
+            ("parked", verb) => self.parked(verb, &request),
+            (kind, _) => Err(RouterError::Request(format!("kind is {kind}, expected rejects, parked or inbox"))),
+        }
+    }
+
+    fn rejects(&self, verb: &str, request: &Request<'_>) -> Result<Json, RouterError> {
+        match verb {
+            "list" => Ok(self.selected(request)?.iter().map(|(source, m)| summary(source, m)).collect()),
+            "export" => Ok(self.selected(request)?.iter().map(|(source, m)| whole(source, m)).collect()),
+            "show" => {
+                let (source, message) = self.reject(request)?;
+                Ok(whole(&source, &message))
+            }
+            "retry" if request.0.get("number").is_some() => {
+                let (source, message) = self.reject(request)?;
+                self.submit_again(&source, &message, &message.raw, request)
+            }
+            "retry" => {
+                let messages = self.selected(request)?;
+                let again = |(source, message): &(String, RejectedMessage)| {
+                    self.submit_again(source, message, &message.raw, request)
+                };
+                messages.iter().map(again).collect()
+            }
+            "edit" => {
+                let (source, message) = self.reject(request)?;
+                self.submit_again(&source, &message, request.required("message")?.as_bytes(), request)
+            }
+            "skip" => {
+                let (source, message) = self.reject(request)?;
+                act(self.engine().skip_reject(self.source_number(&source)?, message.number, request.actor()))?;
+                Ok(json!({"skipped": 1}))
+            }
+            _ => Err(RouterError::Request(format!("rejects knows list, show, edit, retry, skip, export, not {verb}"))),
+        }
+    }
+
+    fn source_number(&self, name: &str) -> Result<u16, RouterError> {
+        let active = self.active();
+        active.plan.source(name).and_then(|index| active.installed.sources.get(index).copied()).ok_or_else(|| {
+            RouterError::Unknown { what: "source", name: name.to_owned() }
+        })
+    }
+
+    /// The rejected messages that `source`, `code` and `answered` select.
+    fn selected(&self, request: &Request<'_>) -> Result<Vec<(String, RejectedMessage)>, RouterError> {
+        let active = self.active();
+        if let Some(name) = request.text("source") {
+            self.source_number(name)?;
+        }
+        let answered = request.0.get("answered").and_then(Json::as_bool).unwrap_or(false);
+        let mut found = Vec::new();
+        for (source, number) in active.plan.sources.iter().zip(&active.installed.sources) {
+            if request.text("source").is_some_and(|name| name != source.name) {
+                continue;
+            }
+            for message in act(self.engine().rejects(*number, answered))? {
+                let wanted = request.text("code");
+                if wanted.is_none_or(|code| message.rejects.iter().any(|reject| reject.code.as_str() == code)) {
+                    found.push((source.name.clone(), message));
+                }
+            }
+        }
+        found.sort_by_key(|(_, message)| message.number);
+        Ok(found)
+    }
+
+    fn reject(&self, request: &Request<'_>) -> Result<(String, RejectedMessage), RouterError> {
+        let number = request.number()?;
+        let active = self.active();
+        for (source, source_number) in active.plan.sources.iter().zip(&active.installed.sources) {
+            for answered in [false, true] {
+                let messages = act(self.engine().rejects(*source_number, answered))?;
+                if let Some(message) = messages.into_iter().find(|message| message.number == number) {
+                    return Ok((source.name.clone(), message));
+                }
+            }
+        }
+        Err(RouterError::Request(format!("there is no rejected message {number}")))
+    }
+
+    /// Submits a rejected message as new through the current plan. If it would be refused again it
+    /// stays where it is, and the answer says why.
+    fn submit_again(
+        &self,
+        source: &str,
+        message: &RejectedMessage,
+        bytes: &[u8],
+        request: &Request<'_>,
+    ) -> Result<Json, RouterError> {
+        let meta: serde_json::Map<String, Json> = serde_json::from_slice(&message.meta).unwrap_or_default();
+        let pairs: Vec<(&str, &str)> =
+            meta.iter().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?))).collect();
+        let active = self.active();
+        let index = active.plan.source(source).unwrap_or(usize::MAX);
+        let outcomes = crate::pipeline::explain::outcomes_again(&active.plan, index, bytes, &pairs);
+        let refused: Vec<&Json> = outcomes.iter().filter_map(|outcome| outcome.get("reject")).collect();
+        if !refused.is_empty() {
+            return Ok(json!({"number": message.number, "source": source, "rejected": refused}));
+        }
+        let answer = self.submit(source, std::iter::once((bytes, pairs.as_slice())), false, None)?;
+        act(self.engine().reject_retried(self.source_number(source)?, message.number, request.actor()))?;
+        let counts = answer.receipt.counts;
+        Ok(json!({
+            "number": message.number, "source": source, "accepted": counts.accepted,
+            "duplicates": counts.duplicates, "filtered": counts.filtered,
+            "rejected": answer.receipt.rejects.iter().map(reject_json).collect::<Vec<_>>(),
+        }))
+    }
+
+    fn parked(&self, verb: &str, request: &Request<'_>) -> Result<Json, RouterError> {
+        match verb {
+            "list" | "export" => {
+                let names = Names::of(self);
+                let mut out = Vec::new();
+                for (name, number) in self.wanted_sinks(request)? {
+                    for event in act(self.engine().parked(number))? {
+                        out.push(parked_json(&name, &names, &event, verb == "export"));
+                    }
+                }
+                Ok(Json::Array(out))
+            }
+            "show" => {
+                let (name, number) = (request.required("sink")?, request.number()?);
+                let events = act(self.engine().parked(self.sink(name)?))?;
+                let event = events.iter().find(|event| event.number == number);
+                let names = Names::of(self);
+                event
+                    .map(|event| parked_json(name, &names, event, true))
+                    .ok_or_else(|| RouterError::Request(format!("sink {name} has no parked event {number}")))
+            }
+            "retry" => {
+                let sink = self.sink(request.required("sink")?)?;
+                act(self.engine().retry_parked(sink, request.number()?, request.actor()))?;
+                Ok(json!({"retried": 1}))
+            }
+            "retry-key" => {
+                let sink = self.sink(request.required("sink")?)?;
+                let key = request.required("key")?.as_bytes();
+                let retried = act(self.engine().retry_key(sink, key, request.actor()))?;
+                Ok(json!({"retried": retried}))
+            }
+            "skip" => {
+                let sink = self.sink(request.required("sink")?)?;
+                let posted_as = request.text("posted_as").map(str::to_owned);
+                act(self.engine().skip_parked(sink, request.number()?, posted_as, request.actor()))?;
+                Ok(json!({"skipped": 1}))
+            }
+            "edit" => Err(RouterError::Request("parked edit is not available in this version".to_owned())),
+            _ => Err(RouterError::Request(format!(
+                "parked knows list, show, retry, retry-key, skip, export, not {verb}"
+            ))),
+        }
+    }
+
+    fn wanted_sinks(&self, request: &Request<'_>) -> Result<Vec<(String, u16)>, RouterError> {
+        if let Some(name) = request.text("sink") {
+            return Ok(vec![(name.to_owned(), self.sink(name)?)]);
+        }
+        let active = self.active();
+        let names = active.plan.engine.sinks.iter().map(|sink| sink.name.clone());
+        Ok(names.zip(active.installed.sinks.iter().copied()).collect())
+    }
+}
+
+fn summary(source: &str, message: &RejectedMessage) -> Json {
+    json!({
+        "number": message.number,
+        "source": source,
+        "since": when(message.at_ms),
+        "bytes": message.raw.len(),
+        "rejects": message.rejects.iter().map(reject_json).collect::<Vec<_>>(),
+    })
+}
+
+fn whole(source: &str, message: &RejectedMessage) -> Json {
+    let mut out = summary(source, message);
+    if let Json::Object(members) = &mut out {
+        let meta: Json = serde_json::from_slice(&message.meta).unwrap_or_default();
+        members.insert("meta".to_owned(), meta);
+        match std::str::from_utf8(&message.raw) {
+            Ok(text) => members.insert("message".to_owned(), json!(text)),
+            Err(_) => {
+                let hex: String = message.raw.iter().map(|byte| format!("{byte:02x}")).collect();
+                members.insert("message_hex".to_owned(), json!(hex))
+            }
+        };
+    }
+    out
+}
+
+fn parked_json(sink: &str, names: &Names, event: &ParkedEvent, with_event: bool) -> Json {
+    let mut out = cause_json(&event.cause);
+    if let Json::Object(members) = &mut out {
+        members.insert("sink".to_owned(), json!(sink));
+        members.insert("number".to_owned(), json!(event.number));
+        members.insert("stream".to_owned(), json!(names.stream(event.stream)));
+        members.insert("offset".to_owned(), json!(event.seq));
+        members.insert("key".to_owned(), json!(String::from_utf8_lossy(event.key())));
+        members.insert("tries".to_owned(), json!(event.tries));
+        members.insert("since".to_owned(), json!(when(event.at_ms)));
+        members.insert("admitted".to_owned(), json!(when(event.admitted_ms())));
+        if let Some((header, data)) = record::read(event.record()) {
+            members.insert("id".to_owned(), json!(header.id));
+            members.insert("type".to_owned(), json!(header.full_type));
+            if with_event {
+                let mut envelope = Vec::new();
+                record::write_envelope(&header, data, &mut envelope);
+                members.insert("event".to_owned(), serde_json::from_slice(&envelope).unwrap_or_default());
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,339 @@
+//! A plan and an engine together: what a node is, without adapters.
+//!
+//! * [`Router`] submits, polls and settles by name.
+//! * [`letters`] answers requests about rejects and parked events.
+//! * [`report`] writes counters, traces and the inbox as JSON.
+
+pub mod letters;
+pub mod report;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::engine::{
+    AdmitError, Delivery, Engine, EngineOptions, InstallError, Installed, Outcome, Receipt, SinkNo, Stale,
+    SystemClock,
+};
+use crate::map::run::Meta;
+use crate::pipeline::message::{Intake, Read};
+use crate::pipeline::slab::Cursor;
+use crate::pipeline::{Batch, Worker};
+use crate::plan::project::Plan;
+use crate::record;
+use crate::reject::Reject;
+use crate::time::Instant;
+
+/// Messages of a slab that are admitted together.
+const SLAB_MESSAGES: usize = 1024;
+/// Workers kept for later submits.
+const WORKERS_MAX: usize = 64;
+
+/// Why a call did nothing.
+#[derive(Debug)]
+pub enum RouterError {
+    /// No source, sink or stream has this name.
+    Unknown {
+        /// `source` or `sink`.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// The engine admitted nothing.
+    Admit(AdmitError),
+    /// The plan was not installed.
+    Install(InstallError),
+    /// Deliveries that are not in flight.
+    Stale(Stale),
+    /// A request that makes no sense, with a sentence why.
+    Request(String),
+}
+
+impl fmt::Display for RouterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown { what, name } => write!(f, "there is no {what} {name}"),
+            Self::Admit(error) => error.fmt(f),
+            Self::Install(error) => error.fmt(f),
+            Self::Stale(error) => error.fmt(f),
+            Self::Request(message) => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for RouterError {}
+
+/// What `submit` answers.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Counts and rejects, summed over all admissions of the call.
+    pub receipt: Receipt,
+    /// Where the rest of a slab starts, when the engine was full in the middle of it.
+    pub resume: Option<Cursor>,
+    /// Whether a slab could not be taken apart; it counts as one reject.
+    pub unsplittable: bool,
+}
+
+/// A plan that is installed.
+#[derive(Debug)]
+pub struct Active {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// Numbers of its streams, sinks and sources in the engine.
+    pub installed: Installed,
+}
+
+/// A plan and an engine together.
+#[derive(Debug)]
+pub struct Router {
+    engine: Engine,
+    active: RwLock<Arc<Active>>,
+    workers: Mutex<Vec<(Worker, Batch)>>,
+}
+
+/// An event that was handed out, with its CloudEvent.
+#[derive(Debug)]
+pub struct Handed {
+    /// What `settle` is told.
+    pub delivery: Delivery,
+    /// CloudEvents id.
+    pub id: String,
+    /// CloudEvents type.
+    pub full_type: String,
+    /// Key.
+    pub key: String,
+    /// The CloudEvent as one line of JSON.
+    pub json: Vec<u8>,
+}
+
+impl Router {
+    /// An engine with this plan installed.
+    ///
+    /// # Errors
+    ///
+    /// The engine refuses the plan.
+    pub fn new(plan: Arc<Plan>) -> Result<Self, RouterError> {
+        let options = EngineOptions { dedup_window: plan.dedup_window, ..EngineOptions::default() };
+        let engine = Engine::new(&options, Arc::new(SystemClock::default()));
+        let installed = engine.install(&plan.engine, &[], "start").map_err(RouterError::Install)?;
+        let active = RwLock::new(Arc::new(Active { plan, installed }));
+        Ok(Self { engine, active, workers: Mutex::new(Vec::new()) })
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The plan that is installed now.
+    #[must_use]
+    pub fn active(&self) -> Arc<Active> {
+        Arc::clone(&self.active.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Swaps the plan whole. Messages submitted later meet the new one.
+    ///
+    /// # Errors
+    ///
+    /// A sink that is to go holds events and is not named in `discard`; then nothing changes.
+    pub fn install(&self, plan: Arc<Plan>, discard: &[String]) -> Result<(), RouterError> {
+        let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
+        let installed = self.engine.install(&plan.engine, discard, "reload").map_err(RouterError::Install)?;
+        *active = Arc::new(Active { plan, installed });
+        Ok(())
+    }
+
+    /// Number of a sink.
+    ///
+    /// # Errors
+    ///
+    /// No sink has this name.
+    pub fn sink(&self, name: &str) -> Result<SinkNo, RouterError> {
+        let active = self.active();
+        let index = active.plan.engine.sinks.iter().position(|sink| sink.name == name);
+        index
+            .and_then(|index| active.installed.sinks.get(index).copied())
+            .ok_or_else(|| RouterError::Unknown { what: "sink", name: name.to_owned() })
+    }
+
+    /// Submits messages with their attributes.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was admitted: no such source, or no room within `wait`.
+    pub fn submit<'m>(
+        &self,
+        source: &str,
+        messages: impl Iterator<Item = (&'m [u8], Meta<'m>)>,
+        sync: bool,
+        wait: Option<Duration>,
+    ) -> Result<Answer, RouterError> {
+        let active = self.active();
+        let index = source_index(&active, source)?;
+        let recorded = recorded_now();
+        let intake = Intake { plan: &active.plan, source: index, recorded: &recorded, mapping: None };
+        let (mut worker, mut batch) = self.worker();
+        for (bytes, meta) in messages {
+            worker.message(&intake, Read::Bytes(bytes), bytes, meta, &mut batch);
+        }
+        let result = self.admit(&active, index, &batch, sync, wait);
+        self.give_back(worker, batch);
+        Ok(Answer { receipt: result?, ..Answer::default() })
+    }
+
+    /// Submits a slab of lines or a CSV file, in pieces that are admitted whole.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was admitted. When some pieces were, the answer says where the rest starts.
+    pub fn submit_lines(
+        &self,
+        source: &str,
+        slab: &[u8],
+        meta: Meta<'_>,
+        mut cursor: Option<Cursor>,
+        sync: bool,
+        wait: Option<Duration>,
+    ) -> Result<Answer, RouterError> {
+        let active = self.active();
+        let index = source_index(&active, source)?;
+        let recorded = recorded_now();
+        let intake = Intake { plan: &active.plan, source: index, recorded: &recorded, mapping: None };
+        let (mut worker, mut batch) = self.worker();
+        let mut answer = Answer::default();
+        let mut messages = 0;
+        let mut admitted = false;
+        let result = loop {
+            batch.clear();
+            let next = match worker.slab(&intake, slab, cursor, meta, SLAB_MESSAGES, &mut batch) {
+                Ok(next) => next,
+                Err(reject) => {
+                    answer.unsplittable = true;
+                    worker.refused(reject, slab, meta, &mut batch);
+                    None
+                }
+            };
+            match self.admit(&active, index, &batch, sync, wait) {
+                Ok(receipt) => add(&mut answer.receipt, receipt, &mut messages),
+                Err(error) if admitted => {
+                    answer.resume = cursor;
+                    let full = matches!(&error, RouterError::Admit(error) if error.is_full());
+                    break if full { Ok(()) } else { Err(error) };
+                }
+                Err(error) => break Err(error),
+            }
+            admitted = true;
+            cursor = next;
+            if cursor.is_none() {
+                break Ok(());
+            }
+        };
+        self.give_back(worker, batch);
+        result.map(|()| answer)
+    }
+
+    fn admit(
+        &self,
+        active: &Active,
+        source: usize,
+        batch: &Batch,
+        sync: bool,
+        wait: Option<Duration>,
+    ) -> Result<Receipt, RouterError> {
+        let admit = |admission: &crate::engine::Admission<'_>| match wait {
+            Some(wait) => self.engine.admit_wait(admission, wait),
+            None => self.engine.admit(admission),
+        };
+        batch.admit(&active.plan, &active.installed, source, sync, admit).map_err(RouterError::Admit)
+    }
+
+    /// Hands out events of a sink, each with its CloudEvent.
+    ///
+    /// # Errors
+    ///
+    /// No sink has this name.
+    pub fn poll(
+        &self,
+        sink: &str,
+        events_max: usize,
+        bytes_max: u64,
+        wait: Duration,
+    ) -> Result<(SinkNo, Vec<Handed>), RouterError> {
+        let number = self.sink(sink)?;
+        let deliveries = if wait.is_zero() {
+            self.engine.poll(number, events_max, bytes_max)
+        } else {
+            self.engine.poll_wait(number, events_max, bytes_max, wait)
+        };
+        Ok((number, deliveries.into_iter().filter_map(handed).collect()))
+    }
+
+    /// Settles deliveries of a sink.
+    ///
+    /// # Errors
+    ///
+    /// Some are not in flight; the others are settled.
+    pub fn settle(&self, sink: SinkNo, outcomes: Vec<(crate::engine::DeliveryId, Outcome)>) -> Result<(), RouterError> {
+        self.engine.settle(sink, outcomes).map_err(RouterError::Stale)
+    }
+
+    fn worker(&self) -> (Worker, Batch) {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, worker: Worker, mut batch: Batch) {
+        batch.clear();
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        if workers.len() < WORKERS_MAX && batch.bytes.capacity() <= 16 << 20 {
+            workers.push((worker, batch));
+        }
+    }
+}
+
+fn source_index(active: &Active, name: &str) -> Result<usize, RouterError> {
+    active.plan.source(name).ok_or_else(|| RouterError::Unknown { what: "source", name: name.to_owned() })
+}
+
+/// Adds the receipt of a later piece; its messages count on from those before.
+fn add(sum: &mut Receipt, mut next: Receipt, messages: &mut u32) {
+    sum.counts.add(&next.counts);
+    for reject in &mut next.rejects {
+        reject.message += *messages;
+    }
+    *messages += next.messages.len() as u32;
+    sum.messages.append(&mut next.messages);
+    sum.rejects.append(&mut next.rejects);
+    sum.offsets.append(&mut next.offsets);
+}
+
+fn handed(delivery: Delivery) -> Option<Handed> {
+    let (header, data) = record::read(delivery.record())?;
+    let mut json = Vec::with_capacity(data.len() + 640);
+    record::write_envelope(&header, data, &mut json);
+    Some(Handed {
+        id: header.id.to_owned(),
+        full_type: header.full_type.to_owned(),
+        key: header.key.to_owned(),
+        json,
+        delivery,
+    })
+}
+
+/// The wall clock as RFC 3339 in UTC, to the millisecond.
+#[must_use]
+pub fn recorded_now() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let instant = Instant::new(now.as_secs() as i64, now.subsec_millis() * 1_000_000);
+    instant.map(|instant| instant.to_string()).unwrap_or_default()
+}
+
+impl Worker {
+    /// Notes a slab that could not be taken apart as one rejected message. Bytes beyond the limit of a
+    /// message are not kept.
+    fn refused(&mut self, reject: Reject, slab: &[u8], meta: Meta<'_>, batch: &mut Batch) {
+        let kept = slab.get(..slab.len().min(1 << 20)).unwrap_or_default();
+        crate::pipeline::slab::refuse(reject, kept, meta, batch);
+    }
+}
