@@ -1,6 +1,8 @@
 //! Errors of the engine as exceptions of `mfgroute.errors`.
 
+use mfgroute_core::engine::AdmitError;
 use mfgroute_core::problem::{Problem, Severity};
+use mfgroute_core::router::RouterError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -27,6 +29,42 @@ pub fn config_error(py: Python<'_>, problems: &[Problem]) -> PyErr {
             list.push(class.call((), Some(&problem_fields(py, problem)?))?);
         }
         Ok(PyErr::from_value(errors.getattr("ConfigError")?.call1((list,))?))
+    };
+    make().unwrap_or_else(|error| error)
+}
+
+/// `UnknownName`.
+pub fn unknown_name(py: Python<'_>, what: &str, name: &str) -> PyErr {
+    exception(py, "UnknownName", &format!("there is no {what} {name}"), None)
+}
+
+/// An error of the router as the exception that means the same.
+pub fn router_error(py: Python<'_>, error: &RouterError) -> PyErr {
+    let text = error.to_string();
+    match error {
+        RouterError::Unknown { .. } => exception(py, "UnknownName", &text, None),
+        RouterError::Admit(AdmitError::StreamFull { stream, sink }) => {
+            exception(py, "Full", &text, Some((format!("stream {stream}"), sink.clone())))
+        }
+        RouterError::Admit(AdmitError::RejectsFull { source }) => {
+            exception(py, "Full", &text, Some((format!("source {source}"), None)))
+        }
+        RouterError::Admit(AdmitError::Closing) => exception(py, "Closed", &text, None),
+        RouterError::Admit(_) | RouterError::Install(_) | RouterError::Stale(_) | RouterError::Request(_) => {
+            exception(py, "MfgrouteError", &text, None)
+        }
+    }
+}
+
+/// An exception of `mfgroute.errors`, with what is full and who holds it where that is meant.
+fn exception(py: Python<'_>, name: &str, text: &str, full: Option<(String, Option<String>)>) -> PyErr {
+    let make = || -> PyResult<PyErr> {
+        let class = py.import("mfgroute.errors")?.getattr(name)?;
+        let value = match full {
+            Some((what, held_by)) => class.call1((text, what, held_by))?,
+            None => class.call1((text,))?,
+        };
+        Ok(PyErr::from_value(value))
     };
     make().unwrap_or_else(|error| error)
 }

@@ -2,10 +2,17 @@
 //!
 //! * [`values`]: events, receipts, rejects.
 //! * [`config`]: YAML and plans.
+//! * [`plan`]: plans, schema checks and dry runs.
+//! * [`engine`]: submit, poll, settle and everything else a node does; [`eventfd`] wakes the event loop.
+//! * [`json`]: documents as Python objects.
 //! * [`errors`]: errors as exceptions of `mfgroute.errors`.
 
 pub mod config;
+pub mod engine;
 pub mod errors;
+pub mod eventfd;
+pub mod json;
+pub mod plan;
 pub mod values;
 
 use pyo3::prelude::*;
@@ -17,6 +24,14 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<values::Reject>()?;
     module.add_class::<values::Receipt>()?;
     module.add_class::<values::Event>()?;
+    module.add_class::<plan::Plan>()?;
+    module.add_class::<engine::Engine>()?;
+    module.add_class::<engine::Batch>()?;
     module.add_function(wrap_pyfunction!(config::parse_yaml, module)?)?;
+    module.add_function(wrap_pyfunction!(plan::explain, module)?)?;
+    module.add_function(wrap_pyfunction!(plan::run_mapping, module)?)?;
+    module.add_function(wrap_pyfunction!(plan::check_schema, module)?)?;
+    module.add_function(wrap_pyfunction!(plan::reject_codes, module)?)?;
+    module.add_function(wrap_pyfunction!(plan::units, module)?)?;
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Where an event is and was, and what waits for a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{SinkNo, SourceNo, StreamNo};
 use super::journal::Settled;
 use super::lanes::Phase;
-use super::parked::Cause;
+use super::parked::{Cause, ParkedEvent};
 use super::sink::Sink;
 use super::state::State;
 use super::stored::Stored;
@@ -18,6 +18,8 @@ pub enum Find<'a> {
     Key(&'a [u8]),
     /// One event.
     Id(u128),
+    /// All events with this text as a whole value in `data`, or posted under this reference.
+    Text(&'a [u8]),
 }
 
 /// Where an event stands at one sink.
@@ -69,6 +71,8 @@ pub struct Trace {
     pub id: u128,
     /// When it was admitted, if the record is still known; milliseconds since 1970.
     pub admitted_ms: Option<u64>,
+    /// Its record, if it is still known.
+    pub record: Option<Vec<u8>>,
     /// Its sinks, by number.
     pub sinks: Vec<AtSink>,
 }
@@ -117,11 +121,12 @@ pub struct InboxLine {
 impl State {
     /// Everything that is still known of an event or a key, in order of admission.
     pub(super) fn trace(&self, find: Find<'_>) -> Vec<Trace> {
-        let wanted = match find {
-            Find::Key(key) => (Some(self.lane(key)), None),
-            Find::Id(id) => (None, Some(id)),
+        let (wanted, ids) = match find {
+            Find::Key(key) => (Some(self.lane(key)), BTreeSet::new()),
+            Find::Id(id) => (None, BTreeSet::from([id])),
+            Find::Text(text) => (None, self.ids_with(text)),
         };
-        let matches = |lane: u64, id: u128| wanted.0 == Some(lane) || wanted.1 == Some(id);
+        let matches = |lane: u64, id: u128| wanted == Some(lane) || ids.contains(&id);
         let mut found: BTreeMap<u64, Trace> = BTreeMap::new();
         for (number, stream) in self.streams.iter().enumerate() {
             for (seq, record) in stream.log.from_seq(0) {
@@ -129,6 +134,7 @@ impl State {
                 if matches(stored.lane, stored.id) {
                     let trace = entry(&mut found, stored.ordinal, (number as u16, seq), stored.id);
                     trace.admitted_ms = Some(record.at_ms());
+                    trace.record = Some(stored.body.to_vec());
                     let open = stored.sinks().map(|sink| self.in_log(sink, number as u16, seq, &stored));
                     trace.sinks.extend(open);
                 }
@@ -148,6 +154,28 @@ impl State {
             trace.sinks.sort_by_key(|at| at.sink);
         }
         traces
+    }
+
+    /// Ids of events that hold `text` as a whole JSON string, or that were posted under it.
+    fn ids_with(&self, text: &[u8]) -> BTreeSet<u128> {
+        let mut quoted = Vec::new();
+        crate::tree::write_json_string(&String::from_utf8_lossy(text), &mut quoted);
+        let holds = |body: &[u8]| body.windows(quoted.len()).any(|window| window == quoted);
+        let logs = self.streams.iter().flat_map(|stream| stream.log.from_seq(0));
+        let mut ids: BTreeSet<u128> = logs
+            .map(|(_, record)| Stored::read(record.bytes()))
+            .filter(|stored| holds(stored.body))
+            .map(|stored| stored.id)
+            .collect();
+        for sink in &self.sinks {
+            ids.extend(sink.parked.iter().filter(|event| holds(event.record())).map(ParkedEvent::id));
+        }
+        ids.extend(self.journal.settlements().filter_map(|settlement| match &settlement.what {
+            Settled::Delivered { reference: Some(known) } if known.as_bytes() == text => Some(settlement.id),
+            Settled::Skipped { posted_as: Some(known), .. } if known.as_bytes() == text => Some(settlement.id),
+            _ => None,
+        }));
+        ids
     }
 
     fn in_log(&self, no: SinkNo, stream: StreamNo, seq: u64, stored: &Stored<'_>) -> AtSink {
@@ -201,6 +229,7 @@ fn trace_copies(sink: &Sink, found: &mut BTreeMap<u64, Trace>, matches: impl Fn(
     for event in sink.parked.iter().filter(|event| matches(event.lane, event.id())) {
         let trace = entry(found, event.number, (event.stream, event.seq), event.id());
         trace.admitted_ms = Some(event.admitted_ms());
+        trace.record = Some(event.record().to_vec());
         let standing = Standing::Parked { cause: event.cause.clone(), at_ms: event.at_ms };
         set(trace, AtSink { sink: sink.no, standing, tries: event.tries });
     }
@@ -210,6 +239,7 @@ fn trace_copies(sink: &Sink, found: &mut BTreeMap<u64, Trace>, matches: impl Fn(
         if matches(held.lane, id) {
             let trace = entry(found, held.ordinal, (held.stream, held.seq), id);
             trace.admitted_ms = Some(record.at_ms());
+            trace.record = Some(Stored::read(record.bytes()).body.to_vec());
             let in_flight = held.phase == Phase::InFlight;
             let standing = if in_flight { Standing::InFlight } else { Standing::Queued };
             set(trace, AtSink { sink: sink.no, standing, tries: held.tries });
@@ -219,7 +249,7 @@ fn trace_copies(sink: &Sink, found: &mut BTreeMap<u64, Trace>, matches: impl Fn(
 
 fn entry(found: &mut BTreeMap<u64, Trace>, number: u64, at: (StreamNo, u64), id: u128) -> &mut Trace {
     let (stream, seq) = at;
-    let new = || Trace { number, stream, seq, id, admitted_ms: None, sinks: Vec::new() };
+    let new = || Trace { number, stream, seq, id, admitted_ms: None, record: None, sinks: Vec::new() };
     found.entry(number).or_insert_with(new)
 }
 

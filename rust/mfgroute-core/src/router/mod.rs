@@ -278,6 +278,19 @@ impl Router {
         self.engine.settle(sink, outcomes).map_err(RouterError::Stale)
     }
 
+    /// Stops or continues handing out events of a sink.
+    ///
+    /// # Errors
+    ///
+    /// No sink has this name.
+    pub fn pause(&self, sink: &str, paused: bool, who: &str, why: &str) -> Result<(), RouterError> {
+        let number = self.sink(sink)?;
+        let actor = crate::engine::Actor { who, why };
+        let result =
+            if paused { self.engine.pause(number, actor) } else { self.engine.resume(number, actor) };
+        result.map_err(|error| RouterError::Request(error.to_string()))
+    }
+
     fn worker(&self) -> (Worker, Batch) {
         let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.pop().unwrap_or_default()

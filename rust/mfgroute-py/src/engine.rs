@@ -1,0 +1,363 @@
+//! The engine as Python sees it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use mfgroute_core::engine::{DeliveryId, Outcome, SinkNo};
+use mfgroute_core::router::{Answer, Handed, Router};
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyDict, PyIterator, PyList};
+
+use crate::errors::router_error;
+use crate::eventfd::EventFd;
+use crate::json::to_python;
+use crate::plan::Plan;
+use crate::values::{Event, Receipt, Reject};
+
+/// Work below this many bytes is done without releasing the interpreter: releasing costs more.
+const DETACH_BYTES: usize = 16 * 1024;
+
+/// Streams, sinks and dead letters of one node.
+#[pyclass(frozen, module = "mfgroute._core")]
+pub struct Engine {
+    router: Arc<Router>,
+    wake: Arc<EventFd>,
+}
+
+type Attributes = HashMap<String, String>;
+
+fn receipt(answer: &Answer) -> Receipt {
+    let counts = answer.receipt.counts;
+    Receipt {
+        accepted: counts.accepted,
+        rejected: counts.rejected,
+        duplicates: counts.duplicates,
+        filtered: counts.filtered,
+        dropped: counts.dropped,
+        level: "memory".to_owned(),
+        rejects: answer.receipt.rejects.iter().map(Reject::from).collect(),
+        unsplittable: answer.unsplittable,
+        resume: answer.resume,
+    }
+}
+
+/// Checks the acknowledgement level that was asked for.
+fn level(ack: Option<&str>) -> PyResult<()> {
+    match ack {
+        None | Some("memory") => Ok(()),
+        Some("durable" | "sealed") => Err(PyValueError::new_err(
+            "the streams of this version are in memory: the level durable is not available, expected memory",
+        )),
+        Some(other) => Err(PyValueError::new_err(format!("ack is {other}, expected memory, durable or sealed"))),
+    }
+}
+
+fn duration(seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| PyValueError::new_err(format!("{seconds} is not a time to wait in seconds")))
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (plan, *, data_dir=None))]
+    fn new(py: Python<'_>, plan: &Plan, data_dir: Option<&str>) -> PyResult<Self> {
+        // Streams in memory leave nothing in the folder.
+        let _ = data_dir;
+        let wake = Arc::new(EventFd::new().map_err(|error| PyOSError::new_err(error.to_string()))?);
+        let router = Arc::new(Router::new(Arc::clone(&plan.plan)).map_err(|error| router_error(py, &error))?);
+        let signal = Arc::clone(&wake);
+        router.engine().on_wake(Arc::new(move || signal.signal()));
+        router.engine().rearm();
+        Ok(Self { router, wake })
+    }
+
+    #[pyo3(signature = (plan, *, discard=Vec::new()))]
+    #[expect(clippy::needless_pass_by_value, reason = "what Python hands over")]
+    fn install(&self, py: Python<'_>, plan: &Plan, discard: Vec<String>) -> PyResult<()> {
+        self.router.install(Arc::clone(&plan.plan), &discard).map_err(|error| router_error(py, &error))
+    }
+
+    #[pyo3(signature = (source, messages, *, meta=None, metas=None, ack=None, wait_s=None, synchronous=false))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    #[expect(clippy::needless_pass_by_value, reason = "what Python hands over")]
+    fn submit(
+        &self,
+        py: Python<'_>,
+        source: &str,
+        messages: Vec<PyBackedBytes>,
+        meta: Option<Attributes>,
+        metas: Option<Vec<Attributes>>,
+        ack: Option<&str>,
+        wait_s: Option<f64>,
+        synchronous: bool,
+    ) -> PyResult<Receipt> {
+        level(ack)?;
+        let wait = wait_s.map(duration).transpose()?;
+        if metas.as_ref().is_some_and(|metas| metas.len() != messages.len()) {
+            return Err(PyValueError::new_err("metas has not one entry for each message"));
+        }
+        let common = pairs(meta.as_ref());
+        let own: Option<Vec<Vec<(&str, &str)>>> = metas.as_ref().map(|metas| {
+            metas.iter().map(|one| merged(&common, one)).collect()
+        });
+        let bytes: usize = messages.iter().map(|message| message.len()).sum();
+        let run = || {
+            let with_meta = messages.iter().enumerate().map(|(index, message)| {
+                let attributes = own.as_ref().and_then(|own| own.get(index)).unwrap_or(&common);
+                (&**message, attributes.as_slice())
+            });
+            self.router.submit(source, with_meta, synchronous, wait)
+        };
+        let result = if bytes >= DETACH_BYTES || wait.is_some() { py.detach(run) } else { run() };
+        result.map(|answer| receipt(&answer)).map_err(|error| router_error(py, &error))
+    }
+
+    #[pyo3(signature = (source, slab, *, meta=None, resume=None, ack=None, wait_s=None, synchronous=false))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
+    #[expect(clippy::needless_pass_by_value, reason = "what Python hands over")]
+    fn submit_lines(
+        &self,
+        py: Python<'_>,
+        source: &str,
+        slab: PyBackedBytes,
+        meta: Option<Attributes>,
+        resume: Option<(u64, u64)>,
+        ack: Option<&str>,
+        wait_s: Option<f64>,
+        synchronous: bool,
+    ) -> PyResult<Receipt> {
+        level(ack)?;
+        let wait = wait_s.map(duration).transpose()?;
+        let common = pairs(meta.as_ref());
+        let run = || self.router.submit_lines(source, &slab, &common, resume, synchronous, wait);
+        let result = if slab.len() >= DETACH_BYTES || wait.is_some() { py.detach(run) } else { run() };
+        result.map(|answer| receipt(&answer)).map_err(|error| router_error(py, &error))
+    }
+
+    #[pyo3(signature = (sink, *, events_max=500, bytes_max=1_048_576, wait_s=0.0))]
+    fn poll(
+        &self,
+        py: Python<'_>,
+        sink: &str,
+        events_max: usize,
+        bytes_max: u64,
+        wait_s: f64,
+    ) -> PyResult<Batch> {
+        let wait = duration(wait_s)?;
+        let (sink, handed) = py
+            .detach(|| self.router.poll(sink, events_max, bytes_max, wait))
+            .map_err(|error| router_error(py, &error))?;
+        let names = self.stream_names();
+        let mut events = Vec::with_capacity(handed.len());
+        let mut open = HashMap::with_capacity(handed.len());
+        for (index, one) in handed.into_iter().enumerate() {
+            let number = index as u64 + 1;
+            open.insert(number, one.delivery.id);
+            events.push(Py::new(py, event(py, one, number, &names))?);
+        }
+        Ok(Batch { router: Arc::clone(&self.router), sink, events, open: Mutex::new(open) })
+    }
+
+    fn wake_fd(&self) -> i32 {
+        self.wake.raw()
+    }
+
+    /// Empties the eventfd and asks for the next wake-up. To be called before looking for data or room.
+    fn rearm(&self) {
+        self.wake.drain();
+        self.router.engine().rearm();
+    }
+
+    fn next_due_s(&self, py: Python<'_>, sink: &str) -> PyResult<Option<f64>> {
+        let number = self.router.sink(sink).map_err(|error| router_error(py, &error))?;
+        Ok(self.router.engine().next_due(number).map(|due| due.as_secs_f64()))
+    }
+
+    fn dead_letters<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let request: serde_json::Value =
+            serde_json::from_slice(request).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let answer = py
+            .detach(|| self.router.dead_letters(&request))
+            .map_err(|error| router_error(py, &error))?;
+        Ok(PyBytes::new(py, answer.to_string().as_bytes()))
+    }
+
+    fn find<'py>(&self, py: Python<'py>, query: &str) -> Bound<'py, PyBytes> {
+        let answer = py.detach(|| self.router.find(query));
+        PyBytes::new(py, answer.to_string().as_bytes())
+    }
+
+    #[pyo3(signature = (sink, *, who="unknown", why=""))]
+    fn pause(&self, py: Python<'_>, sink: &str, who: &str, why: &str) -> PyResult<()> {
+        self.router.pause(sink, true, who, why).map_err(|error| router_error(py, &error))
+    }
+
+    #[pyo3(signature = (sink, *, who="unknown", why=""))]
+    fn resume(&self, py: Python<'_>, sink: &str, who: &str, why: &str) -> PyResult<()> {
+        self.router.pause(sink, false, who, why).map_err(|error| router_error(py, &error))
+    }
+
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        to_python(py, &py.detach(|| self.router.stats()))
+    }
+
+    fn drain(&self) {
+        self.router.engine().begin_drain();
+    }
+
+    fn close(&self) {
+        let _ = self.router.engine().close();
+    }
+}
+
+impl Engine {
+    fn stream_names(&self) -> Vec<String> {
+        let active = self.router.active();
+        let mut names = Vec::new();
+        for (stream, number) in active.plan.engine.streams.iter().zip(&active.installed.streams) {
+            let at = usize::from(*number);
+            if names.len() <= at {
+                names.resize(at + 1, String::new());
+            }
+            if let Some(name) = names.get_mut(at) {
+                name.clone_from(&stream.name);
+            }
+        }
+        names
+    }
+}
+
+fn pairs(meta: Option<&Attributes>) -> Vec<(&str, &str)> {
+    meta.into_iter().flatten().map(|(name, text)| (name.as_str(), text.as_str())).collect()
+}
+
+/// Attributes of one message over those that all share.
+fn merged<'a>(common: &[(&'a str, &'a str)], own: &'a Attributes) -> Vec<(&'a str, &'a str)> {
+    let mut out: Vec<(&str, &str)> =
+        common.iter().filter(|(name, _)| !own.contains_key(*name)).copied().collect();
+    out.extend(own.iter().map(|(name, text)| (name.as_str(), text.as_str())));
+    out
+}
+
+fn event(py: Python<'_>, handed: Handed, number: u64, streams: &[String]) -> Event {
+    Event {
+        id: handed.id,
+        kind: handed.full_type,
+        key: handed.key,
+        offset: handed.delivery.seq,
+        stream: streams.get(usize::from(handed.delivery.stream)).cloned().unwrap_or_default(),
+        attempt: handed.delivery.tries + 1,
+        delivery: number,
+        json: PyBytes::new(py, &handed.json).unbind(),
+    }
+}
+
+/// Events handed out to one sink.
+#[pyclass(frozen, module = "mfgroute._core")]
+pub struct Batch {
+    router: Arc<Router>,
+    sink: SinkNo,
+    events: Vec<Py<Event>>,
+    /// Deliveries that are not settled, by the number of their event.
+    open: Mutex<HashMap<u64, DeliveryId>>,
+}
+
+#[pymethods]
+impl Batch {
+    fn __enter__(slf: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        slf
+    }
+
+    fn __exit__(
+        &self,
+        _kind: &Bound<'_, PyAny>,
+        _error: &Bound<'_, PyAny>,
+        _trace: &Bound<'_, PyAny>,
+    ) {
+        self.release();
+    }
+
+    fn __len__(&self) -> usize {
+        self.events.len()
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
+        self.events(py)?.try_iter()
+    }
+
+    #[getter]
+    fn events<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.events.iter().map(|event| event.clone_ref(py)))
+    }
+
+    #[pyo3(signature = (event, *, reference=None))]
+    fn done(&self, py: Python<'_>, event: &Event, reference: Option<String>) -> PyResult<()> {
+        self.settle(py, event, Outcome::Done { reference })
+    }
+
+    fn done_all(&self, py: Python<'_>) -> PyResult<()> {
+        let open: Vec<DeliveryId> = self.take_all();
+        let outcomes = open.into_iter().map(|id| (id, Outcome::Done { reference: None })).collect();
+        self.router.settle(self.sink, outcomes).map_err(|error| router_error(py, &error))
+    }
+
+    #[pyo3(signature = (event, code, reason=String::new()))]
+    fn refused(&self, py: Python<'_>, event: &Event, code: String, reason: String) -> PyResult<()> {
+        self.settle(py, event, Outcome::Refused { code, reason })
+    }
+
+    #[pyo3(signature = (event, *, after_s=None, reason=String::new(), judged=false))]
+    fn retry(
+        &self,
+        py: Python<'_>,
+        event: &Event,
+        after_s: Option<f64>,
+        reason: String,
+        judged: bool,
+    ) -> PyResult<()> {
+        let after_ms = after_s.map(duration).transpose()?.map(|after| after.as_millis() as u64);
+        self.settle(py, event, Outcome::Retry { after_ms, judged, reason })
+    }
+
+    #[pyo3(signature = (event, reason=String::new()))]
+    fn in_doubt(&self, py: Python<'_>, event: &Event, reason: String) -> PyResult<()> {
+        self.settle(py, event, Outcome::InDoubt { reason })
+    }
+
+    fn release(&self) {
+        let open = self.take_all();
+        if !open.is_empty() {
+            let outcomes = open.into_iter().map(|id| (id, Outcome::Released)).collect();
+            // What is stale was settled elsewhere, for example by the removal of its sink.
+            let _ = self.router.settle(self.sink, outcomes);
+        }
+    }
+}
+
+impl Batch {
+    fn take_all(&self) -> Vec<DeliveryId> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut numbers: Vec<(u64, DeliveryId)> = open.drain().collect();
+        numbers.sort_by_key(|(number, _)| *number);
+        numbers.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn settle(&self, py: Python<'_>, event: &Event, outcome: Outcome) -> PyResult<()> {
+        let id = self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&event.delivery);
+        let Some(id) = id else {
+            return Err(PyValueError::new_err(format!("event {} is not open in this batch", event.id)));
+        };
+        self.router.settle(self.sink, vec![(id, outcome)]).map_err(|error| router_error(py, &error))
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
