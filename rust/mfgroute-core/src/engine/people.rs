@@ -73,8 +73,7 @@ impl State {
         let sink = self.sink_mut(sink).ok_or(ActError::NotInstalled)?;
         let event = sink.parked.get(number).ok_or(ActError::NotFound)?;
         let lane = event.lane;
-        let waits = event.blocking.then(|| sink.parked.first_blocking(lane)).flatten();
-        if let Some(first) = waits.filter(|&first| first < number) {
+        if let Some(first) = sink.parked.first_blocking(lane).filter(|&first| first < number) {
             return Err(ActError::NotFirst { first });
         }
         let tried = sink.lanes.line(lane).filter_map(|id| sink.lanes.get(id)).find(|held| held.copy);

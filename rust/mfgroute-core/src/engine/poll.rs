@@ -114,7 +114,7 @@ impl<'a> Poll<'a> {
                 room = false;
                 break;
             }
-            if !self.sink.may_hand_out(record.len() as u64, copy) {
+            if !self.sink.may_hand_out(record.len() as u64, copy) && !self.sink.must_pass(lane) {
                 held_back.push(id);
                 continue;
             }

@@ -206,10 +206,8 @@ impl Sink {
     /// Moves events of a lane that wait for a parked one to the parked ones, as far as there is room.
     pub(super) fn spill(&mut self, streams: &mut [Stream], lane: u64, now: Now) -> bool {
         let mut freed = false;
-        while let Some(id) = self.lanes.first_waiting(lane) {
-            let Some(held) = self.lanes.get(id).filter(|held| self.parked.blocks(lane, held.ordinal)) else {
-                break;
-            };
+        while let Some(id) = self.blocked(lane) {
+            let Some(held) = self.lanes.get(id) else { break };
             let logged = || streams.get(usize::from(held.stream))?.log.get(held.seq);
             let Some(record) = held.record.as_ref().or_else(logged).cloned() else { break };
             if !held.copy && !self.may_park(record.len() as u64) {
@@ -224,6 +222,13 @@ impl Sink {
             }
         }
         freed
+    }
+
+    /// An event of a lane that waits in vain: one before it is parked.
+    fn blocked(&self, lane: u64) -> Option<DeliveryId> {
+        let first = self.parked.first_blocking(lane)?;
+        let waits = |held: &Held| held.phase != Phase::InFlight && held.ordinal > first;
+        self.lanes.line(lane).find(|&id| self.lanes.get(id).is_some_and(waits))
     }
 
     /// Lets the events flow that only waited for one that is no longer parked.

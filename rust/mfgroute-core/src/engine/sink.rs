@@ -77,6 +77,14 @@ impl Sink {
         count == 0 || self.config.parked_max.holds(count + 1, held + bytes)
     }
 
+    /// Whether the first event of a lane must go although the bound is reached: a person has retried
+    /// all parked events, and those of this lane come after it. Without this nothing would ever move
+    /// again; with it the bound may be passed by that one event.
+    pub(super) fn must_pass(&self, lane: u64) -> bool {
+        let copy = |id| self.lanes.get(id).is_some_and(|held| held.copy);
+        self.parked.counts().0 == 0 && self.reserved.0 == 0 && self.lanes.line(lane).any(copy)
+    }
+
     /// Whether the bound on parked events leaves room to copy one more.
     pub(super) fn may_park(&self, bytes: u64) -> bool {
         let (count, held) = self.committed();
