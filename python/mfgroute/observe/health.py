@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -62,6 +62,7 @@ class Pulse:
         self.seconds = Buckets()
         self._clock = clock
         self._since = clock()
+        self._not_up_since: float | None = self._since
         self._waiting_since: float | None = None
         self._working = 0
 
@@ -69,6 +70,10 @@ class Pulse:
         """Change the state."""
         if state != self.state:
             self._since = self._clock()
+        if state == "up":
+            self._not_up_since = None
+        elif self._not_up_since is None:
+            self._not_up_since = self._clock()
         self.state = state
         self.detail = detail
 
@@ -96,11 +101,17 @@ class Pulse:
         """Seconds without progress while there is work; 0 when there is none."""
         return 0.0 if self._waiting_since is None else self._clock() - self._waiting_since
 
-    def trouble(self) -> str | None:
-        """Why this part is not healthy, or `None`."""
+    def trouble(self, queued: int = 0) -> str | None:
+        """Why this part is not healthy, or `None`.
+
+        Args:
+            queued: events that wait for this sink in the engine.
+        """
         if self.state == "down":
             return f"{self.kind} {self.name} is down: {self.detail}"
         stuck_s = self.stuck_s()
+        if queued and self._not_up_since is not None:
+            stuck_s = max(stuck_s, self._clock() - self._not_up_since)
         if stuck_s > STUCK_S and self.state != "stopped":
             why = f" ({self.detail})" if self.detail else ""
             return f"{self.kind} {self.name} has work and made no progress for {stuck_s:.0f} s{why}"
@@ -133,9 +144,19 @@ class Health(msgspec.Struct, frozen=True):
     problems: list[str]
 
 
-def check(pulses: Iterable[Pulse], *, draining: bool = False) -> Health:
-    """Ask every part."""
-    problems = [found for pulse in pulses if (found := pulse.trouble())]
+def check(pulses: Iterable[Pulse], queued: Mapping[str, int], *, draining: bool = False) -> Health:
+    """Ask every part.
+
+    Args:
+        pulses: the parts.
+        queued: events that wait for each sink and could be delivered.
+        draining: whether the node is about to stop.
+    """
+    problems = []
+    for pulse in pulses:
+        trouble = pulse.trouble(queued.get(pulse.name, 0) if pulse.kind == "sink" else 0)
+        if trouble is not None:
+            problems.append(trouble)
     if draining:
         problems.append("the node is draining")
     return Health(ready=not problems, problems=problems)

@@ -86,6 +86,10 @@ class Deliver:
             self.pulse.enter("up")
             with self._wakes.subscribe() as woken:
                 await self._pump(sink, woken)
+        except asyncio.CancelledError:
+            for task in self._writes:
+                task.cancel()
+            raise
         finally:
             await self._finish_writes()
             await close_quietly(sink, self.pulse, self._tempo.close_timeout_s)
@@ -209,11 +213,5 @@ class Deliver:
 
     async def _finish_writes(self) -> None:
         """Wait for writes under way; each has its own timeout."""
-        try:
-            while self._writes:
-                await asyncio.wait(self._writes)
-        except asyncio.CancelledError:
-            for task in self._writes:
-                task.cancel()
-            await asyncio.gather(*self._writes, return_exceptions=True)
-            raise
+        while self._writes:
+            await asyncio.wait(self._writes)

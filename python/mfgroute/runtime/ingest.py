@@ -136,8 +136,7 @@ class Ingest:
         Raises:
             Full: there was no room for `room_timeout_s`; only for a synchronous source.
         """
-        ack = getattr(intake, "ack", None)
-        common = {"meta": intake.meta or None, "ack": ack, "synchronous": synchronous}
+        common = {"meta": intake.meta or None, "ack": intake.ack, "synchronous": synchronous}
         if intake.slab is None:
             messages = list(intake.messages)
             if intake.metas is not None and len(intake.metas) != len(messages):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Iterator
 
 
 class Wakes:
@@ -25,7 +26,7 @@ class Wakes:
         self._loop.add_reader(fd, self._drain)
 
     @contextlib.contextmanager
-    def subscribe(self) -> contextlib.AbstractContextManager[asyncio.Event]:  # type: ignore[misc]
+    def subscribe(self) -> Iterator[asyncio.Event]:
         """An event that is set at every wake-up while the context is open."""
         event = asyncio.Event()
         self._waiting.add(event)
