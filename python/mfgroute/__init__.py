@@ -3,9 +3,9 @@
     plan = mfgroute.load_plan("project/")
     engine = mfgroute.Engine(plan, data_dir="data")
 
-Parts in reading order: `errors`, `events` and `adapter` are the contract with adapters; `config` reads a project
-and `registry` finds its adapters; `runtime` moves messages; `observe` shows how it goes; `api` is HTTP and the
-control socket; `cli` is the command.
+Parts in reading order: `errors`, `events` and `adapter` are the contract with adapters; `config` reads a
+project and `registry` finds its adapters; `runtime` moves messages; `observe` shows how it goes; `api` is
+HTTP and the control socket; `cli` is the command.
 
 Names are imported when they are first used, so that a command that needs few of them starts fast.
 """
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from mfgroute._core import Engine, Plan
     from mfgroute.adapter import Config, Context, Secret, Sink, Source
     from mfgroute.api.node import Router
-    from mfgroute.errors import AdapterError, Closed, ConfigError, Disconnected, Full, MfgrouteError, UnknownName
+    from mfgroute.errors import (
+        AdapterError,
+        Closed,
+        ConfigError,
+        Disconnected,
+        Full,
+        MfgrouteError,
+        UnknownName,
+    )
     from mfgroute.events import Done, Event, InDoubt, Intake, Outcome, Receipt, Refused, Reject, Retry
     from mfgroute.project import load_plan
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mfgroute._core import Plan
 from mfgroute.config.load import Adapters, Project, read_project
 from mfgroute.config.schema import schema as config_schema
 from mfgroute.registry import Registry
+
+if TYPE_CHECKING:
+    from mfgroute._core import Plan
 
 __all__ = ["Project", "load_plan", "load_project", "schema"]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, cast
 
 from mfgroute.adapter import Config, Sink, Source
 from mfgroute.errors import AdapterError, UnknownName
@@ -35,11 +36,11 @@ class Registry:
             UnknownName: there is none; the message lists those that are known.
             AdapterError: it cannot be imported or is no source.
         """
-        return self._get(SOURCES, name, Source)
+        return cast("type[Source]", self._get(SOURCES, name, Source))
 
     def sink(self, name: str) -> type[Sink]:
         """The sink adapter `name`; raises as `source`."""
-        return self._get(SINKS, name, Sink)
+        return cast("type[Sink]", self._get(SINKS, name, Sink))
 
     def source_names(self) -> list[str]:
         """Sorted names of source adapters; nothing is imported."""
@@ -55,10 +56,8 @@ class Registry:
         for group, kind in ((SOURCES, Source), (SINKS, Sink)):
             made: dict[str, type[Config]] = {}
             for name in self._names(group):
-                try:
+                with suppress(AdapterError):
                     made[name] = self._get(group, name, kind).Config
-                except AdapterError:
-                    continue
             found.append(made)
         return found[0], found[1]
 
@@ -70,7 +69,7 @@ class Registry:
             self._installed[group] = {one.name: one for one in entry_points(group=group)}
         return self._installed[group]
 
-    def _get(self, group: str, name: str, kind: Any) -> Any:
+    def _get(self, group: str, name: str, kind: type) -> Any:
         found = self._given[group].get(name)
         if found is not None:
             return found

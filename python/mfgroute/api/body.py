@@ -52,7 +52,11 @@ def form_of(request: Request) -> Form:
         raise Problem(415, f"charset is {charset[:40]}, expected utf-8", headers=accepted)
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
-        raise Problem(415, f"content encoding is {encoding[:40]}, expected none", headers={"Accept-Encoding": "identity"})
+        raise Problem(
+            415,
+            f"content encoding is {encoding[:40]}, expected none",
+            headers={"Accept-Encoding": "identity"},
+        )
     return form
 
 

@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 Request = dict[str, Any]
 
 
-class BadRequest(MfgrouteError):
+class BadRequest(MfgrouteError):  # noqa: N818 - as `Closed`
     """A request without what its verb needs."""
 
 
@@ -101,7 +101,7 @@ class ControlSocket:
     async def _answer(self, line: bytes, by: str) -> bytes:
         try:
             request = orjson.loads(line)
-            verb = self._verbs.get(request.get("verb")) if isinstance(request, dict) else None
+            verb = self._verbs.get(str(request.get("verb"))) if isinstance(request, dict) else None
             if verb is None:
                 raise BadRequest(f"no such verb; known: {', '.join(sorted(self._verbs))}")
             result = await verb({**request, "by": by})

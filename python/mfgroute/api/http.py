@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 def application(router: Router) -> ASGIApp:
     """The application that serves `router`."""
-    metrics = Metrics(lambda: router.engine.stats(), router.pulses)
+    metrics = Metrics(router.engine.stats, router.pulses)
     description = document(getattr(_core, "__version__", "0"))
 
     async def post(request: Request) -> Response:
@@ -80,7 +80,9 @@ def _ambiguous(scope: Scope) -> Problem | None:
     names = [name for name, _ in scope["headers"]]
     close = {"Connection": "close"}
     if names.count(b"host") != 1:
-        return Problem(400, f"the request has {names.count(b'host')} Host headers, expected one", headers=close)
+        return Problem(
+            400, f"the request has {names.count(b'host')} Host headers, expected one", headers=close
+        )
     if b"content-length" in names and b"transfer-encoding" in names:
         return Problem(400, "the request has a content length and chunks", headers=close)
     if names.count(b"content-length") > 1:

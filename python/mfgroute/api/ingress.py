@@ -112,7 +112,9 @@ def _answer(receipt: Receipt, *, single: bool) -> Response:
     codes = {reject.code for reject in receipt.rejects}
     errors = document.pop("errors", [])
     if codes == {"conflict"}:
-        raise Problem(409, "an event with this identity and another content was admitted before", errors=errors)
+        raise Problem(
+            409, "an event with this identity and another content was admitted before", errors=errors
+        )
     if receipt.unsplittable or (single and codes <= _MALFORMED):
         raise Problem(400, "the body is malformed", errors=errors)
     if single and codes <= _TOO_LARGE:

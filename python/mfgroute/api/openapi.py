@@ -28,7 +28,7 @@ _RECEIPT = {
     "type": "object",
     "required": ["accepted", "rejected", "duplicates", "filtered", "dropped", "level"],
     "properties": {
-        **{name: _COUNT for name in ("accepted", "rejected", "duplicates", "filtered", "dropped")},
+        **dict.fromkeys(("accepted", "rejected", "duplicates", "filtered", "dropped"), _COUNT),
         "level": {"enum": ["memory", "durable", "sealed"]},
         "errors": _ERRORS,
     },
@@ -91,4 +91,9 @@ def document(version: str) -> dict[str, Any]:
 
 def _get(summary: str, media_type: str, *others: str) -> dict[str, Any]:
     responses = {"200": {"description": summary, "content": {media_type: {}}}}
-    return {"get": {"summary": summary, "responses": {**responses, **{code: {"description": "No"} for code in others}}}}
+    return {
+        "get": {
+            "summary": summary,
+            "responses": {**responses, **{code: {"description": "No"} for code in others}},
+        }
+    }

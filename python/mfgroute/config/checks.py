@@ -64,7 +64,7 @@ def check_names(section: str, names: Mapping[str, Any], notes: Notes) -> None:
     """Note names of sources, sinks or streams that are not lowercase words."""
     for name in names:
         if not _NAME.match(str(name)):
-            pointer = f"/{section}/{escape(str(name))}"
+            pointer = f"/{section}/{escape(str(name))}#key"
             hint = "use lowercase letters, digits and `-`, such as `mes-a`"
             notes.error(pointer, f"`{name}` is not a name for one of the {section}", hint)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Mapping, Set as AbstractSet
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -18,7 +19,7 @@ from mfgroute.adapter import Secret
 from mfgroute.config.units import dec_hook
 from mfgroute.errors import Problem
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 _PATH = re.compile(r"^(?P<text>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[([0-9]+)\]")
@@ -97,11 +98,13 @@ class Notes:
             self.problems.append(problem)
 
     def _place(self, pointer: str) -> tuple[int, int]:
-        while pointer not in self._places:
-            if not pointer:
-                return (0, 0)
-            pointer = pointer.rpartition("/")[0]
-        return self._places[pointer]
+        """The place of a value, of a key (``pointer#key``), or of the nearest parent that has one."""
+        for candidate in (pointer, pointer.removesuffix("#key")):
+            if candidate in self._places:
+                return self._places[candidate]
+        if not pointer:
+            return (0, 0)
+        return self._place(pointer.rpartition("/")[0])
 
 
 def convert_struct(kind: type[T], value: Any, pointer: str, notes: Notes) -> T | None:
@@ -117,7 +120,7 @@ def convert_struct(kind: type[T], value: Any, pointer: str, notes: Notes) -> T |
     before = len(notes.problems)
     for key in value:
         if key not in fields:
-            notes.error(f"{pointer}/{escape(key)}", f"unknown key `{key}` in `{name}`", close(key, fields))
+            notes.error(f"{pointer}/{escape(key)}#key", f"unknown key `{key}` in `{name}`", close(key, fields))
     made: dict[str, Any] = {}
     for key, field in fields.items():
         if key in value:

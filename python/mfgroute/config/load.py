@@ -13,7 +13,7 @@ from mfgroute.adapter import Config, Inbox, Secret
 from mfgroute.adapter import Sink as SinkAdapter
 from mfgroute.adapter import Source as SourceAdapter
 from mfgroute.config import checks
-from mfgroute.config.convert import Notes, convert, convert_struct, dotted, escape
+from mfgroute.config.convert import Notes, close, convert, convert_struct, dotted, escape
 from mfgroute.config.model import (
     Http,
     Model,
@@ -170,8 +170,8 @@ class _Reader:
     def _top(self, document: dict[str, Any]) -> None:
         for key in document:
             if key not in _KEYS:
-                hint = checks.close(str(key), list(_KEYS))
-                self.notes.error(f"/{escape(str(key))}", f"unknown key `{key}` in the file", hint)
+                hint = close(str(key), list(_KEYS))
+                self.notes.error(f"/{escape(str(key))}#key", f"unknown key `{key}` in the file", hint)
         version = document.get("apiVersion")
         if version != API_VERSION:
             found = self.notes.shown("/apiVersion", version) if "apiVersion" in document else "missing"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -21,7 +20,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Base of the parts of the file. A key that is not a field is an error."""
 
 
-class Node(Section):
+class Node(Section, frozen=True, kw_only=True):
     """Who this node is."""
 
     id: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Name of this node")]
@@ -29,10 +28,10 @@ class Node(Section):
         str, Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*$", description="First part of every CloudEvents type")
     ]
     site: Annotated[str, Meta(max_length=64, description="Plant or site of this node")] = ""
-    data_dir: Annotated[Path, Meta(description="Folder of this node's own files")] = Path("data")
+    data_dir: Annotated[str, Meta(min_length=1, description="Folder of this node's own files")] = "data"
 
 
-class Http(Section):
+class Http(Section, frozen=True, kw_only=True):
     """The one listener for inboxes, metrics and health."""
 
     listen: Annotated[
@@ -54,7 +53,7 @@ class Http(Section):
         return int(self.listen.rpartition(":")[2])
 
 
-class Stream(Section):
+class Stream(Section, frozen=True, kw_only=True):
     """An ordered log of events."""
 
     durability: Annotated[
@@ -70,21 +69,21 @@ class Stream(Section):
     ] = "block"
 
 
-class Filter(Section):
+class Filter(Section, frozen=True, kw_only=True):
     """A named rule that drops messages; counted."""
 
     name: Annotated[str, Meta(min_length=1, description="Name of the rule in the counters")]
     when: Annotated[Any, Meta(description="Condition, as in a mapping")]
 
 
-class Record(Section):
+class Record(Section, frozen=True, kw_only=True):
     """Raw messages of a source, kept for `diff` and `try`."""
 
     keep: Annotated[Duration, Meta(description="How long")]
     size: Annotated[Size, Meta(description="Most bytes")]
 
 
-class SourceSection(Section):
+class SourceSection(Section, frozen=True, kw_only=True):
     """What every source may say, whatever its adapter."""
 
     adapter: Annotated[str, Meta(description="Which adapter reads it")]
@@ -101,7 +100,7 @@ class SourceSection(Section):
     record: Annotated[Record | None, Meta(description="Keep raw messages")] = None
 
 
-class Effect(Section):
+class Effect(Section, frozen=True, kw_only=True):
     """How the target makes sure that one event has one effect."""
 
     by: Annotated[Literal["key", "lookup", "upsert", "none"], Meta(description="The class of the target")]
@@ -115,14 +114,14 @@ class Effect(Section):
     ] = None
 
 
-class RetrySection(Section):
+class RetrySection(Section, frozen=True, kw_only=True):
     """When to try again."""
 
     tries: Annotated[int, Meta(ge=1, le=1000, description="Counted tries before an event is parked")] = 8
     delay_max: Annotated[Duration, Meta(description="Longest pause between two tries")] = Duration(300.0)
 
 
-class Limits(Section):
+class Limits(Section, frozen=True, kw_only=True):
     """How hard a sink may be pressed."""
 
     in_flight: Annotated[int, Meta(ge=1, le=1024, description="Requests at the same time")] = 4
@@ -130,14 +129,14 @@ class Limits(Section):
     timeout: Annotated[Duration, Meta(description="Longest wait for one request")] = Duration(30.0)
 
 
-class ParkedMax(Section):
+class ParkedMax(Section, frozen=True, kw_only=True):
     """Bounds of what waits for a person."""
 
     events: Annotated[int, Meta(ge=1, description="Most events")] = 10_000
     bytes: Annotated[Size, Meta(description="Most bytes")] = Size(256 << 20)
 
 
-class SinkSection(Section):
+class SinkSection(Section, frozen=True, kw_only=True):
     """What every sink may say, whatever its adapter."""
 
     adapter: Annotated[str, Meta(description="Which adapter writes it")]
@@ -151,14 +150,14 @@ class SinkSection(Section):
     owner: Annotated[str | None, Meta(min_length=1, description="Who mends refusals of this sink")] = None
 
 
-class Match(Section):
+class Match(Section, frozen=True, kw_only=True):
     """Which events a route takes."""
 
     type: Annotated[Names, Meta(description="`name/1`, `production.*`, `production.>` or `>`; or a list")]
     source: Annotated[Names | None, Meta(description="Only events of these sources")] = None
 
 
-class Route(Section):
+class Route(Section, frozen=True, kw_only=True):
     """Which events go to which sinks."""
 
     name: Annotated[str, Meta(pattern=NAME_PATTERN, description="Name of the route")]

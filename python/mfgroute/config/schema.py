@@ -27,18 +27,23 @@ def schema(
     definitions: dict[str, Any] = {}
 
     def add(kind: type[msgspec.Struct], prefix: str) -> dict[str, Any]:
-        made = msgspec.json.schema(kind, schema_hook=schema_hook)
+        try:
+            made = msgspec.json.schema(kind, schema_hook=schema_hook)
+        except TypeError:
+            # A default that JSON cannot show, such as a path. The keys of this adapter are then not offered.
+            definitions[prefix + kind.__name__] = {"type": "object", "properties": {}}
+            return {"$ref": _PREFIX + prefix + kind.__name__}
         for name, one in made.pop("$defs", {}).items():
-            definitions[prefix + name] = _renamed(one, prefix)
+            definitions[prefix + name] = _without_numbers(_renamed(one, prefix))
         return {"$ref": _renamed(made, prefix)["$ref"]}
 
     def adapted(kinds: Mapping[str, type[Config]] | None, common: type[Section], what: str) -> dict[str, Any]:
         add(common, "")
         shared = definitions[common.__name__]
-        one = [
-            _adapter(name, kind, shared, what, add, definitions)
-            for name, kind in sorted((kinds or {}).items())
-        ]
+        one = []
+        for name, kind in sorted((kinds or {}).items()):
+            reference = add(kind, f"{what}-{name}-")["$ref"]
+            one.append(_adapter(name, shared, definitions[reference.removeprefix(_PREFIX)]))
         body = {"oneOf": one} if one else {"$ref": _PREFIX + common.__name__}
         return {
             "type": "object",
@@ -66,13 +71,8 @@ def schema(
     }
 
 
-def _adapter(
-    name: str, kind: type[Config], shared: dict[str, Any], what: str, add: Any, definitions: dict[str, Any]
-) -> dict[str, Any]:
+def _adapter(name: str, shared: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
     """The keys of one adapter together with those that all share."""
-    prefix = f"{what}-{name}-"
-    reference = add(kind, prefix)["$ref"]
-    own = definitions[reference.removeprefix(_PREFIX)]
     return {
         "type": "object",
         "description": own.get("description", name),
@@ -92,3 +92,11 @@ def _renamed(value: Any, prefix: str) -> Any:
             for key, child in value.items()
         }
     return [_renamed(child, prefix) for child in value] if isinstance(value, list) else value
+
+
+def _without_numbers(definition: dict[str, Any]) -> dict[str, Any]:
+    """A definition without defaults of sizes and durations, which are numbers inside and texts in the file."""
+    for field in definition.get("properties", {}).values():
+        if not isinstance(field.get("default"), str) and "string" in str(field.get("type", "")):
+            field.pop("default", None)
+    return definition

@@ -69,14 +69,16 @@ def _sources(sources: dict[str, Stats]) -> Iterator[Metric]:
 
 def _sinks(sinks: dict[str, Stats]) -> Iterator[Metric]:
     delivered = CounterMetricFamily("mfgroute_delivered", "Events delivered.", labels=["sink"])
-    parked = CounterMetricFamily("mfgroute_parked", "Events set aside for a person.", labels=["sink", "reason"])
+    parked = CounterMetricFamily(
+        "mfgroute_parked", "Events set aside for a person.", labels=["sink", "reason"]
+    )
     lag = GaugeMetricFamily("mfgroute_sink_lag_events", "Events that wait.", labels=["sink"])
     lag_s = GaugeMetricFamily("mfgroute_sink_lag_seconds", "Age of the oldest that waits.", labels=["sink"])
     for name, one in sinks.items():
         delivered.add_metric([name], one.get("delivered", 0))
         _split(parked, name, one, "parked", "parked_by_reason")
-        lag.add_metric([name], one.get("lag_events", one.get("queued", 0)))
-        lag_s.add_metric([name], one.get("lag_seconds", 0.0))
+        lag.add_metric([name], float(one.get("lag_events") or one.get("queued", 0)))
+        lag_s.add_metric([name], one.get("lag_seconds") or 0.0)
     yield from (delivered, parked, lag, lag_s)
 
 
@@ -111,7 +113,7 @@ def _node(stats: Stats) -> Iterator[Metric]:
     yield from (stages, commit, held, unaccounted, build)
 
 
-def _split(family: CounterMetricFamily, name: str, one: Stats, total: str, parts: str) -> None:
+def _split(family: Any, name: str, one: Stats, total: str, parts: str) -> None:
     """A counter with its second label; a total without parts has an empty one."""
     found = one.get(parts)
     if isinstance(found, dict):

@@ -35,7 +35,7 @@ MASK = Mask()
 
 
 def safe(text: str, limit_bytes: int = VALUE_BYTES_MAX) -> str:
-    """`text` without secrets, with control characters as ``\\u001b``, and cut to `limit_bytes` of UTF-8."""
+    r"""`text` without secrets, with control characters as ``\u001b``, and cut to `limit_bytes` of UTF-8."""
     shown = _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", MASK.apply(text[: 4 * limit_bytes]))
     encoded = shown.encode()
     if len(encoded) <= limit_bytes and len(text) <= 4 * limit_bytes:

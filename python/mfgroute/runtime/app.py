@@ -158,7 +158,7 @@ class Router:
         return left
 
     def hurry(self) -> None:
-        """Cut a drain short: events that are not delivered stay undelivered, writes under way are in doubt."""
+        """Cut a drain short: queued events stay undelivered, writes under way are in doubt."""
         self._hurried.set()
         if self._parts is not None:
             self._parts.hurry()
@@ -186,7 +186,7 @@ class Router:
                 _check_fixed(self.project, project)
                 self.engine.install(project.plan)
             except ConfigError as error:
-                _log.error("the new project has problems; the old one goes on", problems=str(error))  # noqa: TRY400
+                _log.error("the new project has problems; the old one goes on", problems=str(error))
                 raise
             MASK.add(project.secrets)
             self.project = project

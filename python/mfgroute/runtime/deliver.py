@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -57,7 +58,7 @@ class Deliver:
         self.pulse = pulse
         self._name = name
         self._kind = kind
-        self._make = lambda: kind(config, context)
+        self._make: Callable[[], Sink] = lambda: kind(config, context)
         self._limits = limits
         self._bucket = TokenBucket(limits.rate)
         self._engine = engine
@@ -171,9 +172,8 @@ class Deliver:
                 outcomes = await sink.write(events)
         except Disconnected as error:
             self._lost = error
-            if error.sent:
-                return [InDoubt(str(error))] * len(events)
-            return [Retry(reason=str(error))] * len(events)
+            outcome = InDoubt(str(error)) if error.sent else Retry(reason=str(error))
+            return [outcome] * len(events)
         except TimeoutError:
             return [InDoubt(f"no answer within {self._limits.timeout:g} s")] * len(events)
         except asyncio.CancelledError:
@@ -198,11 +198,15 @@ class Deliver:
                 case Refused(code, reason):
                     batch.refused(event, code, reason[:_REASON_MAX])
                 case Retry(after_s=after_s, reason=reason, judged=judged):
-                    batch.retry(event, after_s=self._clamped_s(after_s), reason=reason[:_REASON_MAX], judged=judged)
+                    batch.retry(
+                        event, after_s=self._clamped_s(after_s), reason=reason[:_REASON_MAX], judged=judged
+                    )
                 case InDoubt(reason):
                     batch.in_doubt(event, reason[:_REASON_MAX])
                 case _:
-                    _log.error("the adapter broke its contract", sink=self._name, reason=f"outcome {outcome!r}")
+                    _log.error(
+                        "the adapter broke its contract", sink=self._name, reason=f"outcome {outcome!r}"
+                    )
                     batch.in_doubt(event, f"unknown outcome {type(outcome).__name__}")
 
     def _clamped_s(self, after_s: float | None) -> float | None:

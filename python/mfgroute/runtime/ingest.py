@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -53,7 +54,7 @@ class Ingest:
         self.pulse = pulse
         self.current: Source | None = None
         self._name = name
-        self._make = lambda: kind(config, context)
+        self._make: Callable[[], Source] = lambda: kind(config, context)
         self._engine = engine
         self._wakes = wakes
         self._tempo = tempo
@@ -143,15 +144,15 @@ class Ingest:
                 raise AdapterError(f"{len(messages)} messages with {len(intake.metas)} metas")
             size = sum(map(len, messages))
             metas = None if intake.metas is None else list(intake.metas)
-            return await self._when_room(
-                lambda: self._engine.submit(self._name, messages, metas=metas, **common), size, synchronous
-            )
+            call = partial(self._engine.submit, self._name, messages, metas=metas, **common)
+            return await self._when_room(call, size, synchronous)
         slab = intake.slab
         whole = Whole()
         while True:
             resume = whole.resume
+            call = partial(self._engine.submit_lines, self._name, slab, resume=resume, **common)
             piece = await self._when_room(
-                lambda resume=resume: self._engine.submit_lines(self._name, slab, resume=resume, **common),
+                call,
                 len(slab) - (resume[0] if resume else 0),
                 synchronous,
             )
@@ -184,7 +185,9 @@ class Whole:
 
     def __init__(self) -> None:
         self.resume: tuple[int, int] | None = None
-        self._counts = dict.fromkeys(("accepted", "rejected", "duplicates", "filtered", "dropped"), 0)
+        self._counts: dict[str, Any] = dict.fromkeys(
+            ("accepted", "rejected", "duplicates", "filtered", "dropped"), 0
+        )
         self._rejects: list[Any] = []
         self._level: str | None = None
         self._unsplittable = False

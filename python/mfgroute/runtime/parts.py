@@ -42,12 +42,14 @@ class Parts:
 
     def pulses(self) -> list[Pulse]:
         """What every part says about itself."""
-        return [part.pulse for part in (*self.sources.values(), *self.sinks.values())]
+        return [part.pulse for group in (self.sources, self.sinks) for part in group.values()]
 
     async def follow(self, project: Project) -> None:
         """Start what is new, stop what is gone, replace what changed. What stayed the same is not touched."""
         model = project.model
-        old_sources = [part for name, part in self.sources.items() if self._changed(part, model.sources.get(name))]
+        old_sources = [
+            part for name, part in self.sources.items() if self._changed(part, model.sources.get(name))
+        ]
         old_sinks = [part for name, part in self.sinks.items() if self._changed(part, model.sinks.get(name))]
         await self._stop(old_sources)
         await self._stop(old_sinks)
@@ -140,4 +142,6 @@ class Parts:
 
 def _context(name: str, project: Project) -> Context:
     node = project.model.node
-    return Context(name=name, node=node.id, site=node.site, project_dir=project.root, data_dir=project.data_dir)
+    return Context(
+        name=name, node=node.id, site=node.site, project_dir=project.root, data_dir=project.data_dir
+    )
