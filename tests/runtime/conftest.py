@@ -14,9 +14,12 @@ import fakes_runtime as fakes  # noqa: E402
 from mfgroute import _core  # noqa: E402
 from mfgroute.registry import Registry  # noqa: E402
 
+
 @pytest.fixture
 def registry():
-    return Registry({"fake": fakes.FakeSource, "box": fakes.FakeInbox}, {"fake": fakes.FakeSink, "many": fakes.BatchSink})
+    return Registry(
+        {"fake": fakes.FakeSource, "box": fakes.FakeInbox}, {"fake": fakes.FakeSink, "many": fakes.BatchSink}
+    )
 
 
 @pytest.fixture

@@ -58,14 +58,27 @@ class FakePlan:
         if document.get("routes") and document["routes"][0].get("name") == "bad":
             place = places["/routes/0"]
             raise ConfigError(
-                [Problem(severity="error", file="mfgroute.yaml", line=place[0], column=place[1], message="bad route")]
+                [
+                    Problem(
+                        severity="error",
+                        file="mfgroute.yaml",
+                        line=place[0],
+                        column=place[1],
+                        message="bad route",
+                    )
+                ]
             )
         return FakePlan(document)
 
 
 class FakeBatch:
     def __init__(self, engine, sink, events):
-        self._engine, self._sink, self.events, self._open = engine, sink, events, {e.offset: e for e in events}
+        self._engine, self._sink, self.events, self._open = (
+            engine,
+            sink,
+            events,
+            {e.offset: e for e in events},
+        )
 
     def __enter__(self):
         return self
@@ -139,7 +152,10 @@ class FakeEngine:
             for event in events:
                 self._offset += 1
                 made = Event(
-                    id=event["id"], type="t.v1", key=event.get("key", event["id"]), offset=self._offset,
+                    id=event["id"],
+                    type="t.v1",
+                    key=event.get("key", event["id"]),
+                    offset=self._offset,
                     json=json.dumps(event).encode(),
                 )
                 for one in self._sinks.values():
@@ -153,12 +169,16 @@ class FakeEngine:
         at, line = resume or (0, 0)
         rest = slab[at:].split(b"\n")
         some = rest[: self.piece]
-        receipt = self.submit(source, [one for one in some if one], meta=meta, ack=ack, synchronous=synchronous)
+        receipt = self.submit(
+            source, [one for one in some if one], meta=meta, ack=ack, synchronous=synchronous
+        )
         if len(rest) <= self.piece:
             return receipt
         after = at + sum(len(one) + 1 for one in some)
         return Receipt(
-            accepted=receipt.accepted, rejected=receipt.rejected, rejects=receipt.rejects,
+            accepted=receipt.accepted,
+            rejected=receipt.rejected,
+            rejects=receipt.rejects,
             resume=(after, line + self.piece),
         )
 
@@ -214,7 +234,11 @@ class FakeEngine:
             for name, one in self._sinks.items()
         }
         sources = {
-            name: {"received": count, "accepted": count - self._rejected[name], "rejected": self._rejected[name]}
+            name: {
+                "received": count,
+                "accepted": count - self._rejected[name],
+                "rejected": self._rejected[name],
+            }
             for name, count in self._received.items()
         }
         return {"sources": sources, "sinks": sinks, "streams": {}, "unaccounted": 0}

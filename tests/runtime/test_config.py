@@ -2,14 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
+from fakes_runtime import NODE, SMALL
 
 from mfgroute import errors
 from mfgroute.adapter import Secret
 from mfgroute.config import report
 from mfgroute.config.units import Duration, Rate, Size
 from mfgroute.project import load_project
-
-from fakes_runtime import NODE, SMALL
 
 pytestmark = pytest.mark.usefixtures("fake_core")
 
@@ -42,7 +41,11 @@ def test_a_small_project_loads(load):
 
 
 CASES = [
-    ("an unknown key in the file", NODE + "sink: {}\n", (3, 1, "unknown key `sink` in the file", "did you mean `sinks`?")),
+    (
+        "an unknown key in the file",
+        NODE + "sink: {}\n",
+        (3, 1, "unknown key `sink` in the file", "did you mean `sinks`?"),
+    ),
     (
         "an unknown key in a section",
         NODE + "streams:\n  business: {durability: memory, capazity: 1GiB}\n",
@@ -51,7 +54,12 @@ CASES = [
     (
         "a bare number as a size",
         NODE + "streams:\n  business: {durability: memory, capacity: 1000}\n",
-        (4, 44, "`streams.business.capacity` is `1000`, expected a size such as `20GiB` (B, KiB, MiB, GiB or TiB)", None),
+        (
+            4,
+            44,
+            "`streams.business.capacity` is `1000`, expected a size such as `20GiB` (B, KiB, MiB, GiB or TiB)",
+            None,
+        ),
     ),
     (
         "a missing key",
@@ -101,7 +109,12 @@ CASES = [
     (
         "a name with capitals",
         NODE + "sinks:\n  ERP: {adapter: fake}\n",
-        (4, 3, "`ERP` is not a name for one of the sinks", "use lowercase letters, digits and `-`, such as `mes-a`"),
+        (
+            4,
+            3,
+            "`ERP` is not a name for one of the sinks",
+            "use lowercase letters, digits and `-`, such as `mes-a`",
+        ),
     ),
     (
         "a route to nowhere",
@@ -163,7 +176,11 @@ CASES = [
             "listen on 127.0.0.1, or give every http source a `token`",
         ),
     ),
-    ("another version", "apiVersion: v2\nnode: {id: a, namespace: b}\n", (1, 13, "`apiVersion` is `v2`, expected `mfgroute/v1`", None)),
+    (
+        "another version",
+        "apiVersion: v2\nnode: {id: a, namespace: b}\n",
+        (1, 13, "`apiVersion` is `v2`, expected `mfgroute/v1`", None),
+    ),
     ("no map", "- 1\n", (1, 1, "the file is a list, expected a map with `apiVersion`", None)),
 ]
 
@@ -202,7 +219,10 @@ def test_a_project_that_is_not_there_says_how_to_make_one(tmp_path, registry):
     assert "mfgroute init" in (caught.value.problems[0].hint or "")
 
 
-SECRETS = NODE + "sources:\n  plant: {adapter: fake, url: 'http://${HOST:-localhost}/', password: '${file:secret}'}\n"
+SECRETS = (
+    NODE
+    + "sources:\n  plant: {adapter: fake, url: 'http://${HOST:-localhost}/', password: '${file:secret}'}\n"
+)
 
 
 def test_values_are_replaced_and_secrets_are_never_shown(load, tmp_path):
@@ -231,7 +251,8 @@ def test_a_variable_without_a_value_is_a_problem_at_its_place(problems):
 
 def test_no_message_repeats_a_secret(problems):
     found = problems(
-        NODE + "sources:\n  plant: {adapter: fake, on_reject: '${WORD}', size: '${WORD}'}\nsinks: {'${WORD}': 5}\n",
+        NODE
+        + "sources:\n  plant: {adapter: fake, on_reject: '${WORD}', size: '${WORD}'}\nsinks: {'${WORD}': 5}\n",
         WORD="canary-4711",
     )
     assert len(found) >= 2
@@ -239,22 +260,30 @@ def test_no_message_repeats_a_secret(problems):
 
 
 def test_a_network_listener_with_tokens_is_allowed(load):
-    loaded = load(NODE + "http: {listen: 0.0.0.0:8080}\nsources:\n  mes: {adapter: box, token: '${T}'}\n", T="x" * 20)
+    loaded = load(
+        NODE + "http: {listen: 0.0.0.0:8080}\nsources:\n  mes: {adapter: box, token: '${T}'}\n", T="x" * 20
+    )
     assert loaded.model.http.port == 8080
 
 
-@pytest.mark.parametrize(("text", "bytes_"), [("1B", 1), ("2KiB", 2048), ("20GiB", 20 << 30), ("1TiB", 1 << 40)])
+@pytest.mark.parametrize(
+    ("text", "bytes_"), [("1B", 1), ("2KiB", 2048), ("20GiB", 20 << 30), ("1TiB", 1 << 40)]
+)
 def test_a_size_is_read(text, bytes_):
     assert Size.parse(text) == bytes_
 
 
-@pytest.mark.parametrize("text", ["", "5", "5MB", "5 MiB", "-1B", "1.5GiB", "5mib", "GiB", 5, None, "٥MiB", "5MiB\n"])
+@pytest.mark.parametrize(
+    "text", ["", "5", "5MB", "5 MiB", "-1B", "1.5GiB", "5mib", "GiB", 5, None, "٥MiB", "5MiB\n"]
+)
 def test_what_is_not_a_size_is_refused(text):
     with pytest.raises(ValueError, match="expected a size"):
         Size.parse(text)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("250ms", 0.25), ("1s", 1), ("5m", 300), ("2h", 7200), ("14d", 1209600)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("250ms", 0.25), ("1s", 1), ("5m", 300), ("2h", 7200), ("14d", 1209600)]
+)
 def test_a_duration_is_read(text, seconds):
     assert Duration.parse(text) == seconds
 
@@ -277,14 +306,17 @@ def test_what_is_not_a_rate_is_refused(text):
 
 
 def test_a_report_is_text_with_hints_and_without_control_characters():
-    problem = errors.Problem(severity="error", file="a.yaml", line=2, column=3, message="bad \x1b[31m\u2028", hint="mend")
+    problem = errors.Problem(
+        severity="error", file="a.yaml", line=2, column=3, message="bad \x1b[31m\u2028", hint="mend"
+    )
     assert report.as_text([problem]) == "a.yaml:2:3: bad \\u001b[31m\\u2028\n  hint: mend"
     assert json.loads(report.as_json([problem]))["problems"][0]["line"] == 2
 
 
 def test_the_schema_knows_all_adapters_and_says_what_keys_mean():
-    from mfgroute.config.schema import schema
     from fakes_runtime import FakeSinkConfig, FakeSourceConfig
+
+    from mfgroute.config.schema import schema
 
     made = schema({"fake": FakeSourceConfig}, {"fake": FakeSinkConfig})
     text = json.dumps(made)

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-import structlog
 
 from mfgroute.adapter import Secret
 from mfgroute.observe import health, logs
@@ -21,25 +20,23 @@ def lines():
     stream = io.BytesIO()
     logs.configure(level="debug", stream=stream)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-    structlog.reset_defaults()
-    root = logging.getLogger()
-    for handler in list(root.handlers):
-        if isinstance(handler, logs._Bridge):
-            root.removeHandler(handler)
+    logs.unconfigure()
 
 
 def test_one_event_is_one_line_whatever_it_holds(lines):
     evil = 'a\nlevel=info\r\x1b[31mred\x00\u2028\u2029\x85\u202e"}\ud800'
-    structlog.get_logger().info("got", value=evil, **{"bad\nkey\x1b": [evil, {"deep": evil}]})
+    logs.get_logger().info("got", value=evil, **{"bad\nkey\x1b": [evil, {"deep": evil}]})
     (line,) = lines()
     text = json.dumps(line, ensure_ascii=False)
-    assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202e]", "".join(str(line.values()) + "".join(line)))
+    assert not re.search(
+        "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202e]", "".join(str(line.values()) + "".join(line))
+    )
     assert "\\u001b[31mred" in line["value"]
     assert text.count("\n") == 0
 
 
 def test_a_value_is_cut_to_a_kibibyte(lines):
-    structlog.get_logger().info("got", value="ü" * 5000, raw=b"x" * 99, many=list(range(500)))
+    logs.get_logger().info("got", value="ü" * 5000, raw=b"x" * 99, many=list(range(500)))
     (line,) = lines()
     assert len(line["value"].encode()) < VALUE_BYTES_MAX + 40
     assert line["value"].endswith("… (5000 characters)")
@@ -49,7 +46,7 @@ def test_a_value_is_cut_to_a_kibibyte(lines):
 
 def test_secrets_are_stars_by_type_by_name_and_by_text(lines):
     MASK.add(["canary-4711"])
-    log = structlog.get_logger()
+    log = logs.get_logger()
     log.info("got", config=Secret("canary-0815"), api_token="canary-1", nested={"Password": "canary-2"})
     log.info("text with canary-4711 inside", url="http://x/?t=canary-4711")
     assert "canary" not in json.dumps(lines())
@@ -60,7 +57,7 @@ def test_an_exception_is_a_type_a_message_and_places_without_values(lines):
     try:
         raise ValueError(f"bad\n{len(hidden)}")
     except ValueError as error:
-        structlog.get_logger().error("failed", exc_info=error)
+        logs.get_logger().error("failed", exc_info=error)
     (line,) = lines()
     assert line["error"] == "ValueError: bad\\u000a12"
     assert "test_observe.py" in line["at"][0]
@@ -70,8 +67,23 @@ def test_an_exception_is_a_type_a_message_and_places_without_values(lines):
 def test_logs_of_libraries_are_ours_too(lines):
     logging.getLogger("aiohttp").warning("odd %s", "x\x1b")
     assert lines()[0] | {"time": ""} == {
-        "time": "", "level": "warning", "event": "odd x\\u001b", "logger": "aiohttp",
+        "time": "",
+        "level": "warning",
+        "event": "odd x\\u001b",
+        "logger": "aiohttp",
     }
+
+
+def test_a_level_is_a_threshold(lines):
+    logs.configure(level="warning", stream=io.BytesIO())
+    logs.get_logger().info("quiet")
+    assert lines() == []
+
+
+def test_without_configuration_lines_go_to_the_standard_library(caplog):
+    with caplog.at_level("INFO", "mfgroute"):
+        logs.get_logger(sink="erp").info("hello")
+    assert json.loads(caplog.records[0].getMessage())["sink"] == "erp"
 
 
 def test_safe_text_never_grows_beyond_its_limit():
@@ -129,12 +141,24 @@ def test_a_part_that_is_down_is_not_ready():
 STATS = {
     "sources": {
         "mes": {
-            "received": 9, "accepted": 5, "accepted_by_type": {"a.v1": 5}, "rejected": 2,
-            "rejected_by_code": {"bad_json": 2}, "duplicates": 1, "filtered": 1, "filtered_by_rule": {"idle": 1},
+            "received": 9,
+            "accepted": 5,
+            "accepted_by_type": {"a.v1": 5},
+            "rejected": 2,
+            "rejected_by_code": {"bad_json": 2},
+            "duplicates": 1,
+            "filtered": 1,
+            "filtered_by_rule": {"idle": 1},
         }
     },
     "sinks": {
-        "erp": {"delivered": 3, "queued": 2, "parked_by_reason": {"http_422": 1}, "lag_events": 2, "lag_seconds": 1.5}
+        "erp": {
+            "delivered": 3,
+            "queued": 2,
+            "parked_by_reason": {"http_422": 1},
+            "lag_events": 2,
+            "lag_seconds": 1.5,
+        }
     },
     "streams": {"business": {"bytes": 4096}},
     "stages": {"map": {"buckets": [[0.001, 3], [None, 1]], "sum": 0.5}},
@@ -149,11 +173,23 @@ def names_of_the_interface():
         if file.exists():
             return re.findall(r"`(mfgroute_[a-z_]+)", file.read_text().split("## 6")[1])
     return [
-        "mfgroute_messages_received_total", "mfgroute_events_accepted_total", "mfgroute_rejected_total",
-        "mfgroute_duplicates_total", "mfgroute_filtered_total", "mfgroute_delivered_total", "mfgroute_parked_total",
-        "mfgroute_sink_lag_events", "mfgroute_sink_lag_seconds", "mfgroute_sink_up", "mfgroute_source_up",
-        "mfgroute_delivery_seconds", "mfgroute_stage_seconds", "mfgroute_log_bytes", "mfgroute_log_commit_seconds",
-        "mfgroute_unaccounted", "mfgroute_build_info",
+        "mfgroute_messages_received_total",
+        "mfgroute_events_accepted_total",
+        "mfgroute_rejected_total",
+        "mfgroute_duplicates_total",
+        "mfgroute_filtered_total",
+        "mfgroute_delivered_total",
+        "mfgroute_parked_total",
+        "mfgroute_sink_lag_events",
+        "mfgroute_sink_lag_seconds",
+        "mfgroute_sink_up",
+        "mfgroute_source_up",
+        "mfgroute_delivery_seconds",
+        "mfgroute_stage_seconds",
+        "mfgroute_log_bytes",
+        "mfgroute_log_commit_seconds",
+        "mfgroute_unaccounted",
+        "mfgroute_build_info",
     ]
 
 

@@ -19,16 +19,16 @@ from typing import Any, Self
 
 import msgspec
 import orjson
-import structlog
 
 from mfgroute import _core
 from mfgroute.api.ingress import receipt_document
 from mfgroute.errors import ConfigError, MfgrouteError, UnknownName
+from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.app import Router
 
 SOCKET_NAME = "control.sock"
 LINE_BYTES_MAX = 16 << 20
-_log = structlog.get_logger()
+_log = get_logger()
 
 Request = dict[str, Any]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,11 +15,12 @@ from mfgroute import _core
 from mfgroute.api.ingress import deliver
 from mfgroute.api.openapi import document
 from mfgroute.api.problems import Problem, answer
+from mfgroute.observe.logs import get_logger
 from mfgroute.observe.metrics import CONTENT_TYPE, Metrics
 from mfgroute.runtime.app import Router
 
 URL_BYTES_MAX = 8 * 1024
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 def application(router: Router) -> ASGIApp:

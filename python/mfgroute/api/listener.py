@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-import structlog
 import uvicorn
 
 from mfgroute.api.http import application
 from mfgroute.errors import CannotListen
+from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.app import Router
 
 CONNECTIONS_MAX = 1024
 IDLE_TIMEOUT_S = 60
 _BACKLOG = 1024
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class HttpListener:

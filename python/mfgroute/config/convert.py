@@ -120,7 +120,9 @@ def convert_struct(kind: type[T], value: Any, pointer: str, notes: Notes) -> T |
     before = len(notes.problems)
     for key in value:
         if key not in fields:
-            notes.error(f"{pointer}/{escape(key)}#key", f"unknown key `{key}` in `{name}`", close(key, fields))
+            notes.error(
+                f"{pointer}/{escape(key)}#key", f"unknown key `{key}` in `{name}`", close(key, fields)
+            )
     made: dict[str, Any] = {}
     for key, field in fields.items():
         if key in value:

@@ -21,29 +21,83 @@ _SECRET_WORDS = ("token", "password", "passwd", "secret", "authorization", "api_
 _MASK = "********"
 
 
+class _Writer:
+    """Where finished lines go: the configured stream, or the logger ``mfgroute`` of an embedding program."""
+
+    def __init__(self) -> None:
+        self.stream: BinaryIO | None = None
+        self.level = logging.DEBUG
+
+    def log(self, level: int, line: bytes) -> None:
+        """Write one line."""
+        if self.stream is None:
+            logging.getLogger("mfgroute").log(level, "%s", line.decode())
+            return
+        try:
+            self.stream.write(line + b"\n")
+            self.stream.flush()
+        except OSError:
+            # Whoever read our log is gone. Events must flow all the same, and there is nobody to tell.
+            return
+
+    def debug(self, line: bytes) -> None:
+        """Write one line, as the following do."""
+        self.log(logging.DEBUG, line)
+
+    def info(self, line: bytes) -> None:  # noqa: D102
+        self.log(logging.INFO, line)
+
+    def warning(self, line: bytes) -> None:  # noqa: D102
+        self.log(logging.WARNING, line)
+
+    def error(self, line: bytes) -> None:  # noqa: D102
+        self.log(logging.ERROR, line)
+
+    def critical(self, line: bytes) -> None:  # noqa: D102
+        self.log(logging.CRITICAL, line)
+
+
+_WRITER = _Writer()
+
+
+def get_logger(**context: Any) -> Any:
+    """A structlog logger with our processors, whatever an embedding program does with structlog."""
+    return structlog.wrap_logger(
+        _WRITER,
+        processors=[_drop, structlog.processors.add_log_level, _stamp, _exception, _clean, _render],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+        context_class=dict,
+        cache_logger_on_first_use=True,
+    ).bind(**context)
+
+
 def configure(*, level: str = "info", stream: BinaryIO | None = None) -> None:
-    """Send our logs and those of the libraries to `stream` (standard error if not given) from `level` on."""
-    target = stream or sys.stderr.buffer
-    number = logging.getLevelNamesMapping()[level.upper()]
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            _stamp,
-            _exception,
-            _clean,
-            _render,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.BytesLoggerFactory(target),
-        cache_logger_on_first_use=False,
-    )
+    """Send our logs and those of the libraries to `stream` (standard error if not given) from `level` on.
+
+    Without this call our lines go to the logger ``mfgroute`` of the standard library.
+    """
+    _WRITER.level = logging.getLevelNamesMapping()[level.upper()]
+    _WRITER.stream = stream or sys.stderr.buffer
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Bridge) for handler in root.handlers):
+        root.addHandler(_Bridge())
+    root.setLevel(max(_WRITER.level, logging.WARNING))
+
+
+def unconfigure() -> None:
+    """Undo `configure`."""
+    _WRITER.stream = None
+    _WRITER.level = logging.DEBUG
     root = logging.getLogger()
     for handler in list(root.handlers):
         if isinstance(handler, _Bridge):
             root.removeHandler(handler)
-    root.addHandler(_Bridge())
-    root.setLevel(max(number, logging.WARNING))
+
+
+def _drop(_logger: Any, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if logging.getLevelNamesMapping()[name.upper()] < _WRITER.level:
+        raise structlog.DropEvent
+    return event
 
 
 class _Bridge(logging.Handler):
@@ -55,8 +109,7 @@ class _Bridge(logging.Handler):
             message = record.getMessage()
         except (TypeError, ValueError):
             message = str(record.msg)
-        log = structlog.get_logger()
-        log.log(record.levelno, message, logger=record.name, exc_info=record.exc_info)
+        _LIBRARIES.log(record.levelno, message, logger=record.name, exc_info=record.exc_info)
 
 
 def _stamp(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -99,3 +152,6 @@ def _value(key: str, value: Any, depth: int) -> Any:
 def _render(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> bytes:
     ordered = {key: event.pop(key) for key in ("time", "level", "event") if key in event}
     return orjson.dumps({**ordered, **event}, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+_LIBRARIES = get_logger()

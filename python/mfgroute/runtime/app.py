@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, TypeAlias
 
 import msgspec
-import structlog
 
 from mfgroute import _core
 from mfgroute.adapter import Inbox
@@ -20,6 +19,7 @@ from mfgroute.config.load import Adapters, Project
 from mfgroute.errors import Closed, ConfigError, Full, Problem, UnknownName
 from mfgroute.events import Receipt
 from mfgroute.observe import health
+from mfgroute.observe.logs import get_logger
 from mfgroute.observe.text import MASK
 from mfgroute.project import load_project
 from mfgroute.registry import Registry
@@ -29,7 +29,7 @@ from mfgroute.runtime.parts import Parts
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes, wait
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 #: Something that runs as long as the node, such as its HTTP listener.
 Service: TypeAlias = type[AbstractAsyncContextManager[Any]]

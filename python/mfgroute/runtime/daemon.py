@@ -7,12 +7,11 @@ import contextlib
 import signal
 from collections.abc import Callable
 
-import structlog
-
 from mfgroute.errors import MfgrouteError
+from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.app import Router
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 async def serve(

@@ -9,19 +9,18 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-import structlog
-
 from mfgroute.adapter import Config, Context, Sink
 from mfgroute.config.model import Limits
 from mfgroute.errors import Closed, Disconnected
 from mfgroute.events import Done, InDoubt, Outcome, Refused, Retry
 from mfgroute.observe.health import Pulse
+from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.rate import TokenBucket
 from mfgroute.runtime.supervise import Supervisor, close_quietly
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes, wait
 
-_log = structlog.get_logger()
+_log = get_logger()
 _REASON_MAX = 4096
 
 

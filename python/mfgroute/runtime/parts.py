@@ -7,18 +7,17 @@ from collections.abc import Iterable
 from random import Random
 from typing import Any
 
-import structlog
-
 from mfgroute.adapter import Context
 from mfgroute.config.load import Adapters, Project
 from mfgroute.config.model import Sink, Source
 from mfgroute.observe.health import Pulse
+from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.deliver import Deliver
 from mfgroute.runtime.ingest import Ingest
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Parts:

@@ -7,16 +7,15 @@ import time
 from collections.abc import Awaitable, Callable
 from random import Random
 
-import structlog
-
 from mfgroute.adapter import Sink, Source
 from mfgroute.errors import Disconnected
 from mfgroute.observe.health import Pulse
+from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.backoff import Backoff
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import wait
 
-_log = structlog.get_logger()
+_log = get_logger()
 
 
 class Supervisor:
