@@ -1,4 +1,4 @@
-"""Fakes for tests of the runtime: an engine in memory, a source that is told what to read, a sink that records."""
+"""Fakes for tests of the runtime: an engine in memory, a source that is fed, a sink that records."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ QUICK = Tempo(
 class FakePlan:
     """Compiles everything but a contract called `bad`."""
 
-    problems = []
+    problems = ()
 
     def __init__(self, config):
         self.config = config
@@ -223,25 +223,24 @@ class FakeEngine:
         return self._fd
 
     def stats(self):
-        sinks = {
-            name: {
+        sinks = [
+            {
+                "name": name,
+                "present": name in self.plan.config.get("sinks", {}),
                 "queued": len(one["queue"]) + len(one["due"]),
                 "in_flight": len(one["busy"]),
                 "delivered": one["counts"]["done"],
-                "parked": one["counts"]["refused"] + one["counts"]["in_doubt"],
+                "parked_total": {"refused": one["counts"]["refused"], "in_doubt": one["counts"]["in_doubt"]},
                 "paused": name in self.paused,
+                "stopped": False,
             }
             for name, one in self._sinks.items()
-        }
-        sources = {
-            name: {
-                "received": count,
-                "accepted": count - self._rejected[name],
-                "rejected": self._rejected[name],
-            }
+        ]
+        sources = [
+            {"name": name, "received": count, "accepted": {"t.v1": count - self._rejected[name]}}
             for name, count in self._received.items()
-        }
-        return {"sources": sources, "sinks": sinks, "streams": {}, "unaccounted": 0}
+        ]
+        return {"sources": sources, "sinks": sinks, "streams": [], "unaccounted": 0}
 
     def dead_letters(self, request):
         return json.dumps({"asked": json.loads(request)}).encode()

@@ -11,6 +11,7 @@ import pytest
 from fakes_runtime import NODE, QUICK, FakeSink, message
 
 from mfgroute._core import Receipt, Reject
+from mfgroute.api import protocol
 from mfgroute.api.body import SINGLE_BYTES_MAX
 from mfgroute.api.client import Control, NotRunning, Refused
 from mfgroute.api.node import Router
@@ -167,7 +168,7 @@ async def test_what_is_not_taken_is_a_problem_that_says_why(node, http, argument
 
 
 async def test_a_body_without_end_is_cut_off_while_it_streams(node, http):
-    status, problem, _ = await post(http, body=endless())
+    status, _, _ = await post(http, body=endless())
     assert status == 413
     assert node.engine.submits == []
 
@@ -239,6 +240,28 @@ async def test_a_request_that_two_readers_could_understand_differently_is_refuse
 async def test_a_body_without_a_length_is_refused(node):
     head = b"POST /v1/sources/open HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\r\n"
     assert b" 411 " in await raw(node, head)
+
+
+async def test_a_head_without_end_is_cut_off(node):
+    reader, writer = await asyncio.open_connection(*node.address)
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"X: " + b"x" * 70_000)
+    assert b" 431 " in await reader.readuntil(b"\r\n")
+    writer.close()
+    assert b" 431 " in await raw(node, b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"X: x\r\n" * 20_000)
+
+
+async def test_a_head_that_comes_too_slowly_is_cut_off(node, monkeypatch):
+    monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.05)
+    assert b" 408 " in await raw(node, b"GET /livez HT")
+
+
+async def test_a_connection_serves_one_request_after_the_other(node):
+    reader, writer = await asyncio.open_connection(*node.address)
+    for _ in range(3):
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b" 200 " in await reader.readuntil(b"\r\n")
+        await reader.readuntil(b'"alive"}')
+    writer.close()
 
 
 async def test_health_metrics_and_description_are_served(node, http):

@@ -331,5 +331,5 @@ def test_the_schema_knows_all_adapters_and_says_what_keys_mean():
         if "description" not in field and "$ref" not in field
     ]
     assert mute == []
-    for reference in set(Path(part.split('"')[0]).name for part in text.split('"$ref": "')[1:]):
+    for reference in {Path(part.split('"')[0]).name for part in text.split('"$ref": "')[1:]}:
         assert reference in made["$defs"]

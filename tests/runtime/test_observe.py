@@ -132,6 +132,12 @@ def test_a_sink_that_cannot_connect_while_events_wait_is_not_ready():
     assert health.check([pulse], {"erp": 3}).ready
 
 
+def test_a_sink_that_has_parked_too_much_is_not_ready():
+    assert health.check([], {}, stopped=["erp"]).problems == [
+        "sink erp is stopped: its parked_max is reached"
+    ]
+
+
 def test_a_part_that_is_down_is_not_ready():
     pulse = health.Pulse("source", "plant", "opcua")
     pulse.enter("down", "KeyError: 'x'")
@@ -139,28 +145,30 @@ def test_a_part_that_is_down_is_not_ready():
 
 
 STATS = {
-    "sources": {
-        "mes": {
+    "sources": [
+        {
+            "name": "mes",
+            "present": True,
             "received": 9,
-            "accepted": 5,
-            "accepted_by_type": {"a.v1": 5},
-            "rejected": 2,
-            "rejected_by_code": {"bad_json": 2},
+            "accepted": {"a.v1": 5},
+            "rejected": {"bad_json": 2},
             "duplicates": 1,
-            "filtered": 1,
-            "filtered_by_rule": {"idle": 1},
-        }
-    },
-    "sinks": {
-        "erp": {
+            "filtered": {"idle": 1},
+        },
+        {"name": "gone", "present": False, "received": 1},
+    ],
+    "sinks": [
+        {
+            "name": "erp",
+            "present": True,
             "delivered": 3,
             "queued": 2,
-            "parked_by_reason": {"http_422": 1},
+            "parked_total": {"refused": 1},
             "lag_events": 2,
-            "lag_seconds": 1.5,
+            "lag_ms": 1500,
         }
-    },
-    "streams": {"business": {"bytes": 4096}},
+    ],
+    "streams": [{"name": "business", "present": True, "bytes": 4096}],
     "stages": {"map": {"buckets": [[0.001, 3], [None, 1]], "sum": 0.5}},
     "commit_seconds": {"buckets": [[0.001, 3], [None, 0]], "sum": 0.5},
     "unaccounted": 0,
@@ -205,7 +213,9 @@ def test_metrics_have_the_names_of_the_interface_and_one_scrape_reads_once():
     for name in names_of_the_interface():
         assert re.search(rf"^{name}(_bucket|_count)?[ {{]", text, re.MULTILINE), name
     assert 'mfgroute_rejected_total{code="bad_json",source="mes"} 2.0' in text
-    assert 'mfgroute_parked_total{reason="http_422",sink="erp"} 1.0' in text
+    assert 'mfgroute_parked_total{reason="refused",sink="erp"} 1.0' in text
+    assert 'mfgroute_sink_lag_seconds{sink="erp"} 1.5' in text
+    assert "gone" not in text
     assert 'mfgroute_sink_up{sink="erp"} 1.0' in text
     assert 'mfgroute_source_up{source="mes"} 0.0' in text
     assert 'mfgroute_delivery_seconds_count{sink="erp"} 1.0' in text

@@ -178,6 +178,24 @@ async def test_a_sink_that_cannot_open_keeps_trying(router):
         assert pulse(node, "erp").reconnects == 4
 
 
+async def test_a_sink_that_fails_again_and_again_is_down_and_visible(router):
+    async with router(SMALL.replace("in_flight: 4", "in_flight: 1")) as node:
+        FakeSink.answers.extend(KeyError("x") for _ in range(9))
+        await node.submit("plant", [message(f"n{n}") for n in range(9)])
+        await until(lambda: pulse(node, "erp").state == "down")
+        assert [how for _, how, _ in node.engine.settlements] == ["in_doubt"] * QUICK.faults_max
+        assert not node.health().ready
+
+
+async def test_a_paused_sink_does_not_hold_up_a_stop_and_its_events_are_counted(router):
+    node = router()
+    async with node:
+        node.engine.pause("erp")
+        await node.submit("plant", [message("a")])
+        async with asyncio.timeout(2):
+            assert await node.stop() == 1
+
+
 async def test_writes_run_side_by_side_up_to_the_limit_and_never_two_of_a_key(router):
     FakeSink.gate = asyncio.Event()
     async with router() as node:

@@ -13,6 +13,7 @@ from typing import Self
 import uvicorn
 
 from mfgroute.api.http import application
+from mfgroute.api.protocol import BoundedProtocol
 from mfgroute.errors import CannotListen
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.app import Router
@@ -44,7 +45,7 @@ class HttpListener:
         self.address = bound.getsockname()[:2]
         config = uvicorn.Config(
             application(self._router),
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             loop="none",
             lifespan="off",

@@ -95,7 +95,7 @@ def _renamed(value: Any, prefix: str) -> Any:
 
 
 def _without_numbers(definition: dict[str, Any]) -> dict[str, Any]:
-    """A definition without defaults of sizes and durations, which are numbers inside and texts in the file."""
+    """A definition without defaults of sizes and durations, which are texts only in the file."""
     for field in definition.get("properties", {}).values():
         if not isinstance(field.get("default"), str) and "string" in str(field.get("type", "")):
             field.pop("default", None)

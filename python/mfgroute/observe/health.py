@@ -144,12 +144,19 @@ class Health(msgspec.Struct, frozen=True):
     problems: list[str]
 
 
-def check(pulses: Iterable[Pulse], queued: Mapping[str, int], *, draining: bool = False) -> Health:
+def check(
+    pulses: Iterable[Pulse],
+    queued: Mapping[str, int],
+    *,
+    stopped: Iterable[str] = (),
+    draining: bool = False,
+) -> Health:
     """Ask every part.
 
     Args:
         pulses: the parts.
         queued: events that wait for each sink and could be delivered.
+        stopped: sinks that stopped because too much of theirs is parked.
         draining: whether the node is about to stop.
     """
     problems = []
@@ -157,6 +164,7 @@ def check(pulses: Iterable[Pulse], queued: Mapping[str, int], *, draining: bool 
         trouble = pulse.trouble(queued.get(pulse.name, 0) if pulse.kind == "sink" else 0)
         if trouble is not None:
             problems.append(trouble)
+    problems.extend(f"sink {name} is stopped: its parked_max is reached" for name in stopped)
     if draining:
         problems.append("the node is draining")
     return Health(ready=not problems, problems=problems)

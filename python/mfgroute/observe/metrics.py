@@ -14,10 +14,9 @@ from prometheus_client.registry import Collector
 
 from mfgroute import _core
 from mfgroute.observe.health import BOUNDS_S, Buckets, Pulse
+from mfgroute.observe.stats import Stats, named
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-Stats = dict[str, Any]
 
 
 class Metrics(Collector):
@@ -46,8 +45,8 @@ class Metrics(Collector):
         """All families, from one snapshot."""
         stats = self._stats()
         pulses = list(self._pulses())
-        yield from _sources(stats.get("sources", {}))
-        yield from _sinks(stats.get("sinks", {}))
+        yield from _sources(named(stats, "sources"))
+        yield from _sinks(named(stats, "sinks"))
         yield from _tasks(pulses)
         yield from _node(stats)
 
@@ -61,9 +60,9 @@ def _sources(sources: dict[str, Stats]) -> Iterator[Metric]:
     for name, one in sources.items():
         received.add_metric([name], one.get("received", 0))
         duplicates.add_metric([name], one.get("duplicates", 0))
-        _split(accepted, name, one, "accepted", "accepted_by_type")
-        _split(rejected, name, one, "rejected", "rejected_by_code")
-        _split(filtered, name, one, "filtered", "filtered_by_rule")
+        _split(accepted, name, one.get("accepted"))
+        _split(rejected, name, one.get("rejected"))
+        _split(filtered, name, one.get("filtered"))
     yield from (received, accepted, rejected, duplicates, filtered)
 
 
@@ -76,9 +75,9 @@ def _sinks(sinks: dict[str, Stats]) -> Iterator[Metric]:
     lag_s = GaugeMetricFamily("mfgroute_sink_lag_seconds", "Age of the oldest that waits.", labels=["sink"])
     for name, one in sinks.items():
         delivered.add_metric([name], one.get("delivered", 0))
-        _split(parked, name, one, "parked", "parked_by_reason")
-        lag.add_metric([name], float(one.get("lag_events") or one.get("queued", 0)))
-        lag_s.add_metric([name], one.get("lag_seconds") or 0.0)
+        _split(parked, name, one.get("parked_total"))
+        lag.add_metric([name], one.get("lag_events", 0))
+        lag_s.add_metric([name], one.get("lag_ms", 0) / 1000)
     yield from (delivered, parked, lag, lag_s)
 
 
@@ -104,7 +103,7 @@ def _node(stats: Stats) -> Iterator[Metric]:
     if "commit_seconds" in stats:
         _raw_histogram(commit, [], stats["commit_seconds"])
     held = GaugeMetricFamily("mfgroute_log_bytes", "Bytes in the log.", labels=["stream"])
-    for name, one in stats.get("streams", {}).items():
+    for name, one in named(stats, "streams").items():
         held.add_metric([name], one.get("bytes", 0))
     unaccounted = GaugeMetricFamily("mfgroute_unaccounted", "Items that no counter explains; 0.")
     unaccounted.add_metric([], stats.get("unaccounted", 0))
@@ -113,14 +112,11 @@ def _node(stats: Stats) -> Iterator[Metric]:
     yield from (stages, commit, held, unaccounted, build)
 
 
-def _split(family: Any, name: str, one: Stats, total: str, parts: str) -> None:
-    """A counter with its second label; a total without parts has an empty one."""
-    found = one.get(parts)
-    if isinstance(found, dict):
-        for label, count in found.items():
-            family.add_metric([name, label], count)
-    elif one.get(total):
-        family.add_metric([name, ""], one[total])
+def _split(family: Any, name: str, counts: dict[str, int] | int | None) -> None:
+    """A counter with its second label; a number without parts has an empty one."""
+    parts = counts if isinstance(counts, dict) else {"": counts} if counts else {}
+    for label, count in parts.items():
+        family.add_metric([name, label], count)
 
 
 def _histogram(family: HistogramMetricFamily, labels: list[str], found: Buckets) -> None:

@@ -20,6 +20,7 @@ from mfgroute.errors import Closed, ConfigError, Full, Problem, UnknownName
 from mfgroute.events import Receipt
 from mfgroute.observe import health
 from mfgroute.observe.logs import get_logger
+from mfgroute.observe.stats import deliverable, named, waiting
 from mfgroute.observe.text import MASK
 from mfgroute.project import load_project
 from mfgroute.registry import Registry
@@ -256,14 +257,17 @@ class Router:
 
     def queued(self) -> dict[str, int]:
         """For each sink, how many events wait to be delivered or are being delivered."""
-        sinks = self.engine.stats().get("sinks", {})
-        return {name: one.get("queued", 0) + one.get("in_flight", 0) for name, one in sinks.items()}
+        return {name: waiting(one) for name, one in named(self.engine.stats(), "sinks").items()}
 
     def health(self) -> health.Health:
         """Whether everything that has work makes progress."""
-        paused = {name for name, one in self.engine.stats().get("sinks", {}).items() if one.get("paused")}
-        waiting = {name: count for name, count in self.queued().items() if name not in paused}
-        return health.check(self.pulses(), waiting, draining=self.draining)
+        sinks = named(self.engine.stats(), "sinks")
+        return health.check(
+            self.pulses(),
+            {name: deliverable(one) for name, one in sinks.items()},
+            stopped=[name for name, one in sinks.items() if one.get("stopped")],
+            draining=self.draining,
+        )
 
     async def _load(self, path: str | Path) -> Project:
         return await asyncio.to_thread(load_project, path, adapters=self._adapters, environ=self._environ)
@@ -273,7 +277,7 @@ class Router:
         with wakes.subscribe() as woken:
             while (left_s := until - time.monotonic()) > 0 and not self._hurried.is_set():
                 woken.clear()
-                if not any(self.queued().values()):
+                if not any(deliverable(one) for one in named(self.engine.stats(), "sinks").values()):
                     return
                 await wait(woken, min(left_s, self._tempo.poll_s))
 

@@ -161,6 +161,7 @@ class Deliver:
                 self.pulse.give_back()
             else:
                 self.pulse.progress()
+            if any(isinstance(outcome, Done | Refused) for outcome in outcomes):
                 self._supervisor.prosper()
             self._settle(batch, events, outcomes)
 

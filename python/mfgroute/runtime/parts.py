@@ -67,28 +67,34 @@ class Parts:
 
     async def stop_sinks(self, timeout_s: float) -> None:
         """Write no more; writes under way have `timeout_s` to end, then they are in doubt."""
-        parts = list(self.sinks.values())
-        for part in parts:
-            part.stop()
-        tasks = [self._tasks.pop(part) for part in parts if part in self._tasks]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=timeout_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._stop(self.sinks.values(), timeout_s)
 
     def hurry(self) -> None:
         """Cancel everything that runs; writes under way are in doubt."""
         for task in self._tasks.values():
             task.cancel()
 
-    async def _stop(self, parts: Iterable[Ingest | Deliver]) -> None:
+    async def _stop(self, parts: Iterable[Ingest | Deliver], timeout_s: float | None = None) -> None:
+        """Stop parts; those that are not done after `timeout_s` are cancelled, and then left behind.
+
+        Without a limit of its own a stop waits as long as a write may take.
+        """
         stopped = list(parts)
         for part in stopped:
             part.stop()
-        await asyncio.gather(
-            *(self._tasks.pop(part) for part in stopped if part in self._tasks), return_exceptions=True
+        tasks = [self._tasks.pop(part) for part in stopped if part in self._tasks]
+        if not tasks:
+            return
+        grace_s = self._tempo.close_timeout_s
+        _, late = await asyncio.wait(
+            tasks, timeout=self._tempo.stop_timeout_s if timeout_s is None else timeout_s
         )
+        for task in late:
+            task.cancel()
+        if late:
+            _, stuck = await asyncio.wait(late, timeout=grace_s + 1)
+            for task in stuck:
+                _log.error("a part does not stop and is left behind", part=task.get_name())
 
     def _changed(self, part: Ingest | Deliver, wanted: Source | Sink | None) -> bool:
         return wanted is None or self._configs[part].raw != wanted.raw

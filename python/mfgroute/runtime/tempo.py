@@ -19,6 +19,7 @@ class Tempo(msgspec.Struct, frozen=True, kw_only=True):
         room_timeout_s: how long a synchronous sender waits for room.
         poll_s: longest pause of a sink that was not woken.
         retry_max_s: longest pause that a target may wish for.
+        stop_timeout_s: how long a reload waits for a part that it replaces.
         drain_timeout_s: how long a stop waits for sinks.
     """
 
@@ -32,4 +33,5 @@ class Tempo(msgspec.Struct, frozen=True, kw_only=True):
     room_timeout_s: float = 1.0
     poll_s: float = 0.5
     retry_max_s: float = 3600.0
+    stop_timeout_s: float = 45.0
     drain_timeout_s: float = 30.0
