@@ -9,10 +9,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import fakes_runtime as fakes  # noqa: E402
+import fakes_runtime as fakes
 
-from mfgroute import _core  # noqa: E402
-from mfgroute.registry import Registry  # noqa: E402
+from mfgroute import _core
+from mfgroute.registry import Registry
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ JSON = {"Content-Type": "application/json"}
 async def node(project, registry):
     async with Router(project(PROJECT), adapters=registry, tempo=QUICK, random=Random(1)) as router:
         async with asyncio.timeout(5):
-            while any(pulse.state != "up" for pulse in router.pulses()):
+            while any(pulse.state != "up" for pulse in router.pulses()):  # noqa: ASYNC110 - as in test_router
                 await asyncio.sleep(0)
         yield router
 

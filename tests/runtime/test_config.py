@@ -40,6 +40,46 @@ def test_a_small_project_loads(load):
     assert loaded.data_dir == loaded.root / "data"
 
 
+FULL = (
+    NODE
+    + """\
+http: {listen: 127.0.0.1:8080}
+streams:
+  business: {durability: memory, capacity: 20GiB, partitions: 32, when_full: block}
+  telemetry: {durability: memory, capacity: 256MiB, when_full: drop_oldest}
+sources:
+  mes-a:
+    adapter: fake
+    mappings: [a, b]
+    filter: {name: idle, when: {path: x, equals: 1}}
+    uri: //plant/mes
+    on_reject: next
+sinks:
+  sap:
+    adapter: fake
+    effect: {by: key, header: Idempotency-Key, kept: 24h}
+    on_refused: park_key
+    retry: {tries: 8, delay_max: 5m}
+    limits: {in_flight: 4, rate: 50/s, timeout: 10s}
+    parked_max: {events: 10000, bytes: 256MiB}
+    owner: erp-team
+  log: {adapter: fake, effect: {by: none, accept: at_least_once}}
+routes:
+  - {name: to-sap, match: {type: "production.completed/1", source: [mes-a]}, where: "1 == 1", to: sap}
+  - {name: all, match: {type: [">", "a.*"]}, to: [log, sap]}
+"""
+)
+
+
+def test_every_key_of_the_interface_is_understood(load):
+    model = load(FULL).model
+    sap = model.sinks["sap"].section
+    assert (sap.limits.rate, sap.limits.timeout, sap.retry.delay_max) == (50, 10, 300)
+    assert sap.effect.kept == 86400
+    assert model.sources["mes-a"].section.filter.name == "idle"
+    assert model.routes[1].to == ["log", "sap"]
+
+
 CASES = [
     (
         "an unknown key in the file",
@@ -57,7 +97,10 @@ CASES = [
         (
             4,
             44,
-            "`streams.business.capacity` is `1000`, expected a size such as `20GiB` (B, KiB, MiB, GiB or TiB)",
+            (
+                "`streams.business.capacity` is `1000`, "
+                "expected a size such as `20GiB` (B, KiB, MiB, GiB or TiB)"
+            ),
             None,
         ),
     ),
@@ -249,10 +292,16 @@ def test_a_variable_without_a_value_is_a_problem_at_its_place(problems):
     assert "NOWHERE" in found[0][2]
 
 
+def test_a_variable_without_a_value_does_not_hide_other_mistakes(problems):
+    found = problems(NODE + "sources:\n  plant: {adapter: fake, size: '${N}', url: 5}\nsink: {}\n")
+    assert [(line, column) for line, column, *_ in found] == [(4, 32), (4, 45), (5, 1)]
+
+
 def test_no_message_repeats_a_secret(problems):
     found = problems(
         NODE
-        + "sources:\n  plant: {adapter: fake, on_reject: '${WORD}', size: '${WORD}'}\nsinks: {'${WORD}': 5}\n",
+        + "sources:\n  plant: {adapter: fake, on_reject: '${WORD}', size: '${WORD}'}\n"
+        + "sinks: {'${WORD}': 5}\n",
         WORD="canary-4711",
     )
     assert len(found) >= 2

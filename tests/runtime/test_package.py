@@ -36,7 +36,7 @@ def test_a_public_name_exists(name):
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'nope'"):
-        mfgroute.nope
+        _ = mfgroute.nope
 
 
 def python(code):

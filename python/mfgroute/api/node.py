@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +60,8 @@ def run(
         CannotListen: the listener's address is taken.
     """
     configure(level=log_level)
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # A core file would hold secrets.
 
     async def main() -> int:
         router = Router(project, data_dir=data_dir, adapters=adapters)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -110,7 +110,8 @@ def read_project(path: str | Path, adapters: Adapters, *, environ: Mapping[str, 
     try:
         document, places, replaced = _core.parse_yaml(_content(file), file.name, values)
     except ConfigError as error:
-        raise ConfigError(_masked(_problems(error.problems), values)) from None
+        found = _problems(error.problems)
+        raise ConfigError(_masked(_merged(found, _unreplaced(file, adapters)), values)) from None
     notes = Notes(file.name, places, frozenset(replaced))
     reader = _Reader(notes, adapters)
     model = reader.model(document)
@@ -287,6 +288,30 @@ def _content(file: Path) -> bytes:
     if len(content) > _FILE_BYTES_MAX:
         raise _error(str(file), f"`{file.name}` has {len(content)} bytes, expected at most {_FILE_BYTES_MAX}")
     return content
+
+
+def _unreplaced(file: Path, adapters: Adapters) -> list[Problem]:
+    """What else is wrong with a file in which some ``${...}`` have no value; those values are left out."""
+    try:
+        document, places, _ = _core.parse_yaml(_content(file), file.name)
+    except ConfigError:
+        return []
+    notes = Notes(file.name, places, frozenset())
+    _Reader(notes, adapters).model(document)
+    open_places = {places[pointer] for pointer in _replaceable(document, "") if pointer in places}
+    return [problem for problem in notes.problems if (problem.line, problem.column) not in open_places]
+
+
+def _replaceable(value: Any, pointer: str) -> Iterator[str]:
+    """Pointers of texts with ``${...}``."""
+    if isinstance(value, str) and "${" in value:
+        yield pointer
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield from _replaceable(child, f"{pointer}/{escape(str(key))}")
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from _replaceable(child, f"{pointer}/{index}")
 
 
 def _compile(root: Path, document: Any, places: Mapping[str, tuple[int, int]]) -> tuple[Any, list[Problem]]:

@@ -92,7 +92,8 @@ class SourceSection(Section, frozen=True, kw_only=True):
         None
     )
     uri: Annotated[
-        str | None, Meta(min_length=1, description="CloudEvents source; default //<site>/<name>")
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="CloudEvents source; default //<site>/<name>"),
     ] = None
     on_reject: Annotated[
         Literal["next", "hold_key"], Meta(description="What a reject means for later messages of its key")
@@ -105,7 +106,7 @@ class Effect(Section, frozen=True, kw_only=True):
 
     by: Annotated[Literal["key", "lookup", "upsert", "none"], Meta(description="The class of the target")]
     header: Annotated[
-        str | None, Meta(min_length=1, description="Header that carries the idempotency key")
+        Annotated[str, Meta(min_length=1)] | None, Meta(description="Header that carries the idempotency key")
     ] = None
     kept: Annotated[Duration | None, Meta(description="How long the target remembers a key")] = None
     accept: Annotated[
@@ -147,7 +148,9 @@ class SinkSection(Section, frozen=True, kw_only=True):
     retry: Annotated[RetrySection, Meta(description="When to try again")] = RetrySection()
     limits: Annotated[Limits, Meta(description="How hard the target may be pressed")] = Limits()
     parked_max: Annotated[ParkedMax, Meta(description="Bounds of what waits for a person")] = ParkedMax()
-    owner: Annotated[str | None, Meta(min_length=1, description="Who mends refusals of this sink")] = None
+    owner: Annotated[
+        Annotated[str, Meta(min_length=1)] | None, Meta(description="Who mends refusals of this sink")
+    ] = None
 
 
 class Match(Section, frozen=True, kw_only=True):
@@ -162,7 +165,9 @@ class Route(Section, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(pattern=NAME_PATTERN, description="Name of the route")]
     match: Annotated[Match, Meta(description="Which events")]
-    where: Annotated[str | None, Meta(min_length=1, description="Condition on the event, in CEL")] = None
+    where: Annotated[
+        Annotated[str, Meta(min_length=1)] | None, Meta(description="Condition on the event, in CEL")
+    ] = None
     to: Annotated[Names, Meta(description="Sink or sinks")]
 
 

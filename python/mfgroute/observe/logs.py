@@ -44,16 +44,16 @@ class _Writer:
         """Write one line, as the following do."""
         self.log(logging.DEBUG, line)
 
-    def info(self, line: bytes) -> None:  # noqa: D102
+    def info(self, line: bytes) -> None:
         self.log(logging.INFO, line)
 
-    def warning(self, line: bytes) -> None:  # noqa: D102
+    def warning(self, line: bytes) -> None:
         self.log(logging.WARNING, line)
 
-    def error(self, line: bytes) -> None:  # noqa: D102
+    def error(self, line: bytes) -> None:
         self.log(logging.ERROR, line)
 
-    def critical(self, line: bytes) -> None:  # noqa: D102
+    def critical(self, line: bytes) -> None:
         self.log(logging.CRITICAL, line)
 
 

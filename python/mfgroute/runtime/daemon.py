@@ -86,7 +86,19 @@ async def _watch(router: Router, stop: asyncio.Event) -> None:
     from watchfiles import awatch  # noqa: PLC0415 - only needed here
 
     data_dir = router.data_dir.resolve()
-    async for changes in awatch(router.project.root, stop_event=stop, recursive=True):
+    # With a time limit the first round tells that the watch has begun.
+    rounds = awatch(
+        router.project.root.resolve(),
+        stop_event=stop,
+        recursive=True,
+        rust_timeout=500,
+        yield_on_timeout=True,
+    )
+    begun = False
+    async for changes in rounds:
+        if not begun:
+            begun = True
+            _log.info("watching", folder=str(router.project.root))
         if any(not _within(path, str(data_dir)) and _of_project(path) for _, path in changes):
             await _reload(router)
 
