@@ -132,6 +132,7 @@ class FakeEngine:
 
     def install(self, plan, *, discard=()):
         self.plan = plan
+        self.discarded = list(discard)
         for name in plan.config.get("sinks", {}):
             self._sinks.setdefault(name, {"queue": deque(), "busy": set(), "due": [], "counts": Counter()})
         self._wake()

@@ -55,5 +55,5 @@ def test_a_command_that_talks_to_a_node_imports_little():
 
 
 def test_importing_the_package_takes_little_time():
-    code = "import time; t = time.perf_counter(); import mfgroute; print(time.perf_counter() - t)"
+    code = "import time; t = time.process_time(); import mfgroute; print(time.process_time() - t)"
     assert min(float(python(code)[0]) for _ in range(3)) < 0.06

@@ -99,6 +99,14 @@ async def test_metas_that_do_not_fit_are_a_fault_and_nothing_is_submitted(router
         assert node.engine.submits == []
 
 
+async def test_an_empty_intake_is_acknowledged_and_not_submitted(router):
+    async with router() as node:
+        FakeSource.feed.put_nowait(Intake(position=b"1"))
+        _, receipt = await FakeSource.acked.get()
+        assert receipt.accepted == 0
+        assert node.engine.submits == []
+
+
 async def test_a_full_engine_holds_the_source_back_until_there_is_room(router):
     async with router() as node:
         node.engine.capacity = 0

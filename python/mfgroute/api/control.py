@@ -182,8 +182,13 @@ class ControlSocket:
         receipt = await self._router.submit(_text(request, "source"), [one.encode() for one in messages])
         return receipt_document(receipt)
 
-    async def _reload(self, _: Request) -> Any:
-        return {"warnings": msgspec.to_builtins(await self._router.reload())}
+    async def _reload(self, request: Request) -> Any:
+        discard = request.get("discard", [])
+        if not isinstance(discard, list) or not all(isinstance(one, str) for one in discard):
+            raise BadRequest("`discard` is a list of sinks")
+        if discard:
+            _log.warning("events of removed sinks are dropped", sinks=discard, by=request["by"])
+        return {"warnings": msgspec.to_builtins(await self._router.reload(discard=discard))}
 
     def _sink(self, request: Request) -> str:
         name = _text(request, "sink")

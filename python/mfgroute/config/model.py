@@ -1,4 +1,4 @@
-"""The structure of ``mfgroute.yaml``, as `docs/reference/configuration.md` explains it to people."""
+"""The structure of ``mfgroute.yaml``."""
 
 from __future__ import annotations
 

@@ -166,8 +166,11 @@ class Router:
         if self._wakes is not None:
             self._wakes.wake()
 
-    async def reload(self) -> list[Problem]:
+    async def reload(self, *, discard: Sequence[str] = ()) -> list[Problem]:
         """Read the project again and follow it; what stayed the same is not touched.
+
+        Args:
+            discard: sinks that may go although events wait for them; those events are dropped and counted.
 
         Returns:
             The warnings of the new project.
@@ -185,7 +188,7 @@ class Router:
             try:
                 project = await self._load(given)
                 _check_fixed(self.project, project)
-                self.engine.install(project.plan)
+                self.engine.install(project.plan, discard=list(discard))
             except ConfigError as error:
                 _log.error("the new project has problems; the old one goes on", problems=str(error))
                 raise
@@ -293,7 +296,7 @@ def _check_fixed(old: Project, new: Project) -> None:
             message=f"`{what}` cannot change while the node runs",
             hint="restart the node",
         )
-        for what in ("node", "http", "streams")
+        for what in ("node", "http")
         if msgspec.to_builtins(getattr(old.model, what), enc_hook=str)
         != msgspec.to_builtins(getattr(new.model, what), enc_hook=str)
     ]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Callable
 
-from mfgroute.errors import MfgrouteError
+from mfgroute.errors import ConfigError
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.app import Router
 
@@ -77,9 +76,13 @@ async def _drain(router: Router, now: asyncio.Event, drain_timeout_s: float) -> 
 
 
 async def _reload(router: Router) -> None:
-    """Reload; problems are logged by the router."""
-    with contextlib.suppress(MfgrouteError):
+    """Reload; problems of the project are logged by the router."""
+    try:
         await router.reload()
+    except ConfigError:
+        return
+    except Exception as error:  # noqa: BLE001 - the old plan goes on, whatever is wrong with the new one
+        _log.error("the reload failed; the old plan goes on", exc_info=error)
 
 
 async def _watch(router: Router, stop: asyncio.Event) -> None:

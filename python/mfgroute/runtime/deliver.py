@@ -11,7 +11,7 @@ from typing import Any
 
 from mfgroute.adapter import Config, Context, Sink
 from mfgroute.config.model import Limits
-from mfgroute.errors import Closed, Disconnected
+from mfgroute.errors import Closed, Disconnected, UnknownName
 from mfgroute.events import Done, InDoubt, Outcome, Refused, Retry
 from mfgroute.observe.health import Pulse
 from mfgroute.observe.logs import get_logger
@@ -126,7 +126,8 @@ class Deliver:
                 continue
             try:
                 batch = self._engine.poll(self._name, events_max=self._kind.batch_max, wait_s=0.0)
-            except Closed:
+            except (Closed, UnknownName):
+                # The engine ends, or a reload has removed this sink.
                 self._supervisor.stopping.set()
                 return
             if len(batch):

@@ -137,6 +137,8 @@ class Ingest:
         Raises:
             Full: there was no room for `room_timeout_s`; only for a synchronous source.
         """
+        if not intake.messages and not intake.slab:
+            return Receipt()
         common = {"meta": intake.meta or None, "ack": intake.ack, "synchronous": synchronous}
         if intake.slab is None:
             messages = list(intake.messages)
