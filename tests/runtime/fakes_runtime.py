@@ -359,6 +359,7 @@ class FakeSink(Sink):
 
 class BatchSink(FakeSink):
     batch_max = 100
+    refuses_single = False
 
 
 class FakeInboxConfig(Config):

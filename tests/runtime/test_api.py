@@ -15,7 +15,7 @@ from mfgroute.api import protocol
 from mfgroute.api.body import SINGLE_BYTES_MAX
 from mfgroute.api.client import Control, NotRunning, Refused
 from mfgroute.api.node import Router
-from mfgroute.errors import CannotListen, ConfigError, UnknownName
+from mfgroute.errors import CannotListen, ConfigError, Full, UnknownName
 
 pytestmark = pytest.mark.usefixtures("fake_core")
 
@@ -211,6 +211,25 @@ async def test_without_room_the_sender_is_told_when_to_come_again(node, http):
     status, problem, headers = await post(http)
     assert (status, headers["Retry-After"]) == (503, "1")
     assert "stream business is full" in problem["detail"]
+
+
+async def test_a_source_that_is_full_is_told_so_by_429(node, http, monkeypatch):
+    def full(*_, **__):
+        raise Full("source open holds 100 rejects", what="source open")
+
+    monkeypatch.setattr(node.engine, "submit", full)
+    status, _, headers = await post(http)
+    assert (status, headers["Retry-After"]) == (429, "1")
+
+
+async def test_while_a_node_drains_it_takes_nothing_and_is_not_ready(node, http):
+    node.draining = True
+    assert (await post(http))[0] == 503
+    async with http.get("/readyz") as answer:
+        assert answer.status == 503
+    async with http.get("/livez") as answer:
+        assert answer.status == 200
+    node.draining = False
 
 
 async def raw(node, text):

@@ -80,6 +80,15 @@ def test_every_key_of_the_interface_is_understood(load):
     assert model.routes[1].to == ["log", "sap"]
 
 
+def test_the_core_is_told_which_sinks_take_one_event_of_a_key_at_a_time(load):
+    loaded = load(NODE + "sinks:\n  erp: {adapter: fake}\n  log: {adapter: many}\n")
+    assert {name: one["one_per_key"] for name, one in loaded.plan.config["sinks"].items()} == {
+        "erp": True,
+        "log": False,
+    }
+    assert "one_per_key" not in loaded.raw["sinks"]["erp"]
+
+
 CASES = [
     (
         "an unknown key in the file",

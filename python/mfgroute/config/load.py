@@ -115,7 +115,7 @@ def read_project(path: str | Path, adapters: Adapters, *, environ: Mapping[str, 
     notes = Notes(file.name, places, frozenset(replaced))
     reader = _Reader(notes, adapters)
     model = reader.model(document)
-    plan, core_problems = _compile(root, document, places)
+    plan, core_problems = _compile(root, reader.for_core(document), places)
     problems = _merged(notes.problems, core_problems)
     problems = _masked(problems, values)
     if model is None or plan is None or any(problem.severity == "error" for problem in problems):
@@ -141,6 +141,7 @@ class _Reader:
         self.secret_texts: set[str] = set()
         self._adapters = adapters
         self._inboxes: dict[str, bool] = {}
+        self._one_per_key: dict[str, bool] = {}
 
     def model(self, document: Any) -> Model | None:
         """The model, or `None` when there are problems."""
@@ -167,6 +168,18 @@ class _Reader:
             sinks=sinks,
             routes=[route for _, route in routes],
         )
+
+    def for_core(self, document: Any) -> Any:
+        """The document as the core gets it: each sink says whether it takes one event of a key at a time."""
+        if not isinstance(document, dict) or not isinstance(document.get("sinks"), dict):
+            return document
+        sinks = {
+            name: {**sink, "one_per_key": self._one_per_key.get(name, True)}
+            if isinstance(sink, dict)
+            else sink
+            for name, sink in document["sinks"].items()
+        }
+        return {**document, "sinks": sinks}
 
     def _top(self, document: dict[str, Any]) -> None:
         for key in document:
@@ -217,6 +230,8 @@ class _Reader:
             config = self._config(kind, common, raw, pointer)
             shared = {key: child for key, child in raw.items() if key in _fields(common)}
             part = convert_struct(common, shared, pointer, self.notes)
+            if kind is not None and issubclass(kind, SinkAdapter):
+                self._one_per_key[str(name)] = kind.refuses_single
             if kind is not None and issubclass(kind, Inbox):
                 self._inboxes[str(name)] = checks.has_token(kind, raw)
             if config is not None and part is not None:
