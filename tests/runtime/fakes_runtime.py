@@ -281,6 +281,7 @@ class FakeSource(Source):
     acked: asyncio.Queue
     opened: list
     closed: list
+    hold: asyncio.Event | None
 
     def __init__(self, config, context):
         self.config, self.context = config, context
@@ -288,6 +289,7 @@ class FakeSource(Source):
     @classmethod
     def reset(cls):
         cls.feed, cls.acked, cls.opened, cls.closed = asyncio.Queue(), asyncio.Queue(), [], []
+        cls.hold = None
 
     async def open(self, resume):
         type(self).opened.append(resume)
@@ -299,6 +301,8 @@ class FakeSource(Source):
         return found
 
     async def ack(self, intake, receipt):
+        if self.hold is not None:
+            await self.hold.wait()
         await self.acked.put((intake, receipt))
 
     async def close(self):

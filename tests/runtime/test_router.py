@@ -267,6 +267,36 @@ async def test_a_stop_that_is_out_of_time_says_how_many_are_left(router):
     assert [how for _, how, _ in node.engine.settlements] == ["in_doubt"] * 4
 
 
+async def test_what_was_read_before_a_stop_is_still_submitted_and_acknowledged(router):
+    node = router()
+    async with node:
+        FakeSource.feed.put_nowait(intake("a"))
+        await FakeSource.acked.get()
+        FakeSink.gate = None
+        slow = FakeSource.hold = asyncio.Event()
+        FakeSource.feed.put_nowait(intake("b"))
+        await until(lambda: len(node.engine.submits) == 2)
+        stopping = asyncio.create_task(node.stop())
+        await until(lambda: node.draining)
+        slow.set()
+        assert await stopping == 0
+        read, _ = FakeSource.acked.get_nowait()
+        assert read.messages == [message("b")]
+
+
+async def test_a_hurry_ends_a_source_that_is_stuck(router):
+    node = router()
+    async with node:
+        FakeSource.hold = asyncio.Event()
+        FakeSource.feed.put_nowait(intake("a"))
+        await until(lambda: len(node.engine.submits) == 1)
+        stopping = asyncio.create_task(node.stop())
+        await until(lambda: node.draining)
+        node.hurry()
+        async with asyncio.timeout(5):
+            await stopping
+
+
 async def test_a_second_router_on_one_data_folder_is_refused(router):
     async with router():
         with pytest.raises(Locked, match=f"process {os.getpid()}"):

@@ -143,9 +143,9 @@ class Router:
         timeout_s = self._tempo.drain_timeout_s if drain_timeout_s is None else drain_timeout_s
         until = time.monotonic() + timeout_s
         self.draining = True
-        self.engine.drain()
         try:
             await parts.stop_sources()
+            self.engine.drain()
             await self._drained(wakes, until)
         finally:
             await parts.stop_sinks(0.0 if self._hurried.is_set() else max(0.0, until - time.monotonic()))
@@ -221,8 +221,8 @@ class Router:
             Closed: the node is not running or draining.
             UnknownName: no source is called so.
         """
-        if self._wakes is None or self._parts is None:
-            raise Closed("the node is not running")
+        if self._wakes is None or self._parts is None or self.draining:
+            raise Closed("the node does not run, or drains")
         until = time.monotonic() + wait_s
         big = sum(map(len, messages)) >= THREAD_BYTES_MIN
 

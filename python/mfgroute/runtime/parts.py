@@ -82,17 +82,19 @@ class Parts:
         stopped = list(parts)
         for part in stopped:
             part.stop()
-        tasks = [self._tasks.pop(part) for part in stopped if part in self._tasks]
-        if not tasks:
-            return
-        grace_s = self._tempo.close_timeout_s
-        _, late = await asyncio.wait(
-            tasks, timeout=self._tempo.stop_timeout_s if timeout_s is None else timeout_s
-        )
+        tasks = [self._tasks[part] for part in stopped if part in self._tasks]
+        if tasks:
+            limit_s = self._tempo.stop_timeout_s if timeout_s is None else timeout_s
+            await self._end(tasks, limit_s)
+        for part in stopped:
+            self._tasks.pop(part, None)
+
+    async def _end(self, tasks: list[asyncio.Task[None]], limit_s: float) -> None:
+        _, late = await asyncio.wait(tasks, timeout=limit_s)
         for task in late:
             task.cancel()
         if late:
-            _, stuck = await asyncio.wait(late, timeout=grace_s + 1)
+            _, stuck = await asyncio.wait(late, timeout=self._tempo.close_timeout_s + 1)
             for task in stuck:
                 _log.error("a part does not stop and is left behind", part=task.get_name())
 
