@@ -7,6 +7,8 @@ that the program or its surroundings failed::
     ├── ConfigError          the project has problems; each with file, line and column
     ├── Full                 a stream or a source's reject store has no room
     ├── Closed               the engine is closed or draining
+    ├── Locked               another process runs on this data folder
+    ├── CannotListen         the address of the listener is taken or not ours
     ├── UnknownName          no source, sink or stream has this name
     ├── Disconnected         an adapter lost or could not get its connection
     └── AdapterError         an adapter failed in a way that a new connection will not mend
@@ -77,6 +79,22 @@ class Closed(MfgrouteError):  # noqa: N818 - the name of the interface
 
 class UnknownName(MfgrouteError):  # noqa: N818 - the name of the interface
     """No source, sink or stream has this name."""
+
+
+class Locked(MfgrouteError):  # noqa: N818 - as `Closed`
+    """Another process runs on this data folder."""
+
+
+class CannotListen(MfgrouteError):  # noqa: N818 - as `Closed`
+    """The address of the listener is taken or not ours.
+
+    Attributes:
+        denied: the system does not let us, as for a port below 1024.
+    """
+
+    def __init__(self, message: str, *, denied: bool = False) -> None:
+        self.denied = denied
+        super().__init__(message)
 
 
 class Disconnected(MfgrouteError):  # noqa: N818 - the name of the interface

@@ -23,6 +23,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         metas: attributes of each message, over ``meta``; as many as ``messages``.
         position: where to resume after a restart, once this intake is acknowledged.
         token: the adapter's own, handed back with the intake.
+        ack: the level that the sender asked for; the streams' own if `None`.
     """
 
     messages: Sequence[bytes] = ()
@@ -31,6 +32,7 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
     metas: Sequence[Mapping[str, str]] | None = None
     position: bytes | None = None
     token: object = None
+    ack: str | None = None
 
 
 class Done(msgspec.Struct, frozen=True):

@@ -1,0 +1,228 @@
+"""The control socket: commands of the operator against a running node.
+
+A request is one line of JSON, ``{"verb": "pause", "sink": "sap"}``; the answer is one line,
+``{"ok": true, "result": ...}`` or ``{"ok": false, "error": {"kind": ..., "message": ...}}``. Several requests
+may follow each other on one connection. Only the user of the node (and root) may connect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+import orjson
+
+from mfgroute import _core
+from mfgroute.api.ingress import receipt_document
+from mfgroute.errors import ConfigError, MfgrouteError, UnknownName
+from mfgroute.observe.logs import get_logger
+from mfgroute.runtime.app import Router
+
+SOCKET_NAME = "control.sock"
+LINE_BYTES_MAX = 16 << 20
+_log = get_logger()
+
+Request = dict[str, Any]
+
+
+class BadRequest(MfgrouteError):  # noqa: N818 - as `Closed`
+    """A request without what its verb needs."""
+
+
+class ControlSocket:
+    """Serves the control socket while its context is open."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.Task[None]] = set()
+        self._verbs: dict[str, Callable[[Request], Awaitable[Any]]] = {
+            "status": self._status,
+            "stats": self._stats,
+            "health": self._health,
+            "adapters": self._adapters,
+            "pause": self._pause,
+            "resume": self._resume,
+            "find": self._find,
+            "inbox": self._inbox,
+            "dead_letters": self._dead_letters,
+            "submit": self._submit,
+            "reload": self._reload,
+        }
+
+    async def __aenter__(self) -> Self:
+        path = self._router.data_dir / SOCKET_NAME
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()  # Ours: we hold the lock of the folder.
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with short_path(path) as name:
+            before = os.umask(0o177)
+            try:
+                listening.bind(name)
+            finally:
+                os.umask(before)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listening, limit=LINE_BYTES_MAX)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._open:
+            task.cancel()
+        await asyncio.gather(*self._open, return_exceptions=True)
+        with contextlib.suppress(FileNotFoundError):
+            (self._router.data_dir / SOCKET_NAME).unlink()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._open.add(task)
+        try:
+            by = _peer(writer)
+            while by is not None and (line := await reader.readline()):
+                writer.write(await self._answer(line, by) + b"\n")
+                await writer.drain()
+        except (OSError, ValueError) as error:
+            _log.warning("control connection ended", reason=str(error))
+        finally:
+            self._open.discard(task)
+            writer.close()
+
+    async def _answer(self, line: bytes, by: str) -> bytes:
+        try:
+            request = orjson.loads(line)
+            verb = self._verbs.get(str(request.get("verb"))) if isinstance(request, dict) else None
+            if verb is None:
+                raise BadRequest(f"no such verb; known: {', '.join(sorted(self._verbs))}")
+            result = await verb({**request, "by": by})
+        except ConfigError as error:
+            problems = msgspec.to_builtins(error.problems)
+            return _failed("ConfigError", "the project has problems", problems=problems)
+        except (MfgrouteError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            return _failed(type(error).__name__, str(error))
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not end the node
+            _log.error("control request failed", exc_info=error)
+            return _failed("Internal", f"{type(error).__name__}: {error}")
+        raw = orjson.Fragment(result) if isinstance(result, bytes) else result
+        return orjson.dumps({"ok": True, "result": raw})
+
+    async def _status(self, _: Request) -> Any:
+        router = self._router
+        health = router.health()
+        return {
+            "version": getattr(_core, "__version__", ""),
+            "pid": os.getpid(),
+            "node": router.project.model.node.id,
+            "site": router.project.model.node.site,
+            "project": str(router.project.file.resolve()),
+            "address": router.address,
+            "uptime_s": round(router.uptime_s, 3),
+            "draining": router.draining,
+            "ready": health.ready,
+            "problems": health.problems,
+            "parts": [pulse.as_dict() for pulse in router.pulses()],
+            "stats": router.engine.stats(),
+        }
+
+    async def _stats(self, _: Request) -> Any:
+        return self._router.engine.stats()
+
+    async def _health(self, _: Request) -> Any:
+        return msgspec.to_builtins(self._router.health())
+
+    async def _adapters(self, _: Request) -> Any:
+        return [pulse.as_dict() for pulse in self._router.pulses()]
+
+    async def _pause(self, request: Request) -> Any:
+        name = self._sink(request)
+        self._router.engine.pause(name)
+        _log.info("paused", sink=name, by=request["by"])
+        return {"sink": name, "paused": True}
+
+    async def _resume(self, request: Request) -> Any:
+        name = self._sink(request)
+        self._router.engine.resume(name)
+        _log.info("resumed", sink=name, by=request["by"])
+        return {"sink": name, "paused": False}
+
+    async def _find(self, request: Request) -> bytes:
+        return await asyncio.to_thread(self._router.engine.find, _text(request, "query"))
+
+    async def _dead_letters(self, request: Request) -> bytes:
+        asked = request.get("request")
+        if not isinstance(asked, dict):
+            raise BadRequest("`dead_letters` needs a `request` with `kind` and `verb`")
+        line = orjson.dumps({**asked, "by": request["by"]})
+        return await asyncio.to_thread(self._router.engine.dead_letters, line)
+
+    async def _inbox(self, _: Request) -> Any:
+        """Everything that waits for a person."""
+        ask = self._router.engine.dead_letters
+        lists = {
+            kind: orjson.Fragment(await asyncio.to_thread(ask, orjson.dumps({"kind": kind, "verb": "list"})))
+            for kind in ("parked", "rejects")
+        }
+        parts = [pulse.as_dict() for pulse in self._router.pulses() if pulse.state != "up"]
+        return {**lists, "parts": parts, "problems": self._router.health().problems}
+
+    async def _submit(self, request: Request) -> Any:
+        messages = request.get("messages")
+        if not isinstance(messages, list) or not all(isinstance(one, str) for one in messages):
+            raise BadRequest("`submit` needs `messages`, a list of texts")
+        receipt = await self._router.submit(_text(request, "source"), [one.encode() for one in messages])
+        return receipt_document(receipt)
+
+    async def _reload(self, request: Request) -> Any:
+        discard = request.get("discard", [])
+        if not isinstance(discard, list) or not all(isinstance(one, str) for one in discard):
+            raise BadRequest("`discard` is a list of sinks")
+        if discard:
+            _log.warning("events of removed sinks are dropped", sinks=discard, by=request["by"])
+        return {"warnings": msgspec.to_builtins(await self._router.reload(discard=discard))}
+
+    def _sink(self, request: Request) -> str:
+        name = _text(request, "sink")
+        if name not in self._router.project.model.sinks:
+            raise UnknownName(f"no sink is called `{name}`")
+        return name
+
+
+@contextlib.contextmanager
+def short_path(path: Path) -> Any:
+    """A name for a socket that fits the 107 bytes of an address, however long its folder's name is."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}" if len(os.fsencode(path)) > 100 else str(path)
+    finally:
+        os.close(folder)
+
+
+def _peer(writer: asyncio.StreamWriter) -> str | None:
+    """Who asks, or `None` for a user who may not."""
+    peer = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    pid, uid, _ = struct.unpack("3i", peer)
+    if uid not in (0, os.getuid()):
+        _log.warning("control connection refused", uid=uid, pid=pid)
+        return None
+    return f"uid {uid}"
+
+
+def _text(request: Request, name: str) -> str:
+    value = request.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f"`{request['verb']}` needs `{name}`, a text")
+    return value
+
+
+def _failed(kind: str, message: str, **fields: Any) -> bytes:
+    return orjson.dumps({"ok": False, "error": {"kind": kind, "message": message, **fields}})

@@ -1,0 +1,137 @@
+"""What must hold between the parts of ``mfgroute.yaml``, and what this version does not do yet."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from mfgroute.adapter import Inbox
+from mfgroute.config.convert import Notes, close, dotted, escape
+from mfgroute.config.model import NAME_PATTERN, Http, Route
+
+_NAME = re.compile(NAME_PATTERN)
+_ANY = object()
+
+#: Keys and values that the interface promises and this version lacks: pointer pattern, value, remedy.
+UNAVAILABLE: tuple[tuple[str, Any, str], ...] = (
+    ("/streams/*/durability", "fsync", "use `durability: memory`; events are lost when the process dies"),
+    ("/streams/*/keep", _ANY, "remove it; nothing is kept for replay"),
+    ("/sources/*/record", _ANY, "remove it"),
+    ("/sources/*/on_reject", "hold_key", "remove it; later messages of the key pass a reject"),
+    ("/sinks/*/effect/by", "lookup", "use `by: key` or `by: upsert` if the target can do so"),
+    ("/http/tls", _ANY, "listen on 127.0.0.1 behind a proxy that ends TLS"),
+    ("/http/auth", _ANY, "give every http source a `token`"),
+)
+
+
+def check_unavailable(document: Any, notes: Notes) -> set[str]:
+    """Note what is not built yet.
+
+    Returns:
+        Their pointers, so that nothing else is said about them.
+    """
+    found = set()
+    for pointer, value in _walk(document, ""):
+        for pattern, refused, remedy in UNAVAILABLE:
+            same_depth = pattern.count("/") == pointer.count("/")
+            if same_depth and fnmatchcase(pointer, pattern) and (refused is _ANY or value == refused):
+                shown = "" if refused is _ANY else f": {refused}"
+                notes.error(pointer, f"`{dotted(pointer)}{shown}` is not available in this version", remedy)
+                found.add(pointer)
+    return found
+
+
+def without(document: Any, pointers: set[str], pointer: str = "") -> Any:
+    """A copy of a document without the values at `pointers`."""
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: without(child, pointers, child_pointer)
+        for key, child in document.items()
+        if (child_pointer := f"{pointer}/{escape(str(key))}") not in pointers or _required(child_pointer)
+    }
+
+
+def _required(pointer: str) -> bool:
+    """Whether a key must stay although its value is not available, or it would be missed."""
+    return pointer.endswith(("/durability", "/by"))
+
+
+def check_names(section: str, names: Mapping[str, Any], notes: Notes) -> None:
+    """Note names of sources, sinks or streams that are not lowercase words."""
+    for name in names:
+        if not _NAME.match(str(name)):
+            pointer = f"/{section}/{escape(str(name))}#key"
+            hint = "use lowercase letters, digits and `-`, such as `mes-a`"
+            notes.error(pointer, f"`{name}` is not a name for one of the {section}", hint)
+
+
+def check_routes(
+    routes: list[tuple[int, Route]], sources: Mapping[str, Any], sinks: Mapping[str, Any], notes: Notes
+) -> None:
+    """Note routes that name what does not exist, and names used twice."""
+    seen: dict[str, int] = {}
+    for index, route in routes:
+        pointer = f"/routes/{index}"
+        if route.name in seen:
+            other = f"routes[{seen[route.name]}]"
+            notes.error(f"{pointer}/name", f"route `{route.name}` has the name of `{other}`")
+        seen.setdefault(route.name, index)
+        _check_known(route.to, f"{pointer}/to", "sink", sinks, notes)
+        if route.match.source is not None:
+            _check_known(route.match.source, f"{pointer}/match/source", "source", sources, notes)
+        if not route.match.type:
+            notes.error(f"{pointer}/match/type", f"route `{route.name}` matches no type")
+
+
+def check_listen(http: Http, inboxes: Mapping[str, bool], notes: Notes) -> None:
+    """Note a listener that is open to the network without tokens.
+
+    Args:
+        http: the listener.
+        inboxes: for each source that the listener fills, whether it has a token.
+        notes: where to.
+    """
+    if http.port > 65535:
+        notes.error("/http/listen", f"`http.listen` has port {http.port}, expected at most 65535")
+    if is_loopback(http.host):
+        return
+    bare = sorted(name for name, guarded in inboxes.items() if not guarded)
+    if bare or not inboxes:
+        who = f"{', '.join(f'`{name}`' for name in bare)} without a token" if bare else "no token configured"
+        hint = "listen on 127.0.0.1, or give every http source a `token`"
+        notes.error("/http/listen", f"`http.listen` is `{http.listen}`, open to the network with {who}", hint)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def has_token(kind: type, raw: Mapping[str, Any]) -> bool:
+    """Whether a source that the listener fills has a token; true for any other source."""
+    return not issubclass(kind, Inbox) or bool(raw.get("token"))
+
+
+def _check_known(
+    names: str | list[str], pointer: str, what: str, known: Mapping[str, Any], notes: Notes
+) -> None:
+    if isinstance(names, list) and not names:
+        notes.error(pointer, f"`{dotted(pointer)}` is empty, expected a {what}")
+    for index, name in enumerate([names] if isinstance(names, str) else names):
+        if name not in known:
+            place = pointer if isinstance(names, str) else f"{pointer}/{index}"
+            notes.error(place, f"no {what} is called `{name}`", close(name, known))
+
+
+def _walk(value: Any, pointer: str) -> Iterator[tuple[str, Any]]:
+    yield pointer, value
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from _walk(child, f"{pointer}/{escape(str(key))}")

@@ -1,0 +1,213 @@
+"""The structure of ``mfgroute.yaml``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from mfgroute.adapter import Config
+from mfgroute.config.units import Duration, Rate, Size
+
+NAME_PATTERN = "^[a-z0-9][a-z0-9-]*$"
+DEFAULT_LISTEN = "127.0.0.1:8080"
+
+Names: TypeAlias = str | list[str]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the parts of the file. A key that is not a field is an error."""
+
+
+class Node(Section, frozen=True, kw_only=True):
+    """Who this node is."""
+
+    id: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Name of this node")]
+    namespace: Annotated[
+        str, Meta(pattern=r"^[a-z0-9-]+(\.[a-z0-9-]+)*$", description="First part of every CloudEvents type")
+    ]
+    site: Annotated[str, Meta(max_length=64, description="Plant or site of this node")] = ""
+    data_dir: Annotated[str, Meta(min_length=1, description="Folder of this node's own files")] = "data"
+
+
+class Http(Section, frozen=True, kw_only=True):
+    """The one listener for inboxes, metrics and health."""
+
+    listen: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:/]+):[0-9]{1,5}$",
+            description="Address and port; an address other than loopback needs a token on every http source",
+        ),
+    ] = DEFAULT_LISTEN
+
+    @property
+    def host(self) -> str:
+        """Address without brackets."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """Port; 0 takes a free one."""
+        return int(self.listen.rpartition(":")[2])
+
+
+class Stream(Section, frozen=True, kw_only=True):
+    """An ordered log of events."""
+
+    durability: Annotated[
+        Literal["memory", "fsync"],
+        Meta(description="What survives a crash: nothing (`memory`) or everything acknowledged (`fsync`)"),
+    ]
+    capacity: Annotated[Size | None, Meta(description="Most bytes that wait for slow sinks")] = None
+    keep: Annotated[Duration | None, Meta(description="How long finished events stay for replay")] = None
+    partitions: Annotated[int, Meta(ge=1, le=1024, description="Classes of keys for parallel work")] = 32
+    when_full: Annotated[
+        Literal["block", "drop_oldest"],
+        Meta(description="`block` holds sources back; `drop_oldest` loses events"),
+    ] = "block"
+
+
+class Filter(Section, frozen=True, kw_only=True):
+    """A named rule that drops messages; counted."""
+
+    name: Annotated[str, Meta(min_length=1, description="Name of the rule in the counters")]
+    when: Annotated[Any, Meta(description="Condition, as in a mapping")]
+
+
+class Record(Section, frozen=True, kw_only=True):
+    """Raw messages of a source, kept for `diff` and `try`."""
+
+    keep: Annotated[Duration, Meta(description="How long")]
+    size: Annotated[Size, Meta(description="Most bytes")]
+
+
+class SourceSection(Section, frozen=True, kw_only=True):
+    """What every source may say, whatever its adapter."""
+
+    adapter: Annotated[str, Meta(description="Which adapter reads it")]
+    mappings: Annotated[list[str], Meta(description="Names of mappings; none: canonical CloudEvents")] = []
+    filter: Annotated[Filter | list[Filter] | None, Meta(description="Messages to drop by a named rule")] = (
+        None
+    )
+    uri: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="CloudEvents source; default //<site>/<name>"),
+    ] = None
+    on_reject: Annotated[
+        Literal["next", "hold_key"], Meta(description="What a reject means for later messages of its key")
+    ] = "next"
+    record: Annotated[Record | None, Meta(description="Keep raw messages")] = None
+
+
+class Effect(Section, frozen=True, kw_only=True):
+    """How the target makes sure that one event has one effect."""
+
+    by: Annotated[Literal["key", "lookup", "upsert", "none"], Meta(description="The class of the target")]
+    header: Annotated[
+        Annotated[str, Meta(min_length=1)] | None, Meta(description="Header that carries the idempotency key")
+    ] = None
+    kept: Annotated[Duration | None, Meta(description="How long the target remembers a key")] = None
+    accept: Annotated[
+        Literal["at_least_once", "at_most_once"] | None,
+        Meta(description="What a target without a class costs"),
+    ] = None
+
+
+class RetrySection(Section, frozen=True, kw_only=True):
+    """When to try again."""
+
+    tries: Annotated[int, Meta(ge=1, le=1000, description="Counted tries before an event is parked")] = 8
+    delay_max: Annotated[Duration, Meta(description="Longest pause between two tries")] = Duration(300.0)
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    """How hard a sink may be pressed."""
+
+    in_flight: Annotated[int, Meta(ge=1, le=1024, description="Requests at the same time")] = 4
+    rate: Annotated[Rate | None, Meta(description="Most requests per second, minute or hour")] = None
+    timeout: Annotated[Duration, Meta(description="Longest wait for one request")] = Duration(30.0)
+
+
+class ParkedMax(Section, frozen=True, kw_only=True):
+    """Bounds of what waits for a person."""
+
+    events: Annotated[int, Meta(ge=1, description="Most events")] = 10_000
+    bytes: Annotated[Size, Meta(description="Most bytes")] = Size(256 << 20)
+
+
+class SinkSection(Section, frozen=True, kw_only=True):
+    """What every sink may say, whatever its adapter."""
+
+    adapter: Annotated[str, Meta(description="Which adapter writes it")]
+    effect: Annotated[Effect | None, Meta(description="How one event has one effect")] = None
+    on_refused: Annotated[
+        Literal["park_key", "park_event"], Meta(description="What waits behind a refused event")
+    ] = "park_key"
+    retry: Annotated[RetrySection, Meta(description="When to try again")] = RetrySection()
+    limits: Annotated[Limits, Meta(description="How hard the target may be pressed")] = Limits()
+    parked_max: Annotated[ParkedMax, Meta(description="Bounds of what waits for a person")] = ParkedMax()
+    owner: Annotated[
+        Annotated[str, Meta(min_length=1)] | None, Meta(description="Who mends refusals of this sink")
+    ] = None
+
+
+class Match(Section, frozen=True, kw_only=True):
+    """Which events a route takes."""
+
+    type: Annotated[Names, Meta(description="`name/1`, `production.*`, `production.>` or `>`; or a list")]
+    source: Annotated[Names | None, Meta(description="Only events of these sources")] = None
+
+
+class Route(Section, frozen=True, kw_only=True):
+    """Which events go to which sinks."""
+
+    name: Annotated[str, Meta(pattern=NAME_PATTERN, description="Name of the route")]
+    match: Annotated[Match, Meta(description="Which events")]
+    where: Annotated[
+        Annotated[str, Meta(min_length=1)] | None, Meta(description="Condition on the event, in CEL")
+    ] = None
+    to: Annotated[Names, Meta(description="Sink or sinks")]
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """A source of the model.
+
+    Attributes:
+        section: the keys that all sources share.
+        config: the adapter's own configuration.
+        raw: everything as written, after substitution; two equal ones need no new connection.
+    """
+
+    section: SourceSection
+    config: Config
+    raw: dict[str, Any]
+
+
+class Sink(msgspec.Struct, frozen=True, kw_only=True):
+    """A sink of the model; attributes as of `Source`."""
+
+    section: SinkSection
+    config: Config
+    raw: dict[str, Any]
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """``mfgroute.yaml``, checked.
+
+    Attributes:
+        node: who this node is.
+        http: the listener, or `None` when the file has no ``http`` and no source needs one.
+        streams: by name.
+        sources: by name.
+        sinks: by name.
+        routes: in order.
+    """
+
+    node: Node
+    http: Http | None
+    streams: dict[str, Stream]
+    sources: dict[str, Source]
+    sinks: dict[str, Sink]
+    routes: list[Route]

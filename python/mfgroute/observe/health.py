@@ -1,0 +1,170 @@
+"""Health: whether sources and sinks make progress, which is more than being up."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+STUCK_S = 5.0
+
+State = Literal["starting", "up", "disconnected", "down", "stopped"]
+
+#: Upper bounds of the buckets of `Buckets`, in seconds.
+BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Buckets:
+    """A histogram of durations in seconds."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BOUNDS_S) + 1)
+        self.sum_s = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one duration."""
+        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
+        self.sum_s += seconds
+
+
+class Pulse:
+    """What one source or sink task says about itself. Written by its task, read by health and metrics.
+
+    Attributes:
+        kind: ``source`` or ``sink``.
+        name: as in ``mfgroute.yaml``.
+        adapter: name of its adapter.
+        state: ``down`` means that the breaker is open or the task died.
+        detail: why it is not up; empty when it is.
+        faults: unexpected errors since the start.
+        reconnects: lost connections since the start.
+        seconds: durations of writes, for sinks.
+    """
+
+    def __init__(
+        self,
+        kind: Literal["source", "sink"],
+        name: str,
+        adapter: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.kind = kind
+        self.name = name
+        self.adapter = adapter
+        self.state: State = "starting"
+        self.detail = ""
+        self.faults = 0
+        self.reconnects = 0
+        self.seconds = Buckets()
+        self._clock = clock
+        self._since = clock()
+        self._not_up_since: float | None = self._since
+        self._waiting_since: float | None = None
+        self._working = 0
+
+    def enter(self, state: State, detail: str = "") -> None:
+        """Change the state."""
+        if state != self.state:
+            self._since = self._clock()
+        if state == "up":
+            self._not_up_since = None
+        elif self._not_up_since is None:
+            self._not_up_since = self._clock()
+        self.state = state
+        self.detail = detail
+
+    def begin(self) -> None:
+        """Some work was taken; from now on progress is expected."""
+        self._working += 1
+        if self._waiting_since is None:
+            self._waiting_since = self._clock()
+
+    def progress(self) -> None:
+        """Something was finished: an intake acknowledged, a delivery settled."""
+        self._working = max(0, self._working - 1)
+        self._waiting_since = self._clock() if self._working else None
+
+    def give_back(self) -> None:
+        """Work was returned unfinished; it still waits, so no progress is seen."""
+        self._working = max(0, self._working - 1)
+
+    def idle(self) -> None:
+        """There is nothing to do."""
+        if not self._working:
+            self._waiting_since = None
+
+    def stuck_s(self) -> float:
+        """Seconds without progress while there is work; 0 when there is none."""
+        return 0.0 if self._waiting_since is None else self._clock() - self._waiting_since
+
+    def trouble(self, queued: int = 0) -> str | None:
+        """Why this part is not healthy, or `None`.
+
+        Args:
+            queued: events that wait for this sink in the engine.
+        """
+        if self.state == "down":
+            return f"{self.kind} {self.name} is down: {self.detail}"
+        stuck_s = self.stuck_s()
+        if queued and self._not_up_since is not None:
+            stuck_s = max(stuck_s, self._clock() - self._not_up_since)
+        if stuck_s > STUCK_S and self.state != "stopped":
+            why = f" ({self.detail})" if self.detail else ""
+            return f"{self.kind} {self.name} has work and made no progress for {stuck_s:.0f} s{why}"
+        return None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the control socket."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "adapter": self.adapter,
+            "state": self.state,
+            "detail": self.detail,
+            "for_s": round(self._clock() - self._since, 3),
+            "stuck_s": round(self.stuck_s(), 3),
+            "faults": self.faults,
+            "reconnects": self.reconnects,
+        }
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether the node is ready.
+
+    Attributes:
+        ready: everything that has work makes progress.
+        problems: why not, one sentence each.
+    """
+
+    ready: bool
+    problems: list[str]
+
+
+def check(
+    pulses: Iterable[Pulse],
+    queued: Mapping[str, int],
+    *,
+    stopped: Iterable[str] = (),
+    draining: bool = False,
+) -> Health:
+    """Ask every part.
+
+    Args:
+        pulses: the parts.
+        queued: events that wait for each sink and could be delivered.
+        stopped: sinks that stopped because too much of theirs is parked.
+        draining: whether the node is about to stop.
+    """
+    problems = []
+    for pulse in pulses:
+        trouble = pulse.trouble(queued.get(pulse.name, 0) if pulse.kind == "sink" else 0)
+        if trouble is not None:
+            problems.append(trouble)
+    problems.extend(f"sink {name} is stopped: its parked_max is reached" for name in stopped)
+    if draining:
+        problems.append("the node is draining")
+    return Health(ready=not problems, problems=problems)

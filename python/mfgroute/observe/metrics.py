@@ -1,0 +1,139 @@
+"""Metrics for Prometheus. One scrape reads the engine once, so its numbers belong together.
+
+Labels are names from the configuration, never ids of events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mfgroute import _core
+from mfgroute.observe.health import BOUNDS_S, Buckets, Pulse
+from mfgroute.observe.stats import Stats, named
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics(Collector):
+    """Everything that is counted.
+
+    Args:
+        stats: takes one snapshot of the engine.
+        pulses: the source and sink tasks.
+    """
+
+    def __init__(self, stats: Callable[[], Stats], pulses: Callable[[], Iterable[Pulse]]) -> None:
+        self._stats = stats
+        self._pulses = pulses
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def expose(self) -> bytes:
+        """The text that a scrape gets."""
+        return generate_latest(self._registry)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the engine is not read before the first scrape."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All families, from one snapshot."""
+        stats = self._stats()
+        pulses = list(self._pulses())
+        yield from _sources(named(stats, "sources"))
+        yield from _sinks(named(stats, "sinks"))
+        yield from _tasks(pulses)
+        yield from _node(stats)
+
+
+def _sources(sources: dict[str, Stats]) -> Iterator[Metric]:
+    received = CounterMetricFamily("mfgroute_messages_received", "Items received.", labels=["source"])
+    accepted = CounterMetricFamily("mfgroute_events_accepted", "Events admitted.", labels=["source", "type"])
+    rejected = CounterMetricFamily("mfgroute_rejected", "Items refused by us.", labels=["source", "code"])
+    duplicates = CounterMetricFamily("mfgroute_duplicates", "Items admitted before.", labels=["source"])
+    filtered = CounterMetricFamily("mfgroute_filtered", "Items dropped by a rule.", labels=["source", "rule"])
+    for name, one in sources.items():
+        received.add_metric([name], one.get("received", 0))
+        duplicates.add_metric([name], one.get("duplicates", 0))
+        _split(accepted, name, one.get("accepted"))
+        _split(rejected, name, one.get("rejected"))
+        _split(filtered, name, one.get("filtered"))
+    yield from (received, accepted, rejected, duplicates, filtered)
+
+
+def _sinks(sinks: dict[str, Stats]) -> Iterator[Metric]:
+    delivered = CounterMetricFamily("mfgroute_delivered", "Events delivered.", labels=["sink"])
+    parked = CounterMetricFamily(
+        "mfgroute_parked", "Events set aside for a person.", labels=["sink", "reason"]
+    )
+    lag = GaugeMetricFamily("mfgroute_sink_lag_events", "Events that wait.", labels=["sink"])
+    lag_s = GaugeMetricFamily("mfgroute_sink_lag_seconds", "Age of the oldest that waits.", labels=["sink"])
+    for name, one in sinks.items():
+        delivered.add_metric([name], one.get("delivered", 0))
+        _split(parked, name, one.get("parked_total"))
+        lag.add_metric([name], one.get("lag_events", 0))
+        lag_s.add_metric([name], one.get("lag_ms", 0) / 1000)
+    yield from (delivered, parked, lag, lag_s)
+
+
+def _tasks(pulses: list[Pulse]) -> Iterator[Metric]:
+    sink_up = GaugeMetricFamily("mfgroute_sink_up", "Whether the sink is connected.", labels=["sink"])
+    source_up = GaugeMetricFamily("mfgroute_source_up", "Whether the source is connected.", labels=["source"])
+    seconds = HistogramMetricFamily("mfgroute_delivery_seconds", "Duration of a write.", labels=["sink"])
+    for pulse in pulses:
+        up = 1.0 if pulse.state == "up" else 0.0
+        if pulse.kind == "source":
+            source_up.add_metric([pulse.name], up)
+        else:
+            sink_up.add_metric([pulse.name], up)
+            _histogram(seconds, [pulse.name], pulse.seconds)
+    yield from (sink_up, source_up, seconds)
+
+
+def _node(stats: Stats) -> Iterator[Metric]:
+    stages = HistogramMetricFamily("mfgroute_stage_seconds", "Time in a stage.", labels=["stage"])
+    for name, one in stats.get("stages", {}).items():
+        _raw_histogram(stages, [name], one)
+    commit = HistogramMetricFamily("mfgroute_log_commit_seconds", "Duration of a group commit.")
+    if "commit_seconds" in stats:
+        _raw_histogram(commit, [], stats["commit_seconds"])
+    held = GaugeMetricFamily("mfgroute_log_bytes", "Bytes in the log.", labels=["stream"])
+    for name, one in named(stats, "streams").items():
+        held.add_metric([name], one.get("bytes", 0))
+    unaccounted = GaugeMetricFamily("mfgroute_unaccounted", "Items that no counter explains; 0.")
+    unaccounted.add_metric([], stats.get("unaccounted", 0))
+    build = GaugeMetricFamily("mfgroute_build_info", "The program.", labels=["version"])
+    build.add_metric([getattr(_core, "__version__", "unknown")], 1)
+    yield from (stages, commit, held, unaccounted, build)
+
+
+def _split(family: Any, name: str, counts: dict[str, int] | int | None) -> None:
+    """A counter with its second label; a number without parts has an empty one."""
+    parts = counts if isinstance(counts, dict) else {"": counts} if counts else {}
+    for label, count in parts.items():
+        family.add_metric([name, label], count)
+
+
+def _histogram(family: HistogramMetricFamily, labels: list[str], found: Buckets) -> None:
+    total = 0
+    rows: list[tuple[str, float]] = []
+    for bound, count in zip((*map(str, BOUNDS_S), "+Inf"), found.counts, strict=True):
+        total += count
+        rows.append((bound, total))
+    family.add_metric(labels, buckets=rows, sum_value=found.sum_s)
+
+
+def _raw_histogram(family: HistogramMetricFamily, labels: list[str], found: Stats) -> None:
+    """A histogram of the engine: ``{"buckets": [[bound or null, count], ...], "sum": seconds}``."""
+    total = 0
+    rows: list[tuple[str, float]] = []
+    for bound, count in found.get("buckets", []):
+        total += count
+        rows.append(("+Inf" if bound is None else str(bound), total))
+    if rows:
+        family.add_metric(labels, buckets=rows, sum_value=found.get("sum", 0.0))

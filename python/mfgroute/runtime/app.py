@@ -1,0 +1,304 @@
+"""The node: an engine with its sources and sinks."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Any, ClassVar, Self, TypeAlias
+
+import msgspec
+
+from mfgroute import _core
+from mfgroute.adapter import Inbox
+from mfgroute.config.load import Adapters, Project
+from mfgroute.errors import Closed, ConfigError, Full, Problem, UnknownName
+from mfgroute.events import Receipt
+from mfgroute.observe import health
+from mfgroute.observe.logs import get_logger
+from mfgroute.observe.stats import deliverable, named, waiting
+from mfgroute.observe.text import MASK
+from mfgroute.project import load_project
+from mfgroute.registry import Registry
+from mfgroute.runtime.ingest import THREAD_BYTES_MIN
+from mfgroute.runtime.lock import DataLock
+from mfgroute.runtime.parts import Parts
+from mfgroute.runtime.tempo import Tempo
+from mfgroute.runtime.wakes import Wakes, wait
+
+_log = get_logger()
+
+#: Something that runs as long as the node, such as its HTTP listener.
+Service: TypeAlias = type[AbstractAsyncContextManager[Any]]
+
+
+class Router:
+    """A node that runs in this event loop.
+
+    Args:
+        project: a folder, a ``mfgroute.yaml``, or a project that is loaded.
+        data_dir: instead of the project's ``node.data_dir``.
+        adapters: where adapters come from; the installed ones if not given.
+        environ: values for ``${VAR}``; the process environment if not given.
+        tempo: the times.
+        random: where jitter comes from.
+
+    Attributes:
+        project: what runs; a reload replaces it.
+        engine: streams, sinks and dead letters.
+        address: where the HTTP listener listens, once it does.
+        draining: whether a stop has begun.
+    """
+
+    #: Run beside the sources and sinks; each is called with the router.
+    services: ClassVar[Sequence[Service]] = ()
+
+    def __init__(
+        self,
+        project: str | Path | Project,
+        *,
+        data_dir: str | Path | None = None,
+        adapters: Adapters | None = None,
+        environ: Mapping[str, str] | None = None,
+        tempo: Tempo | None = None,
+        random: Random | None = None,
+    ) -> None:
+        self.project: Project
+        self.engine: Any = None
+        self.address: tuple[str, int] | None = None
+        self.draining = False
+        self._given = project
+        self._data_dir = data_dir
+        self._adapters = adapters or Registry()
+        self._environ = environ
+        self._tempo = tempo or Tempo()
+        self._random = random or Random()  # noqa: S311 - jitter is no secret
+        self._hurried = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._parts: Parts | None = None
+        self._wakes: Wakes | None = None
+        self._began = time.monotonic()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of this node's own files."""
+        return Path(self._data_dir) if self._data_dir is not None else self.project.data_dir
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._began
+
+    async def start(self) -> None:
+        """Load the project, open the engine and start all parts.
+
+        Raises:
+            ConfigError: the project has problems.
+            Locked: another process runs on the data folder.
+            CannotListen: the listener's address is taken.
+        """
+        self._began = time.monotonic()
+        self.project = self._given if isinstance(self._given, Project) else await self._load(self._given)
+        MASK.add(self.project.secrets)
+        async with AsyncExitStack() as stack:
+            lock = DataLock(self.data_dir)
+            stack.callback(lock.release)
+            self.engine = _core.Engine(self.project.plan, data_dir=str(self.data_dir))
+            stack.callback(self.engine.close)
+            self._wakes = Wakes(self.engine.wake_fd())
+            stack.callback(self._wakes.close)
+            self._parts = Parts(self.engine, self._wakes, self._adapters, self._tempo, self._random)
+            for service in self.services:
+                await stack.enter_async_context(service(self))  # type: ignore[call-arg]
+            await self._parts.follow(self.project)
+            self._stack = stack.pop_all()
+        _log.info("started", node=self.project.model.node.id, sources=len(self._parts.sources))
+
+    async def stop(self, *, drain_timeout_s: float | None = None) -> int:
+        """Read no more, deliver what is queued, and close.
+
+        Args:
+            drain_timeout_s: how long sinks may go on; the tempo's if not given.
+
+        Returns:
+            How many events were not delivered. Those of a memory stream are lost.
+        """
+        if self._parts is None or self._wakes is None:
+            return 0
+        parts, wakes = self._parts, self._wakes
+        timeout_s = self._tempo.drain_timeout_s if drain_timeout_s is None else drain_timeout_s
+        until = time.monotonic() + timeout_s
+        self.draining = True
+        try:
+            await parts.stop_sources()
+            self.engine.drain()
+            await self._drained(wakes, until)
+        finally:
+            await parts.stop_sinks(0.0 if self._hurried.is_set() else max(0.0, until - time.monotonic()))
+            left = sum(self.queued().values())
+            self._parts = None
+            await self._stack.aclose()
+        if left:
+            _log.error("stopped before everything was delivered", events=left)
+        else:
+            _log.info("stopped")
+        return left
+
+    def hurry(self) -> None:
+        """Cut a drain short: queued events stay undelivered, writes under way are in doubt."""
+        self._hurried.set()
+        if self._parts is not None:
+            self._parts.hurry()
+        if self._wakes is not None:
+            self._wakes.wake()
+
+    async def reload(self, *, discard: Sequence[str] = ()) -> list[Problem]:
+        """Read the project again and follow it; what stayed the same is not touched.
+
+        Args:
+            discard: sinks that may go although events wait for them; those events are dropped and counted.
+
+        Returns:
+            The warnings of the new project.
+
+        Raises:
+            ConfigError: the new project has problems; the old one goes on.
+        """
+        if isinstance(self._given, Project):
+            given: str | Path = self._given.file
+        else:
+            given = self._given
+        async with self._reloading:
+            if self._parts is None or self.draining:
+                raise Closed("the node is draining")
+            try:
+                project = await self._load(given)
+                _check_fixed(self.project, project)
+                self.engine.install(project.plan, discard=list(discard))
+            except ConfigError as error:
+                _log.error("the new project has problems; the old one goes on", problems=str(error))
+                raise
+            MASK.add(project.secrets)
+            self.project = project
+            await self._parts.follow(project)
+            _log.info("reloaded", node=project.model.node.id)
+            return project.warnings
+
+    async def submit(
+        self,
+        source: str,
+        messages: Sequence[bytes],
+        *,
+        meta: Mapping[str, str] | None = None,
+        ack: str | None = None,
+        wait_s: float = 0.0,
+    ) -> Receipt:
+        """Hand messages to the engine as if `source` had read them.
+
+        Args:
+            source: a name in ``sources``.
+            messages: one ``bytes`` each.
+            meta: attributes that all messages share.
+            ack: the level to wait for; the streams' own if not given.
+            wait_s: how long to wait for room.
+
+        Raises:
+            Full: there was no room; nothing was admitted.
+            Closed: the node is not running or draining.
+            UnknownName: no source is called so.
+        """
+        if self._wakes is None or self._parts is None or self.draining:
+            raise Closed("the node does not run, or drains")
+        until = time.monotonic() + wait_s
+        big = sum(map(len, messages)) >= THREAD_BYTES_MIN
+
+        def call() -> Receipt:
+            receipt: Receipt = self.engine.submit(source, messages, meta=meta, ack=ack)
+            return receipt
+
+        with self._wakes.subscribe() as woken:
+            while True:
+                woken.clear()
+                try:
+                    return await asyncio.to_thread(call) if big else call()
+                except Full:
+                    left_s = until - time.monotonic()
+                    if left_s <= 0:
+                        raise
+                    await wait(woken, min(left_s, self._tempo.poll_s))
+
+    def inbox(self, name: str) -> Inbox | None:
+        """The open inbox of source `name`, or `None` while it is not open.
+
+        Raises:
+            UnknownName: no source that the listener fills is called so.
+        """
+        source = self.project.model.sources.get(name)
+        if source is None or not issubclass(self._adapters.source(source.section.adapter), Inbox):
+            raise UnknownName(f"no inbox is called `{name}`")
+        part = self._parts.sources.get(name) if self._parts else None
+        current = part.current if part else None
+        return current if isinstance(current, Inbox) else None
+
+    def pulses(self) -> list[health.Pulse]:
+        """What every source and sink says about itself."""
+        return self._parts.pulses() if self._parts else []
+
+    def queued(self) -> dict[str, int]:
+        """For each sink, how many events wait to be delivered or are being delivered."""
+        return {name: waiting(one) for name, one in named(self.engine.stats(), "sinks").items()}
+
+    def health(self) -> health.Health:
+        """Whether everything that has work makes progress."""
+        sinks = named(self.engine.stats(), "sinks")
+        return health.check(
+            self.pulses(),
+            {name: deliverable(one) for name, one in sinks.items()},
+            stopped=[name for name, one in sinks.items() if one.get("stopped")],
+            draining=self.draining,
+        )
+
+    async def _load(self, path: str | Path) -> Project:
+        return await asyncio.to_thread(load_project, path, adapters=self._adapters, environ=self._environ)
+
+    async def _drained(self, wakes: Wakes, until: float) -> None:
+        """Wait until sinks have delivered everything, but not longer than `until`."""
+        with wakes.subscribe() as woken:
+            while (left_s := until - time.monotonic()) > 0 and not self._hurried.is_set():
+                woken.clear()
+                if not any(deliverable(one) for one in named(self.engine.stats(), "sinks").values()):
+                    return
+                await wait(woken, min(left_s, self._tempo.poll_s))
+
+
+def _check_fixed(old: Project, new: Project) -> None:
+    """Refuse changes that need a restart."""
+    problems = [
+        Problem(
+            severity="error",
+            file=new.file.name,
+            line=0,
+            column=0,
+            message=f"`{what}` cannot change while the node runs",
+            hint="restart the node",
+        )
+        for what in ("node", "http")
+        if msgspec.to_builtins(getattr(old.model, what), enc_hook=str)
+        != msgspec.to_builtins(getattr(new.model, what), enc_hook=str)
+    ]
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,222 @@
+"""One task per sink: poll, write, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from mfgroute.adapter import Config, Context, Sink
+from mfgroute.config.model import Limits
+from mfgroute.errors import Closed, Disconnected, UnknownName
+from mfgroute.events import Done, InDoubt, Outcome, Refused, Retry
+from mfgroute.observe.health import Pulse
+from mfgroute.observe.logs import get_logger
+from mfgroute.runtime.rate import TokenBucket
+from mfgroute.runtime.supervise import Supervisor, close_quietly
+from mfgroute.runtime.tempo import Tempo
+from mfgroute.runtime.wakes import Wakes, wait
+
+_log = get_logger()
+_REASON_MAX = 4096
+
+
+class Deliver:
+    """Hands the events of one sink to its adapter.
+
+    Args:
+        name: of the sink.
+        kind: its adapter.
+        config: the adapter's configuration.
+        context: what the adapter is told.
+        limits: how hard the target may be pressed.
+        engine: where events come from.
+        wakes: wake-ups of the engine.
+        pulse: what this task says about itself.
+        tempo: the times.
+        random: where jitter comes from.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        kind: type[Sink],
+        config: Config,
+        context: Context,
+        limits: Limits,
+        engine: Any,
+        wakes: Wakes,
+        pulse: Pulse,
+        tempo: Tempo,
+        random: Random,
+    ) -> None:
+        self.pulse = pulse
+        self._name = name
+        self._kind = kind
+        self._make: Callable[[], Sink] = lambda: kind(config, context)
+        self._limits = limits
+        self._bucket = TokenBucket(limits.rate)
+        self._engine = engine
+        self._wakes = wakes
+        self._tempo = tempo
+        self._supervisor = Supervisor(pulse, tempo, random)
+        self._writes: set[asyncio.Task[None]] = set()
+        self._lost: Exception | None = None
+
+    def start(self) -> asyncio.Task[None]:
+        """Start the task."""
+        return asyncio.create_task(self._supervisor.run(self._connection), name=f"sink {self._name}")
+
+    def stop(self) -> None:
+        """Poll no more. Writes under way are finished."""
+        self._supervisor.stopping.set()
+        self._wakes.wake()
+
+    async def _connection(self) -> None:
+        """The life of one connection."""
+        sink = self._make()
+        self._lost = None
+        try:
+            self.pulse.enter("starting", self.pulse.detail)
+            await self._open(sink)
+            self.pulse.enter("up")
+            with self._wakes.subscribe() as woken:
+                await self._pump(sink, woken)
+        except asyncio.CancelledError:
+            for task in self._writes:
+                task.cancel()
+            raise
+        finally:
+            await self._finish_writes()
+            await close_quietly(sink, self.pulse, self._tempo.close_timeout_s)
+        if self._lost is not None:
+            raise self._lost
+
+    async def _open(self, sink: Sink) -> None:
+        """Open the sink, unless a stop comes first."""
+        opening = asyncio.ensure_future(sink.open())
+        stopping = asyncio.ensure_future(self._supervisor.stopping.wait())
+        try:
+            await asyncio.wait(
+                (opening, stopping), timeout=self._tempo.open_timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if opening.done():
+                opening.result()
+                return
+            raise Disconnected(f"did not open within {self._tempo.open_timeout_s:g} s", sent=False)
+        finally:
+            for task in (opening, stopping):
+                task.cancel()
+            await asyncio.gather(opening, stopping, return_exceptions=True)
+
+    async def _pump(self, sink: Sink, woken: asyncio.Event) -> None:
+        """Keep up to `in_flight` writes going until the connection is lost or a stop comes."""
+        while self._lost is None and not self._supervisor.stopping.is_set():
+            woken.clear()
+            if len(self._writes) >= self._limits.in_flight:
+                await asyncio.wait(self._writes, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            delay_s = self._bucket.delay_s()
+            if delay_s > 0:
+                await wait(self._supervisor.stopping, delay_s)
+                continue
+            try:
+                batch = self._engine.poll(self._name, events_max=self._kind.batch_max, wait_s=0.0)
+            except (Closed, UnknownName):
+                # The engine ends, or a reload has removed this sink.
+                self._supervisor.stopping.set()
+                return
+            if len(batch):
+                self._bucket.take()
+                self._start_write(sink, batch, woken)
+            else:
+                self.pulse.idle()
+                due_s = self._engine.next_due_s(self._name)
+                await wait(woken, self._tempo.poll_s if due_s is None else min(due_s, self._tempo.poll_s))
+
+    def _start_write(self, sink: Sink, batch: Any, woken: asyncio.Event) -> None:
+        self.pulse.begin()
+        task = asyncio.create_task(self._write(sink, batch))
+        self._writes.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._writes.discard(task)
+            woken.set()
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._lost = error if isinstance(error, Exception) else RuntimeError(repr(error))
+
+        task.add_done_callback(ended)
+
+    async def _write(self, sink: Sink, batch: Any) -> None:
+        """Write one group and settle it, whatever happens."""
+        began = time.monotonic()
+        with batch:
+            events = batch.events
+            outcomes = await self._outcomes(sink, events)
+            self.pulse.seconds.observe(time.monotonic() - began)
+            if all(isinstance(outcome, Retry) for outcome in outcomes):
+                self.pulse.give_back()
+            else:
+                self.pulse.progress()
+            if any(isinstance(outcome, Done | Refused) for outcome in outcomes):
+                self._supervisor.prosper()
+            self._settle(batch, events, outcomes)
+
+    async def _outcomes(self, sink: Sink, events: list[Any]) -> list[Outcome]:
+        """What became of each event; every failure of the adapter is one of the four outcomes."""
+        try:
+            async with asyncio.timeout(self._limits.timeout):
+                outcomes = await sink.write(events)
+        except Disconnected as error:
+            self._lost = error
+            outcome = InDoubt(str(error)) if error.sent else Retry(reason=str(error))
+            return [outcome] * len(events)
+        except TimeoutError:
+            return [InDoubt(f"no answer within {self._limits.timeout:g} s")] * len(events)
+        except asyncio.CancelledError:
+            return [InDoubt("stopped while writing")] * len(events)
+        except Exception as error:  # noqa: BLE001 - a fault of this sink alone
+            self._lost = error
+            return [InDoubt(f"{type(error).__name__}: {error}")] * len(events)
+        if len(outcomes) != len(events):
+            message = f"{len(outcomes)} outcomes for {len(events)} events"
+            _log.error("the adapter broke its contract", sink=self._name, reason=message)
+            return [InDoubt(message)] * len(events)
+        return outcomes
+
+    def _settle(self, batch: Any, events: list[Any], outcomes: list[Outcome]) -> None:
+        if all(isinstance(outcome, Done) and outcome.reference is None for outcome in outcomes):
+            batch.done_all()
+            return
+        for event, outcome in zip(events, outcomes, strict=True):
+            match outcome:
+                case Done(reference):
+                    batch.done(event, reference=reference)
+                case Refused(code, reason):
+                    batch.refused(event, code, reason[:_REASON_MAX])
+                case Retry(after_s=after_s, reason=reason, judged=judged):
+                    batch.retry(
+                        event, after_s=self._clamped_s(after_s), reason=reason[:_REASON_MAX], judged=judged
+                    )
+                case InDoubt(reason):
+                    batch.in_doubt(event, reason[:_REASON_MAX])
+                case _:
+                    _log.error(
+                        "the adapter broke its contract", sink=self._name, reason=f"outcome {outcome!r}"
+                    )
+                    batch.in_doubt(event, f"unknown outcome {type(outcome).__name__}")
+
+    def _clamped_s(self, after_s: float | None) -> float | None:
+        """A target's wish, between 0 and `retry_max_s`; none when it makes no sense."""
+        if after_s is None or math.isnan(after_s):
+            return None
+        return min(max(0.0, after_s), self._tempo.retry_max_s)
+
+    async def _finish_writes(self) -> None:
+        """Wait for writes under way; each has its own timeout."""
+        while self._writes:
+            await asyncio.wait(self._writes)

@@ -1,0 +1,37 @@
+"""The times of the runtime, in one place. Tests make them short."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Tempo(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the runtime waits.
+
+    Attributes:
+        backoff_first_s: cap of the first pause after a lost connection.
+        backoff_max_s: cap of any pause.
+        steady_s: a connection that lived this long was a good one; the next pause is short again.
+        faults_max: unexpected errors one after the other that open the breaker.
+        breaker_s: pause while the breaker is open.
+        open_timeout_s: longest wait for an adapter to open.
+        close_timeout_s: longest wait for an adapter to close.
+        room_timeout_s: how long a synchronous sender waits for room.
+        poll_s: longest pause of a sink that was not woken.
+        retry_max_s: longest pause that a target may wish for.
+        stop_timeout_s: how long a reload waits for a part that it replaces.
+        drain_timeout_s: how long a stop waits for sinks.
+    """
+
+    backoff_first_s: float = 0.2
+    backoff_max_s: float = 30.0
+    steady_s: float = 10.0
+    faults_max: int = 5
+    breaker_s: float = 60.0
+    open_timeout_s: float = 30.0
+    close_timeout_s: float = 10.0
+    room_timeout_s: float = 1.0
+    poll_s: float = 0.5
+    retry_max_s: float = 3600.0
+    stop_timeout_s: float = 45.0
+    drain_timeout_s: float = 30.0
