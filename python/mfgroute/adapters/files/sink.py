@@ -31,8 +31,8 @@ class FilesSinkConfig(Config):
         str,
         Meta(
             min_length=1,
-            description="File to append to, relative to the project. {type}, {stream}, {node} and {date} (the "
-            "day of writing, UTC) are replaced; what is no letter, digit, `.`, `_` or `-` in them becomes `_`",
+            description="File to append to, relative to the project. {type}, {stream}, {node} and {date} (of "
+            "writing, UTC) are replaced; what is no letter, digit, `.`, `_` or `-` in them becomes `_`",
         ),
     ]
     sync: Annotated[

@@ -64,7 +64,7 @@ def lost(reason: str, config: HttpSinkConfig) -> Outcome:
 
 
 def message_of(body: bytes) -> str:
-    """The target's own words for a person: the message of a known error format, else the start of the body."""
+    """The target's own words: the message of a known error format, else the start of the body."""
     try:
         document = _JSON.decode(body)
     except (msgspec.DecodeError, RecursionError):
