@@ -42,9 +42,8 @@ class FilesSinkConfig(Config):
         ),
     ] = False
     rotate_size: Annotated[
-        str | None,
+        Annotated[str, Meta(pattern=SIZE_PATTERN)] | None,
         Meta(
-            pattern=SIZE_PATTERN,
             description="Start a new file beyond this size, such as `100MiB`; all are kept",
         ),
     ] = None

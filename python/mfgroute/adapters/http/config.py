@@ -70,8 +70,8 @@ class HttpSinkConfig(Config):
         Success | None, Meta(description="What a 2xx answer must say; without it every 2xx is a success")
     ] = None
     reference: Annotated[
-        str | None,
-        Meta(pattern=_POINTER, description="Place of the document number in the answer; default: `Location`"),
+        Annotated[str, Meta(pattern=_POINTER)] | None,
+        Meta(description="Place of the document number in the answer; default: `Location`"),
     ] = None
     conflict: Annotated[
         Literal["done", "retry", "refused"],

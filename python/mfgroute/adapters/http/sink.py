@@ -76,7 +76,7 @@ class HttpSink(Sink):
             resolver=self._resolver,
             ssl=self._tls(),
             limit=0,  # The runtime bounds what is in flight.
-            keepalive_timeout=15,
+            keepalive_timeout=15 if self._keyed else None,
             # A kept connection may be closed by the target just as we send; then nobody knows whether the
             # request arrived. Only a target that tells repetitions apart may be sent to like that.
             force_close=not self._keyed,
