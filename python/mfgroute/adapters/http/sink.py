@@ -133,7 +133,9 @@ class HttpSink(Sink):
                 answer = await self._answer(response)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             # Before a connection stands, TLS included, nothing of the request is sent.
-            raise Disconnected(f"cannot reach {self._shown}: {excerpt(str(error))}", sent=False) from error
+            # The cause says more than aiohttp's own text, such as why an address is not allowed.
+            what = excerpt(str(getattr(error, "os_error", error)))
+            raise Disconnected(f"cannot reach {self._shown}: {what}", sent=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             what = excerpt(str(error)) or type(error).__name__
             return lost(f"{self._shown} did not answer: {what}", config)

@@ -61,7 +61,8 @@ class Guard:
     async def serve(self) -> None:
         """Answer until cancelled. When this ends, libzmq accepts nobody, since the domain is enforced."""
         while True:
-            await self._socket.send_multipart(self._judge(await self._socket.recv_multipart()))
+            request = await self._socket.recv_multipart()
+            await self._socket.send_multipart(self._judge(request))
 
     def close(self) -> None:
         """Stop answering."""

@@ -31,7 +31,16 @@ __all__ = ["EdgePeer", "ZeroMqSource", "ZeroMqSourceConfig"]
 _LINGER_MS = 500
 _INTAKE_EVENTS_MAX = 2048
 _INTAKE_BYTES_MAX = 4 << 20
-_ALARMS = ("forks", "wrong_edge", "beyond_credit", "other_version", "too_many_lanes", "bad_frames", "gaps")
+_ALARMS = (
+    "forks",
+    "wrong_edge",
+    "beyond_credit",
+    "too_large",
+    "other_version",
+    "too_many_lanes",
+    "bad_frames",
+    "gaps",
+)
 
 _log = structlog.get_logger("mfgroute.adapters.zeromq")
 
