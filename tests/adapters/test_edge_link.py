@@ -1,3 +1,4 @@
+# ruff: noqa: E501, ISC004, C901, PLR0912 - golden bytes and one long simulation
 """The two state machines against each other, over a network that does what it likes."""
 
 import random
@@ -355,7 +356,7 @@ chances = st.sampled_from([0.0, 0.0, 0.05, 0.3])
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(0, 2**32),
-    st.fixed_dictionaries({name: chances for name in ("lose", "repeat", "reorder", "cut", "garble")}),
+    st.fixed_dictionaries(dict.fromkeys(("lose", "repeat", "reorder", "cut", "garble"), chances)),
     st.integers(1, 30),
 )
 def test_each_block_arrives_once_and_in_order_over_any_wire(seed, faults, blocks):
@@ -366,7 +367,7 @@ def test_each_block_arrives_once_and_in_order_over_any_wire(seed, faults, blocks
 @given(
     st.integers(0, 2**32),
     st.fixed_dictionaries(
-        {name: chances for name in ("lose", "repeat", "cut", "garble")} | {"reorder": st.just(0.0)}
+        dict.fromkeys(("lose", "repeat", "cut", "garble"), chances) | {"reorder": st.just(0.0)}
     ),
     st.integers(1, 30),
     st.integers(1, 60),
@@ -381,7 +382,7 @@ def test_nothing_is_lost_when_the_core_restarts(seed, faults, blocks, restart):
 @settings(max_examples=100, deadline=None)
 @given(
     st.integers(0, 2**32),
-    st.fixed_dictionaries({name: chances for name in ("lose", "repeat", "reorder", "cut", "garble")}),
+    st.fixed_dictionaries(dict.fromkeys(("lose", "repeat", "reorder", "cut", "garble"), chances)),
     st.integers(1, 30),
     st.integers(1, 60),
 )

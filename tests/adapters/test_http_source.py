@@ -10,7 +10,7 @@ from mfgroute.events import Intake, Receipt
 
 from .conftest import until
 
-TOKEN = "a-token-of-sixteen-characters"  # noqa: S105
+TOKEN = "a-token-of-sixteen-characters"
 
 
 def inbox(context, **more):
