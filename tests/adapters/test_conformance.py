@@ -110,7 +110,7 @@ class TestHttpSink(SinkConformance):
             yield self.settings() | {"effect": {"by": by}}, (allowed,)
 
     async def test_a_cut_anywhere_is_never_done(self):
-        for size in (1, 100, 400, 700):
+        for size in (1, 100, 300):
             self.proxy.cut_after = size
             for settings, allowed in self.cut_settings():
                 sink = await self.opened(settings)
@@ -157,8 +157,9 @@ class TestZeroMqSink(SinkConformance):
 
     async def test_a_stalled_wire_makes_retries_and_never_done(self):
         sink = await self.opened()
+        assert _is_done((await sink.write([event(1)]))[0])
         self.proxy.stalled = True
-        (outcome,) = await asyncio.wait_for(sink.write([event()]), 5)
+        (outcome,) = await asyncio.wait_for(sink.write([event(2)]), 5)
         assert isinstance(outcome, Retry)
         await sink.close()
 
@@ -174,7 +175,7 @@ class TestZeroMqSink(SinkConformance):
         writes = [asyncio.create_task(sink.write([event(n)])) for n in range(1, 61)]
         await asyncio.sleep(0.3)
         cutting.cancel()
-        done, waiting = await asyncio.wait(writes, timeout=10)
+        _, waiting = await asyncio.wait(writes, timeout=10)
         assert not waiting
         undone = [n for n, w in enumerate(writes, 1) if not _is_done(w.result()[0])]
         await sink.close()

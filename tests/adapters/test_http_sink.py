@@ -386,8 +386,6 @@ async def test_a_name_that_is_unknown_is_a_lost_connection(context):
         "::ffff:169.254.169.254",
         "64:ff9b::a9fe:a9fe",
         "2002:a9fe:a9fe::1",
-    ]
-    + [
         "100.100.100.200",
         "fd00:ec2::254",
         "168.63.129.16",

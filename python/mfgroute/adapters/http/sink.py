@@ -56,7 +56,8 @@ class HttpSink(Sink):
         self._host = parts.hostname or ""
         self._response_max = size_bytes(config.response_max)
         self._keyed = config.effect is not None and config.effect.by in ("key", "upsert")
-        self._resolver = GuardedResolver(allow_private=config.allow_private, inner=resolver)
+        self._inner_resolver = resolver
+        self._resolver: GuardedResolver | None = None
         self._http: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
@@ -66,8 +67,10 @@ class HttpSink(Sink):
             AdapterError: the address is not allowed, or a certificate file is unusable.
             Disconnected: the name cannot be resolved.
         """
+        config = self._config
+        self._resolver = GuardedResolver(allow_private=config.allow_private, inner=self._inner_resolver)
         try:
-            await asyncio.wait_for(self._check_address(), self._config.connect_timeout_s)
+            await asyncio.wait_for(self._check_address(self._resolver), self._config.connect_timeout_s)
         except Forbidden as error:
             raise AdapterError(f"{self._shown} is not allowed: {error}") from error
         except (OSError, TimeoutError) as error:
@@ -116,7 +119,9 @@ class HttpSink(Sink):
         http, self._http = self._http, None
         if http is not None:
             await http.close()
-        await self._resolver.close()
+        resolver, self._resolver = self._resolver, None
+        if resolver is not None:
+            await resolver.close()
 
     async def _send(self, event: Event) -> Outcome:
         assert self._http is not None, "write before open"
@@ -155,11 +160,11 @@ class HttpSink(Sink):
             plain, cut = b"", True  # The status was said all the same.
         return Answer(status=response.status, headers=response.headers, body=plain, truncated=cut)
 
-    async def _check_address(self) -> None:
+    async def _check_address(self, resolver: GuardedResolver) -> None:
         try:
             ipaddress.ip_address(self._host.partition("%")[0])
         except ValueError:
-            await self._resolver.resolve(self._host, 0, socket.AF_UNSPEC)
+            await resolver.resolve(self._host, 0, socket.AF_UNSPEC)
             return
         # aiohttp does not ask the resolver about addresses.
         reason = forbidden(self._host, allow_private=self._config.allow_private)

@@ -29,8 +29,8 @@ class ZeroMqSinkConfig(Config):
         str, Meta(min_length=1, description="File of our own secret key, mode 0600, relative to the project")
     ]
     edge_id: Annotated[
-        str | None,
-        Meta(min_length=1, max_length=100, description="Name the core knows us by; default: the node's id"),
+        Annotated[str, Meta(min_length=1, max_length=100)] | None,
+        Meta(description="Name the core knows us by; default: the node's id"),
     ] = None
     connect_timeout_s: Annotated[
         float, Meta(gt=0, le=120, description="Seconds until the core must have answered after a start")

@@ -66,7 +66,10 @@ class ZeroMqSourceConfig(Config):
 
     listen: Annotated[
         str,
-        Meta(pattern=r"^tcp://\S+:[0-9]+$", description="Address to listen on, such as `tcp://0.0.0.0:7447`"),
+        Meta(
+            pattern=r"^tcp://\S+:([0-9]+|\*)$",
+            description="Address to listen on, such as `tcp://0.0.0.0:7447`",
+        ),
     ]
     secret_key_file: Annotated[
         str,
