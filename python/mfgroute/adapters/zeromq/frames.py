@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import msgspec
@@ -18,6 +19,7 @@ __all__ = [
     "ERROR_NO_HELLO",
     "ERROR_VERSION",
     "EVENTS_MAX",
+    "EVENT_HEAD",
     "LEVELS",
     "Ack",
     "BadFrame",
@@ -39,6 +41,8 @@ MAGIC = b"MFEL"
 VERSION = 1
 EVENTS_MAX = 1024
 EMPTY_HASH = bytes(16)
+#: Bytes that a block spends on each event besides the event itself.
+EVENT_HEAD = 8
 LEVELS = ("memory", "durable", "sealed")
 
 ERROR_VERSION, ERROR_FORK, ERROR_NO_HELLO, ERROR_NOT_YOU, ERROR_CREDIT, ERROR_LANES = range(1, 7)
@@ -233,6 +237,19 @@ class _Reader:
         except UnicodeDecodeError as error:
             raise BadFrame("a name is not UTF-8") from error
 
+    def items(self, count: int) -> Iterator[tuple[int, bytes]]:
+        data, at, end = self._data, self._at, len(self._data)
+        for _ in range(count):
+            start = at + _ITEM.size
+            if start > end:
+                raise BadFrame("ends early")
+            delta, size = _ITEM.unpack_from(data, at)
+            at = start + size
+            if at > end:
+                raise BadFrame("ends early")
+            yield delta, bytes(data[start:at])
+        self._at = at
+
     def end(self) -> None:
         if self._at != len(self._data):
             raise BadFrame("goes on after its end")
@@ -279,10 +296,9 @@ def _parse_block(reader: _Reader, stream: str, epoch: int) -> Block:
     if not 1 <= count <= EVENTS_MAX or number == 0:
         raise BadFrame("an impossible block")
     offsets, events = [], []
-    for _ in range(count):
-        delta, size = reader.numbers(_ITEM)
+    for delta, event in reader.items(count):
         offsets.append(first + delta)
-        events.append(reader.take(size))
+        events.append(event)
     if min(offsets) != first or max(offsets) != last:
         raise BadFrame("offsets do not match")
     return Block(

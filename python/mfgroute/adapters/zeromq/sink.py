@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Sink
 from mfgroute.adapters.zeromq.connection import EdgeConnection
+from mfgroute.adapters.zeromq.frames import EVENT_HEAD
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, load_secret, parse_public
 from mfgroute.adapters.zeromq.link import EdgeLane
 from mfgroute.errors import AdapterError, Disconnected
@@ -115,19 +116,22 @@ class ZeroMqSink(Sink):
         """Send the events of one stream in as few blocks as fit, and note in `answers` where to look."""
         lane = await self.link.lane(stream)
         chunk: list[int] = []
+        empty = size = lane.size([])
         for place in places:
             event = events[place]
+            more = EVENT_HEAD + len(event.json)
             flying = self._flying.get((stream, event.id))
             if flying is not None:
                 answers[place] = flying  # Sent before a timeout, and still on its way.
-            elif lane.size([event.json]) > lane.block_max:
+            elif empty + more > lane.block_max:
                 reason = f"{len(event.json)} bytes, the core takes blocks of {lane.block_max}"
                 answers[place] = Refused("event_too_large", reason)
             else:
-                if chunk and lane.size([events[at].json for at in (*chunk, place)]) > lane.block_max:
+                if size + more > lane.block_max:
                     await self._block(lane, chunk, events, answers)
-                    chunk = []
+                    chunk, size = [], empty
                 chunk.append(place)
+                size += more
         if chunk:
             await self._block(lane, chunk, events, answers)
 
