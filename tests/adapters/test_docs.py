@@ -23,7 +23,9 @@ CONFIGS = [
 def test_every_setting_stands_on_the_page_with_its_description(page, config):
     text = (DOCS / f"{page}.md").read_text()
     missing = [
-        path for path, field in _fields(config) if f"| `{path}` |" not in text or _description(field) not in text
+        path
+        for path, field in _fields(config)
+        if f"| `{path}` |" not in text or _description(field) not in text
     ]
     assert missing == []
 

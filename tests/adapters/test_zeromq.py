@@ -348,3 +348,47 @@ def test_two_edges_may_not_share_a_key_or_a_name():
     raw = {"listen": "tcp://127.0.0.1:1", "secret_key_file": "x", "edges": [edge, edge | {"id": "b"}]}
     with pytest.raises(msgspec.ValidationError, match="same key"):
         msgspec.convert(raw, ZeroMqSourceConfig)
+
+
+async def test_without_a_guard_and_its_enforcement_strangers_would_get_in_and_so_it_does_not_start(
+    tmp_path, monkeypatch
+):
+    async def nobody(self):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(guard_module.Guard, "bind", lambda self: None)
+    monkeypatch.setattr(guard_module.Guard, "serve", nobody)
+    monkeypatch.setattr(zmq, "ZAP_ENFORCE_DOMAIN", zmq.LINGER)  # The option is not set.
+    plant = Plant(tmp_path)
+    with pytest.raises(AdapterError, match="accepts a stranger"):
+        await plant.start()
+    await plant.source.close()
+
+
+async def test_with_enforcement_a_missing_guard_lets_nobody_in(tmp_path, monkeypatch):
+    async def nobody(self):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(guard_module.Guard, "bind", lambda self: None)
+    monkeypatch.setattr(guard_module.Guard, "serve", nobody)
+    plant = Plant(tmp_path)
+    await plant.start()
+    sink = plant.sink(connect_timeout_s=0.3)
+    with pytest.raises(Disconnected):
+        await sink.open()
+    await sink.close()
+    await plant.source.close()
+
+
+async def test_a_forked_lane_ends_the_sink_and_is_logged(plant, sink):
+    writing = asyncio.create_task(sink.write([make_event(1)]))
+    await take(plant.source)
+    await writing
+    lane = sink.link._lanes["business"]
+    lane._last, lane.acked, lane._acked_hash = 0, 0, bytes(16)  # As a snapshot from before would be.
+    sink.link._send(lane.hello())
+    with capture_logs() as logs:
+        await until(lambda: sink.link.failure is not None)
+    assert any(entry["event"] == "edge_link_stopped" and entry["log_level"] == "error" for entry in logs)
+    with pytest.raises(AdapterError, match="put back"):
+        await sink.write([make_event(2)])

@@ -189,6 +189,8 @@ class HttpSink(Sink):
             ca_file = str(self._project_dir / config.ca_file) if config.ca_file else None
             context = ssl.create_default_context(cafile=ca_file)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
+            # A name in the common name alone does not count (RFC 9525).
+            context.hostname_checks_common_name = False
             if config.cert_file is not None and config.key_file is not None:
                 folder: Path = self._project_dir
                 context.load_cert_chain(folder / config.cert_file, folder / config.key_file)
