@@ -1,6 +1,6 @@
 """Certificates are checked, whoever asks."""
 
-import datetime
+import datetime as dt
 import ssl
 
 import msgspec
@@ -18,14 +18,15 @@ from mfgroute.events import Done
 
 from .conftest import make_event
 
-NOW = datetime.datetime.now(datetime.UTC)
-DAY = datetime.timedelta(days=1)
+NOW = dt.datetime.now(dt.UTC)
+DAY = dt.timedelta(days=1)
 
 
 def issue(folder, name, *, issuer=None, host="localhost", ends=NOW + DAY):
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer_name, issuer_key = issuer or (subject, key)
+    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -36,9 +37,7 @@ def issue(folder, name, *, issuer=None, host="localhost", ends=NOW + DAY):
         .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False
-        )
+        .add_extension(authority, critical=False)
     )
     if issuer is None:
         usage = dict.fromkeys(
