@@ -7,6 +7,7 @@ import pytest
 
 from mfgroute.adapter import Context
 from mfgroute.adapters.files import FilesSource, FilesSourceConfig
+from mfgroute.adapters.files import inbox as inbox_module
 from mfgroute.adapters.files import source as module
 from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Receipt, Reject
@@ -158,6 +159,28 @@ async def test_a_file_that_is_written_after_it_was_claimed_is_read_again(inbox, 
             assert intake.slab == b"1\n2\n"
             await source.ack(intake, Receipt(accepted=1, duplicates=1))
     assert names(inbox / "done") == ["a.csv"]
+
+
+async def test_a_file_that_grows_while_it_is_read_is_read_again(inbox, context, monkeypatch):
+    (inbox / "a.csv").write_bytes(b"1\n")
+    real, grown = os.fstat, []
+
+    def fstat(handle):
+        found = real(handle)
+        work = list((inbox / ".work").rglob("a.csv"))
+        if work and not grown:
+            grown.append(1)
+            with work[0].open("ab") as writer:
+                writer.write(b"2\n")
+        return found
+
+    async with open_source(context, settle_s=0.02) as source:
+        monkeypatch.setattr(inbox_module.os, "fstat", fstat)
+        loads = []
+        load = source._inbox.load
+        monkeypatch.setattr(source._inbox, "load", lambda *a: loads.append(load(*a)) or loads[-1])
+        assert (await read(source)).slab == b"1\n2\n"
+        assert loads[0] is None
 
 
 async def test_unfinished_names_wait_for_their_rename(inbox, context):

@@ -294,7 +294,10 @@ async def test_a_target_that_does_not_speak_tls_is_certainly_not_sent(context, e
 
 async def test_no_cookie_is_kept(context, erp):
     erp.answer = lambda _: web.Response(headers={"Set-Cookie": "a=b; Path=/"})
-    await write(context, erp.url, make_event(1), make_event(2))
+    # By name: a cookie jar takes nothing from an address anyway.
+    url = erp.url.replace("127.0.0.1", "localhost")
+    await write(context, url, make_event(1), make_event(2))
+    assert len(erp.seen) == 2
     assert all("Cookie" not in headers for _, headers, _ in erp.seen)
 
 

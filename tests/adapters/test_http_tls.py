@@ -40,9 +40,8 @@ def issue(folder, name, *, issuer=None, host="localhost", ends=NOW + DAY):
         .add_extension(authority, critical=False)
     )
     if issuer is None:
-        usage = dict.fromkeys(
-            ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
-             "encipher_only", "decipher_only"), False)  # fmt: skip
+        names = "digital_signature content_commitment key_encipherment data_encipherment key_agreement"
+        usage = dict.fromkeys([*names.split(), "encipher_only", "decipher_only"], False)
         builder = builder.add_extension(
             x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), critical=True
         )
