@@ -1,0 +1,232 @@
+"""The edge's socket and lanes: frames out, acknowledgements in, heartbeats between."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import structlog
+import zmq
+import zmq.asyncio
+from zmq.utils.monitor import recv_monitor_message
+
+from mfgroute.adapters.plain import excerpt
+from mfgroute.adapters.zeromq.frames import (
+    ERROR_VERSION,
+    Ack,
+    BadFrame,
+    Error,
+    Ping,
+    Welcome,
+    decode,
+    encode,
+)
+from mfgroute.adapters.zeromq.guard import tune
+from mfgroute.adapters.zeromq.keys import KeyPair
+from mfgroute.adapters.zeromq.link import EdgeLane, LinkError
+from mfgroute.errors import AdapterError, Disconnected, MfgrouteError
+
+__all__ = ["EdgeConnection"]
+
+_log = structlog.get_logger("mfgroute.adapters.zeromq")
+
+_MESSAGE_MAX = 65_536
+_HANDSHAKES: dict[int, str] = {
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the core does not know our key",
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "the core does not speak CURVE as we do",
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the handshake failed; the core's key may be another one",
+}
+
+
+class EdgeConnection:
+    """One DEALER socket to one core.
+
+    ZeroMQ reconnects by itself; lanes then say hello again and repeat what is not acknowledged. After three
+    heartbeats without a word from the core it is given up: `failure` is set and every answer is `False`.
+    """
+
+    def __init__(self, endpoint: str, edge: str, *, heartbeat_s: float) -> None:
+        self.failure: MfgrouteError | None = None
+        self.counts: Counter[str] = Counter()
+        self._endpoint = endpoint
+        self._edge = edge
+        self._heartbeat_s = heartbeat_s
+        self._zmq: zmq.asyncio.Context | None = None
+        self._socket: zmq.asyncio.Socket | None = None
+        self._lanes: dict[str, EdgeLane] = {}
+        self._answers: dict[tuple[str, int], asyncio.Future[bool]] = {}
+        self._released: dict[str, int] = {}
+        self._waiting: Counter[str] = Counter()
+        self._moved = asyncio.Event()
+        self._heard = asyncio.Event()
+        self._heard_at = 0.0
+        self._handshake = "no answer"
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self, keys: KeyPair, core_key: bytes, *, timeout_s: float) -> None:
+        """Connect and wait until the core answers a ping.
+
+        Raises:
+            Disconnected: it does not, or the keys do not fit.
+        """
+        self._zmq = zmq.asyncio.Context()
+        socket = self._socket = self._zmq.socket(zmq.DEALER)
+        tune(socket, message_max=_MESSAGE_MAX, linger_ms=0)
+        socket.curve_publickey, socket.curve_secretkey = keys
+        socket.curve_serverkey = core_key
+        socket.setsockopt(zmq.RECONNECT_IVL, 100)
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2_000)
+        monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | sum(_HANDSHAKES))
+        try:
+            socket.connect(self._endpoint)
+        except zmq.ZMQError as error:
+            raise Disconnected(f"cannot connect to {self._endpoint}: {error}", sent=False) from error
+        self._start(self._listen(socket), self._watch(monitor))
+        try:
+            await asyncio.wait_for(self._heard.wait(), timeout_s)
+        except TimeoutError:
+            raise Disconnected(f"cannot reach {self._endpoint}: {self._handshake}", sent=False) from None
+        self._start(self._beat())
+
+    async def lane(self, stream: str) -> EdgeLane:
+        """The lane of a stream, once the core has welcomed it."""
+        lane = self._lanes.get(stream)
+        if lane is None:
+            lane = self._lanes[stream] = EdgeLane(self._edge, stream, secrets.randbits(63) + 1)
+            self._send(lane.hello())
+        await self._until(stream, lambda: lane.welcomed)
+        return lane
+
+    async def post(
+        self, lane: EdgeLane, offsets: Sequence[int], events: Sequence[bytes]
+    ) -> asyncio.Future[bool]:
+        """Wait for credit and send a block. The answer is whether the core has acknowledged it."""
+        size = lane.size(events)
+        await self._until(lane.stream, lambda: lane.room(size))
+        number, frame = lane.add(offsets, events)
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._answers[lane.stream, number] = answer
+        self.counts["blocks"] += 1
+        self._send(frame)
+        return answer
+
+    async def close(self) -> None:
+        """Leave at once; what is not acknowledged is sent again by the next connection."""
+        self._fail(Disconnected("the connection is closed", sent=False))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        if self._socket is not None:
+            self._socket.disable_monitor()
+            self._socket = None
+        if self._zmq is not None:
+            self._zmq.destroy(linger=0)
+            self._zmq = None
+
+    async def _until(self, stream: str, condition: Callable[[], bool]) -> None:
+        self._waiting[stream] += 1
+        try:
+            while self.failure is None and not condition():
+                await self._moved.wait()
+        finally:
+            self._waiting[stream] -= 1
+        if self.failure is not None:
+            raise self.failure
+
+    def _notify(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def _listen(self, socket: zmq.asyncio.Socket) -> None:
+        while True:
+            data = b"".join(await socket.recv_multipart())
+            self._heard_at = time.monotonic()
+            self._heard.set()
+            try:
+                frame = decode(data)
+            except BadFrame:
+                self.counts["bad_frames"] += 1
+                continue
+            if isinstance(frame, Error) and frame.code == ERROR_VERSION:
+                self._fail(AdapterError(f"{self._endpoint} speaks another version: {excerpt(frame.text)}"))
+            elif isinstance(frame, Welcome | Ack | Error) and frame.stream in self._lanes:
+                self._take(self._lanes[frame.stream], frame)
+
+    def _take(self, lane: EdgeLane, frame: Welcome | Ack | Error) -> None:
+        try:
+            replies = lane.receive(frame)
+        except LinkError as error:
+            text = excerpt(str(error))
+            _log.error("edge_link_stopped", stream=lane.stream, code=error.code, reason=text)
+            self._fail(AdapterError(f"stream {lane.stream} to {self._endpoint} stopped: {text}"))
+            return
+        for reply in replies:
+            self.counts["repeated"] += 1
+            self._send(reply)
+        for number in range(self._released.get(lane.stream, 0) + 1, lane.acked + 1):
+            answer = self._answers.pop((lane.stream, number), None)
+            if answer is not None and not answer.done():
+                answer.set_result(True)
+        self._released[lane.stream] = lane.acked
+        self._notify()
+
+    async def _watch(self, monitor: zmq.asyncio.Socket) -> None:
+        while True:
+            found = await recv_monitor_message(monitor)
+            if found["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._send(encode(Ping(secrets.randbits(64))))
+                for lane in self._lanes.values():
+                    self._send(lane.hello())
+            else:
+                self._handshake = _HANDSHAKES.get(found["event"], "the handshake failed")
+                self.counts["failed_handshakes"] += 1
+
+    async def _beat(self) -> None:
+        while self.failure is None:
+            await asyncio.sleep(self._heartbeat_s)
+            now = time.monotonic()
+            if now - self._heard_at > 3 * self._heartbeat_s:
+                self._fail(Disconnected(f"nothing heard from {self._endpoint}", sent=False))
+                return
+            self._send(encode(Ping(secrets.randbits(64))))
+            for lane in self._lanes.values():
+                wanting = self._waiting[lane.stream] > 0
+                for frame in lane.tick(now, quiet_max_s=0.6 * self._heartbeat_s, wanting=wanting):
+                    self._send(frame)
+
+    def _send(self, frame: bytes) -> None:
+        if self._socket is None:
+            return
+        try:
+            # Never waits: what cannot leave now is lost here and repeated after the next hello.
+            asyncio.ensure_future(self._socket.send(frame, zmq.DONTWAIT)).add_done_callback(self._sent)
+        except zmq.ZMQError:
+            self.counts["unsent"] += 1
+
+    def _sent(self, result: asyncio.Future[Any]) -> None:
+        if not result.cancelled() and result.exception() is not None:
+            self.counts["unsent"] += 1
+
+    def _fail(self, failure: MfgrouteError) -> None:
+        if self.failure is None:
+            self.failure = failure
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_result(False)
+        self._answers.clear()
+        self._notify()
+
+    def _start(self, *jobs: Coroutine[Any, Any, None]) -> None:
+        for job in jobs:
+            task = asyncio.create_task(job)
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._fail(Disconnected(f"the link failed: {task.exception()}", sent=False))

@@ -1,0 +1,306 @@
+"""The frames of the edge link, as docs/design/edge-link.md describes them. No input or output here."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import msgspec
+
+__all__ = [
+    "EMPTY_HASH",
+    "ERROR_CREDIT",
+    "ERROR_FORK",
+    "ERROR_LANES",
+    "ERROR_NOT_YOU",
+    "ERROR_NO_HELLO",
+    "ERROR_VERSION",
+    "EVENTS_MAX",
+    "EVENT_HEAD",
+    "LEVELS",
+    "Ack",
+    "BadFrame",
+    "Block",
+    "Error",
+    "Frame",
+    "Hello",
+    "OtherVersion",
+    "Ping",
+    "Pong",
+    "Welcome",
+    "block_size",
+    "decode",
+    "encode",
+    "frame_hash",
+]
+
+MAGIC = b"MFEL"
+VERSION = 1
+EVENTS_MAX = 1024
+EMPTY_HASH = bytes(16)
+#: Bytes that a block spends on each event besides the event itself.
+EVENT_HEAD = 8
+LEVELS = ("memory", "durable", "sealed")
+
+ERROR_VERSION, ERROR_FORK, ERROR_NO_HELLO, ERROR_NOT_YOU, ERROR_CREDIT, ERROR_LANES = range(1, 7)
+
+_HEAD = struct.Struct(">4sBBHQ")
+_HELLO = struct.Struct(">Q16sQ16s")
+_WELCOME = struct.Struct(">QQII")
+_BLOCK = struct.Struct(">QQQI")
+_ITEM = struct.Struct(">II")
+_ACK = struct.Struct(">QBQI")
+_NONCE = struct.Struct(">Q")
+_ERROR = struct.Struct(">BH")
+_CRC = struct.Struct(">I")
+
+
+class BadFrame(ValueError):  # noqa: N818 - says what the frame is
+    """The bytes are no frame."""
+
+
+class OtherVersion(BadFrame):
+    """The frame has a version that is not ours."""
+
+
+class _Base(msgspec.Struct, frozen=True, kw_only=True):
+    stream: str
+    epoch: int
+
+
+class Hello(_Base, frozen=True, kw_only=True):
+    """An edge says where its lane stands."""
+
+    edge: str
+    acked: int = 0
+    acked_hash: bytes = EMPTY_HASH
+    last: int = 0
+    last_hash: bytes = EMPTY_HASH
+
+
+class Welcome(_Base, frozen=True, kw_only=True):
+    """The core says which block it expects, and grants credit up to block `limit`."""
+
+    expected: int
+    limit: int
+    bytes_max: int
+    block_max: int
+
+
+class Block(_Base, frozen=True, kw_only=True):
+    """Events of one lane: `offsets` in the edge's log, `events` as CloudEvents JSON."""
+
+    edge: str
+    number: int
+    offsets: tuple[int, ...]
+    events: tuple[bytes, ...]
+
+
+class Ack(_Base, frozen=True, kw_only=True):
+    """All blocks up to `acked` are in the core at `level` or better."""
+
+    acked: int
+    level: str
+    limit: int
+    bytes_max: int
+
+
+class Error(_Base, frozen=True, kw_only=True):
+    """The core refuses."""
+
+    code: int
+    text: str
+
+
+class Ping(msgspec.Struct, frozen=True):
+    """Are you there?"""
+
+    nonce: int
+
+
+class Pong(msgspec.Struct, frozen=True):
+    """I am."""
+
+    nonce: int
+
+
+Frame: TypeAlias = Hello | Welcome | Block | Ack | Error | Ping | Pong
+
+_KINDS: dict[type, int] = {Hello: 1, Welcome: 2, Block: 3, Ack: 4, Ping: 5, Pong: 6, Error: 7}
+
+
+def encode(frame: Frame) -> bytes:
+    """The bytes of `frame`."""
+    stream, epoch = ("", 0) if isinstance(frame, Ping | Pong) else (frame.stream, frame.epoch)
+    head = _HEAD.pack(MAGIC, VERSION, _KINDS[type(frame)], 0, epoch)
+    data = b"".join((head, _name(stream), _body(frame)))
+    return data + _CRC.pack(zlib.crc32(data))
+
+
+def decode(data: bytes) -> Frame:
+    """The frame that `data` is.
+
+    Raises:
+        OtherVersion: it is a frame of another version.
+        BadFrame: it is not a frame, or not a whole one.
+    """
+    if len(data) < _HEAD.size + 1 + _CRC.size or data[:4] != MAGIC:
+        raise BadFrame("no frame of the edge link")
+    if data[4] != VERSION:
+        raise OtherVersion(f"version {data[4]}, expected {VERSION}")
+    (crc,) = _CRC.unpack_from(data, len(data) - _CRC.size)
+    content = memoryview(data)[: -_CRC.size]
+    if zlib.crc32(content) != crc:
+        raise BadFrame("wrong checksum")
+    _, _, kind, reserved, epoch = _HEAD.unpack_from(data)
+    reader = _Reader(content[_HEAD.size :])
+    stream = reader.name()
+    if reserved or (kind in (5, 6)) != (not stream):
+        raise BadFrame("malformed head")
+    frame = _parse(reader, kind, stream, epoch)
+    reader.end()
+    return frame
+
+
+def frame_hash(data: bytes) -> bytes:
+    """The 16 bytes by which both sides compare a block."""
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def block_size(stream: str, edge: str, sizes: list[int]) -> int:
+    """Bytes of a block's frame whose events have these sizes."""
+    names = len(stream.encode()) + len(edge.encode()) + 2
+    return _HEAD.size + names + _BLOCK.size + _CRC.size + sum(sizes) + _ITEM.size * len(sizes)
+
+
+def _name(text: str) -> bytes:
+    data = text.encode()
+    if len(data) > 255:
+        raise ValueError(f"a name has {len(data)} bytes, at most 255 are allowed")
+    return bytes((len(data),)) + data
+
+
+def _body(frame: Frame) -> bytes:
+    match frame:
+        case Hello():
+            marks = _HELLO.pack(frame.acked, frame.acked_hash, frame.last, frame.last_hash)
+            return _name(frame.edge) + marks
+        case Welcome():
+            return _WELCOME.pack(frame.expected, frame.limit, frame.bytes_max, frame.block_max)
+        case Block():
+            return _block_body(frame)
+        case Ack():
+            return _ACK.pack(frame.acked, LEVELS.index(frame.level) + 1, frame.limit, frame.bytes_max)
+        case Ping() | Pong():
+            return _NONCE.pack(frame.nonce)
+        case Error():
+            text = frame.text.encode()[:1000]
+            return _ERROR.pack(frame.code, len(text)) + text
+
+
+def _block_body(block: Block) -> bytes:
+    if not 1 <= len(block.events) <= EVENTS_MAX or len(block.offsets) != len(block.events):
+        raise ValueError(f"a block of {len(block.events)} events, expected 1 to {EVENTS_MAX}")
+    first, last = min(block.offsets), max(block.offsets)
+    parts = [_name(block.edge), _BLOCK.pack(block.number, first, last, len(block.events))]
+    for offset, event in zip(block.offsets, block.events, strict=True):
+        parts.append(_ITEM.pack(offset - first, len(event)))
+        parts.append(event)
+    return b"".join(parts)
+
+
+class _Reader:
+    """Takes a body apart and never reads beyond it."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, size: int) -> bytes:
+        if size > len(self._data) - self._at:
+            raise BadFrame("ends early")
+        self._at += size
+        return bytes(self._data[self._at - size : self._at])
+
+    def numbers(self, layout: struct.Struct) -> tuple[int, ...]:
+        return layout.unpack(self.take(layout.size))
+
+    def name(self) -> str:
+        return self.text(self.take(1)[0])
+
+    def text(self, size: int) -> str:
+        try:
+            return self.take(size).decode()
+        except UnicodeDecodeError as error:
+            raise BadFrame("a name is not UTF-8") from error
+
+    def items(self, count: int) -> Iterator[tuple[int, bytes]]:
+        data, at, end = self._data, self._at, len(self._data)
+        for _ in range(count):
+            start = at + _ITEM.size
+            if start > end:
+                raise BadFrame("ends early")
+            delta, size = _ITEM.unpack_from(data, at)
+            at = start + size
+            if at > end:
+                raise BadFrame("ends early")
+            yield delta, bytes(data[start:at])
+        self._at = at
+
+    def end(self) -> None:
+        if self._at != len(self._data):
+            raise BadFrame("goes on after its end")
+
+
+def _parse(reader: _Reader, kind: int, stream: str, epoch: int) -> Frame:  # noqa: PLR0911 - one per kind
+    match kind:
+        case 1:
+            edge = reader.name()
+            acked, acked_hash, last, last_hash = _HELLO.unpack(reader.take(_HELLO.size))
+            return Hello(
+                stream=stream, epoch=epoch, edge=edge,
+                acked=acked, acked_hash=acked_hash, last=last, last_hash=last_hash,
+            )  # fmt: skip
+        case 2:
+            expected, limit, bytes_max, block_max = reader.numbers(_WELCOME)
+            return Welcome(
+                stream=stream, epoch=epoch,
+                expected=expected, limit=limit, bytes_max=bytes_max, block_max=block_max,
+            )  # fmt: skip
+        case 3:
+            return _parse_block(reader, stream, epoch)
+        case 4:
+            acked, level, limit, bytes_max = reader.numbers(_ACK)
+            if not 1 <= level <= len(LEVELS):
+                raise BadFrame("unknown level")
+            return Ack(
+                stream=stream, epoch=epoch,
+                acked=acked, level=LEVELS[level - 1], limit=limit, bytes_max=bytes_max,
+            )  # fmt: skip
+        case 5:
+            return Ping(*reader.numbers(_NONCE))
+        case 6:
+            return Pong(*reader.numbers(_NONCE))
+        case 7:
+            code, size = reader.numbers(_ERROR)
+            return Error(stream=stream, epoch=epoch, code=code, text=reader.text(size))
+    raise BadFrame(f"unknown kind {kind}")
+
+
+def _parse_block(reader: _Reader, stream: str, epoch: int) -> Block:
+    edge = reader.name()
+    number, first, last, count = reader.numbers(_BLOCK)
+    if not 1 <= count <= EVENTS_MAX or number == 0:
+        raise BadFrame("an impossible block")
+    offsets, events = [], []
+    for delta, event in reader.items(count):
+        offsets.append(first + delta)
+        events.append(event)
+    if min(offsets) != first or max(offsets) != last:
+        raise BadFrame("offsets do not match")
+    return Block(
+        stream=stream, epoch=epoch, edge=edge, number=number, offsets=tuple(offsets), events=tuple(events)
+    )

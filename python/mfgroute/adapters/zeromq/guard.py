@@ -1,0 +1,130 @@
+"""Who may connect to the core: the ZAP handler, and the test that it is really asked."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+import structlog
+import zmq
+import zmq.asyncio
+from zmq.utils import z85
+from zmq.utils.monitor import recv_monitor_message
+
+from mfgroute.errors import AdapterError
+
+__all__ = ["ZAP_DOMAIN", "Guard", "require_refusal", "tune"]
+
+ZAP_DOMAIN = b"mfgroute"
+_ENDPOINT = "inproc://zeromq.zap.01"
+_HWM = 4096
+_TEST_S = 5.0
+
+_log = structlog.get_logger("mfgroute.adapters.zeromq")
+
+
+def tune(socket: zmq.asyncio.Socket, *, message_max: int, linger_ms: int) -> None:
+    """Set what both ends have in common (docs/design/edge-link.md)."""
+    socket.setsockopt(zmq.IMMEDIATE, 1)
+    socket.setsockopt(zmq.SNDHWM, _HWM)
+    socket.setsockopt(zmq.RCVHWM, _HWM)
+    socket.setsockopt(zmq.MAXMSGSIZE, message_max)
+    socket.setsockopt(zmq.LINGER, linger_ms)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, 5_000)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 15_000)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, 10_000)
+
+
+class Guard:
+    """Answers libzmq's question whether a client key is known (ZAP 1.0).
+
+    A refusal is counted and logged at most once a second, with how many were left out in between.
+    """
+
+    def __init__(
+        self, context: zmq.asyncio.Context, edges: Mapping[bytes, str], counts: Counter[str]
+    ) -> None:
+        self._edges = {bytes(z85.decode(key)): edge for key, edge in edges.items()}
+        self._counts = counts
+        self._socket = context.socket(zmq.REP)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._logged_at = -1.0
+        self._left_out = 0
+        self.quiet = False  # During the self-test refusals are what we want.
+
+    def bind(self) -> None:
+        """Be there before the listener is."""
+        self._socket.bind(_ENDPOINT)
+
+    async def serve(self) -> None:
+        """Answer until cancelled. When this ends, libzmq accepts nobody, since the domain is enforced."""
+        while True:
+            request = await self._socket.recv_multipart()
+            await self._socket.send_multipart(self._judge(request))
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._socket.close(0)
+
+    def _judge(self, request: list[bytes]) -> list[bytes]:
+        version, request_id, domain, address, _, mechanism, *credentials = [*request, *[b""] * 6][:7]
+        key = credentials[0] if len(request) == 7 else b""
+        edge = self._edges.get(key)
+        if version == b"1.0" and domain == ZAP_DOMAIN and mechanism == b"CURVE" and edge is not None:
+            return [b"1.0", request_id, b"200", b"OK", edge.encode(), b""]
+        self._refused(address, mechanism, key)
+        return [b"1.0", request_id, b"400", b"unknown key", b"", b""]
+
+    def _refused(self, address: bytes, mechanism: bytes, key: bytes) -> None:
+        if self.quiet:
+            return
+        self._counts["refused_clients"] += 1
+        now = time.monotonic()
+        if 0 <= now - self._logged_at < 1.0 and self._logged_at >= 0:
+            self._left_out += 1
+            return
+        _log.warning(
+            "edge_refused",
+            address=address.decode("ascii", "backslashreplace"),
+            mechanism=mechanism.decode("ascii", "backslashreplace"),
+            key=f"public:{key.hex()}" if len(key) == 32 else "",
+            left_out=self._left_out,
+        )
+        self._logged_at, self._left_out = now, 0
+
+
+async def require_refusal(endpoint: str, server_key: bytes) -> None:
+    """Connect to ourselves with a random key and with none, and require that both are refused.
+
+    Raises:
+        AdapterError: one was let in, or nobody answered.
+    """
+    for mechanism in ("CURVE", "NULL"):
+        # Another context: over inproc or a shared handler the test would prove nothing.
+        context = zmq.asyncio.Context(io_threads=1)
+        socket = context.socket(zmq.DEALER)
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.HANDSHAKE_IVL, int(_TEST_S * 1000))
+        if mechanism == "CURVE":
+            socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
+            socket.curve_serverkey = server_key
+        monitor = socket.get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED
+            | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+            | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+            | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+        )
+        try:
+            socket.connect(endpoint)
+            found = await asyncio.wait_for(recv_monitor_message(monitor), _TEST_S)
+        except TimeoutError:
+            raise AdapterError(
+                f"the self-test of {endpoint} got no answer; the listener stays closed"
+            ) from None
+        finally:
+            socket.disable_monitor()
+            context.destroy(linger=0)
+        if found["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            raise AdapterError(f"{endpoint} accepts a stranger ({mechanism}); the listener stays closed")

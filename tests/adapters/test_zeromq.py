@@ -1,0 +1,394 @@
+"""The edge link over real sockets on the loopback, with CURVE."""
+
+import asyncio
+import json
+import os
+import stat
+
+import msgspec
+import pytest
+import zmq
+import zmq.asyncio
+from structlog.testing import capture_logs
+
+from mfgroute.adapter import Context
+from mfgroute.adapters.zeromq import EdgePeer, ZeroMqSink, ZeroMqSinkConfig, ZeroMqSource, ZeroMqSourceConfig
+from mfgroute.adapters.zeromq import guard as guard_module
+from mfgroute.adapters.zeromq import keys as key_module
+from mfgroute.errors import AdapterError, Disconnected
+from mfgroute.events import Done, Receipt, Refused, Retry
+
+from .conftest import make_event, until
+
+
+class Plant:
+    """A core and what an edge needs to reach it."""
+
+    def __init__(self, folder, **more):
+        self.folder = folder
+        for name in ("core", "edge", "other"):
+            key_module.create_keypair(folder, name)
+        self.more = more
+        self.listen = "tcp://127.0.0.1:*"
+        self.source = None
+
+    def public(self, name):
+        return (self.folder / f"{name}.public").read_text().strip()
+
+    async def start(self):
+        config = ZeroMqSourceConfig(
+            listen=self.listen,
+            secret_key_file="core.secret",
+            edges=(EdgePeer(id="edge-1", key=self.public("edge"), sources=("//DE04/*",)),),
+            **self.more,
+        )
+        self.source = ZeroMqSource(config, Context(name="edges", project_dir=self.folder))
+        await self.source.open(None)
+        self.listen = self.source.endpoint
+        return self.source
+
+    def sink(self, *, key="edge", core_key=None, **more):
+        settings = {"connect_timeout_s": 5.0, "answer_timeout_s": 5.0, "heartbeat_s": 0.2} | more
+        config = ZeroMqSinkConfig(
+            connect=self.listen,
+            core_key=core_key or self.public("core"),
+            secret_key_file=f"{key}.secret",
+            **settings,
+        )
+        return ZeroMqSink(config, Context(name="core", node="edge-1", project_dir=self.folder))
+
+
+@pytest.fixture
+async def plant(tmp_path):
+    plant = Plant(tmp_path)
+    await plant.start()
+    yield plant
+    await plant.source.close()
+
+
+@pytest.fixture
+async def sink(plant):
+    sink = plant.sink()
+    await sink.open()
+    yield sink
+    await sink.close()
+
+
+async def take(source, level="durable", accepted=None):
+    intake = await asyncio.wait_for(source.read(), 5)
+    await source.ack(intake, Receipt(accepted=len(intake.messages), level=level))
+    return intake
+
+
+async def test_events_arrive_as_they_are_and_are_done_when_the_core_has_its_receipt(plant, sink):
+    events = [make_event(n) for n in range(1, 51)]
+    writing = asyncio.create_task(sink.write(events))
+    intake = await asyncio.wait_for(plant.source.read(), 5)
+    assert list(intake.messages) == [event.json for event in events]
+    assert intake.meta == {"edge.id": "edge-1"}
+    assert not writing.done(), "nothing is done before the receipt"
+    await plant.source.ack(intake, Receipt(accepted=50, level="durable"))
+    assert await writing == [Done()] * 50
+    assert sink.link._lanes["business"].level == "durable"
+
+
+async def test_writes_at_the_same_time_and_several_streams_keep_their_places(plant, sink):
+    async def core():
+        while True:
+            await take(plant.source)
+
+    task = asyncio.create_task(core())
+    batches = [
+        [make_event(10 * b + n, stream="telemetry" if n % 2 else "business") for n in range(6)]
+        for b in range(9)
+    ]
+    assert await asyncio.gather(*(sink.write(batch) for batch in batches)) == [[Done()] * 6] * 9
+    task.cancel()
+
+
+async def test_everything_that_waits_comes_in_one_intake(plant, sink):
+    writes = [asyncio.create_task(sink.write([make_event(n)])) for n in range(1, 11)]
+    await until(lambda: len(plant.source._blocks) == 10)
+    assert len((await take(plant.source)).messages) == 10
+    assert await asyncio.gather(*writes) == [[Done()]] * 10
+
+
+async def test_a_core_that_is_slow_stops_the_edge_and_loses_nothing(tmp_path):
+    plant = Plant(tmp_path, credit_blocks=3)
+    source = await plant.start()
+    sink = plant.sink()
+    await sink.open()
+    writes = [asyncio.create_task(sink.write([make_event(n)])) for n in range(1, 31)]
+    await until(lambda: len(source._blocks) == 3)
+    assert sink.link.counts["blocks"] == 3
+    got = []
+    while len(got) < 30:
+        got += [json.loads(m)["id"] for m in (await take(source)).messages]
+    assert await asyncio.gather(*writes) == [[Done()]] * 30
+    assert got == [make_event(n).id for n in range(1, 31)]
+    assert source.counts["beyond_credit"] == 0
+    await sink.close()
+    await source.close()
+
+
+async def test_without_credit_an_event_is_a_retry_and_was_not_sent(tmp_path):
+    plant = Plant(tmp_path, credit_blocks=1)
+    source = await plant.start()
+    sink = plant.sink(answer_timeout_s=0.3)
+    await sink.open()
+    first, second = await asyncio.gather(sink.write([make_event(1)]), sink.write([make_event(2)]))
+    assert isinstance(first[0], Retry)
+    assert isinstance(second[0], Retry)
+    assert sink.link.counts["blocks"] == 1
+    # The retry of what is on its way is not sent twice.
+    again = asyncio.create_task(sink.write([make_event(1)]))
+    await asyncio.sleep(0)
+    await take(source)
+    assert await again == [Done()]
+    assert sink.link.counts["blocks"] == 1
+    await sink.close()
+    await source.close()
+
+
+async def test_a_restarted_core_gets_again_what_it_had_not_acknowledged(plant, sink):
+    writing = asyncio.create_task(sink.write([make_event(1)]))
+    first = await asyncio.wait_for(plant.source.read(), 5)
+    await plant.source.close()
+    await plant.start()
+    second = await take(plant.source)
+    assert second.messages == first.messages
+    assert await writing == [Done()]
+
+
+async def test_a_core_that_dies_makes_retries_and_then_a_lost_connection(plant):
+    sink = plant.sink(heartbeat_s=0.05)
+    await sink.open()
+    writing = asyncio.create_task(sink.write([make_event(1)]))
+    await asyncio.wait_for(plant.source.read(), 5)
+    await plant.source.close()
+    (outcome,) = await asyncio.wait_for(writing, 5)
+    assert isinstance(outcome, Retry)
+    with pytest.raises(Disconnected) as failure:
+        await sink.write([make_event(1)])
+    assert failure.value.sent is False
+    await sink.close()
+    await sink.close()
+
+
+async def test_an_open_to_nobody_is_a_lost_connection(plant):
+    await plant.source.close()
+    sink = plant.sink(connect_timeout_s=0.2)
+    with pytest.raises(Disconnected, match="no answer") as failure:
+        await sink.open()
+    assert failure.value.sent is False
+    await sink.close()
+    await sink.close()
+
+
+async def test_an_event_larger_than_a_block_is_refused_and_the_others_are_done(tmp_path):
+    plant = Plant(tmp_path, block_max="4096B")
+    source = await plant.start()
+    sink = plant.sink()
+    await sink.open()
+    big = make_event(2, data=b'"' + b"x" * 5000 + b'"')
+    half = [make_event(n, data=b'"' + b"x" * 1800 + b'"') for n in (3, 4, 5)]
+    writing = asyncio.create_task(sink.write([make_event(1), big, *half]))
+    got = []
+    while len(got) < 4:
+        got += (await take(source)).messages
+    outcomes = await writing
+    assert outcomes[0] == Done()
+    assert isinstance(outcomes[1], Refused)
+    assert outcomes[2:] == [Done()] * 3
+    await sink.close()
+    await source.close()
+
+
+async def test_an_event_of_a_foreign_source_becomes_a_reject_that_says_so(plant, sink):
+    good, bad = make_event(1), make_event(2)
+    bad = type(bad)(
+        id=bad.id, type=bad.type, key=bad.key, offset=2, json=bad.json.replace(b"//DE04", b"//US01")
+    )
+    writing = asyncio.create_task(sink.write([good, bad]))
+    intake = await take(plant.source)
+    assert intake.messages[0] == good.json
+    assert intake.messages[1].startswith(b"edge edge-1 may not send events of source //US01/mes-a\n")
+    assert intake.messages[1].endswith(bad.json)
+    assert await writing == [Done(), Done()]
+    assert plant.source.counts["foreign_sources"] == 1
+
+
+async def test_an_unknown_client_key_is_refused_counted_and_logged(plant):
+    with capture_logs() as logs:
+        sink = plant.sink(key="other", connect_timeout_s=1.0)
+        with pytest.raises(Disconnected, match="does not know our key"):
+            await sink.open()
+        await sink.close()
+    assert plant.source.counts["refused_clients"] >= 1
+    assert plant.source.counts["blocks"] == 0
+    (line, *_) = [entry for entry in logs if entry["event"] == "edge_refused"]
+    assert line["key"] == plant.public("other")
+    assert line["mechanism"] == "CURVE"
+
+
+async def test_a_wrong_core_key_gets_nothing(plant):
+    sink = plant.sink(core_key=plant.public("other"), connect_timeout_s=0.5)
+    with pytest.raises(Disconnected):
+        await sink.open()
+    await sink.close()
+    assert plant.source.counts["blocks"] == 0
+    assert not plant.source._blocks
+
+
+@pytest.mark.parametrize("mechanism", ["NULL", "PLAIN"])
+async def test_a_client_without_curve_gets_no_byte_through(plant, mechanism):
+    context = zmq.asyncio.Context()
+    socket = context.socket(zmq.DEALER)
+    socket.setsockopt(zmq.LINGER, 0)
+    if mechanism == "PLAIN":
+        socket.plain_username, socket.plain_password = b"edge-1", b"x"
+    monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL)
+    socket.connect(plant.listen)
+    await socket.send(b"MFEL")
+    found = await asyncio.wait_for(guard_module.recv_monitor_message(monitor), 5)
+    assert found["event"] == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    socket.disable_monitor()
+    context.destroy(linger=0)
+    assert plant.source.counts["bad_frames"] == 0
+    assert not plant.source._blocks
+
+
+async def test_raw_bytes_harm_nobody(plant, sink):
+    host, port = plant.listen.removeprefix("tcp://").split(":")
+    for data in (
+        b"",
+        b"\x00" * 10,
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"\xff" + b"\x00" * 8 + b"\x7f\x03\x00CURVE",
+        b"\xff" * 5000,
+    ):
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(data)
+        writer.close()
+    writing = asyncio.create_task(sink.write([make_event(1)]))
+    await take(plant.source)
+    assert await writing == [Done()]
+
+
+async def test_a_core_that_would_let_strangers_in_does_not_start(tmp_path, monkeypatch):
+    def anybody(self, request):
+        return [b"1.0", request[1], b"200", b"OK", b"anybody", b""]
+
+    monkeypatch.setattr(guard_module.Guard, "_judge", anybody)
+    plant = Plant(tmp_path)
+    with pytest.raises(AdapterError, match="accepts a stranger"):
+        await plant.start()
+    await plant.source.close()
+    await plant.source.close()
+
+
+async def test_a_guard_that_dies_closes_the_listener(plant, sink):
+    def broken(self, request):
+        raise RuntimeError("broken")
+
+    reading = asyncio.create_task(plant.source.read())
+    plant.source._guard._judge = broken.__get__(plant.source._guard)
+    stranger = plant.sink(key="other", connect_timeout_s=0.3)
+    with pytest.raises(Disconnected):
+        await stranger.open()
+    await stranger.close()
+    with pytest.raises(AdapterError, match="link failed"):
+        await asyncio.wait_for(reading, 5)
+    assert plant.source._socket is None
+
+
+async def test_an_address_in_use_is_a_lost_connection(plant, tmp_path):
+    other = Plant.__new__(Plant)
+    other.__dict__ = plant.__dict__ | {"source": None}
+    with pytest.raises(Disconnected, match="cannot listen"):
+        await other.start()
+    await other.source.close()
+
+
+def test_keys_are_made_once_and_only_for_us(tmp_path):
+    secret, public = key_module.create_keypair(tmp_path / "keys", "edge-1")
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    pair = key_module.load_secret(secret)
+    assert key_module.parse_public(public.read_text()) == pair.public
+    assert secret.read_text().strip().removeprefix("secret:") not in repr(pair)
+    with pytest.raises(FileExistsError):
+        key_module.create_keypair(tmp_path / "keys", "edge-1")
+    with pytest.raises(ValueError, match="key name"):
+        key_module.create_keypair(tmp_path, "../x")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
+def test_a_secret_key_that_others_can_use_is_refused(tmp_path, mode):
+    secret, _ = key_module.create_keypair(tmp_path, "k")
+    secret.chmod(mode)
+    with pytest.raises(AdapterError, match=f"{mode:04o}"):
+        key_module.load_secret(secret)
+
+
+def test_a_file_that_is_no_secret_key_is_refused(tmp_path):
+    _, public = key_module.create_keypair(tmp_path, "k")
+    public.chmod(0o600)
+    with pytest.raises(AdapterError, match="no secret key"):
+        key_module.load_secret(public)
+    with pytest.raises(AdapterError, match="cannot read"):
+        key_module.load_secret(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    with pytest.raises(AdapterError, match="regular"):
+        key_module.load_secret(tmp_path / "pipe")
+
+
+def test_two_edges_may_not_share_a_key_or_a_name():
+    key = "public:" + "0" * 64
+    edge = {"id": "a", "key": key, "sources": ["*"]}
+    raw = {"listen": "tcp://127.0.0.1:1", "secret_key_file": "x", "edges": [edge, edge | {"id": "b"}]}
+    with pytest.raises(msgspec.ValidationError, match="same key"):
+        msgspec.convert(raw, ZeroMqSourceConfig)
+
+
+async def test_without_a_guard_and_its_enforcement_strangers_would_get_in_and_so_it_does_not_start(
+    tmp_path, monkeypatch
+):
+    async def nobody(self):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(guard_module.Guard, "bind", lambda self: None)
+    monkeypatch.setattr(guard_module.Guard, "serve", nobody)
+    monkeypatch.setattr(zmq, "ZAP_ENFORCE_DOMAIN", zmq.LINGER)  # The option is not set.
+    plant = Plant(tmp_path)
+    with pytest.raises(AdapterError, match="accepts a stranger"):
+        await plant.start()
+    await plant.source.close()
+
+
+async def test_with_enforcement_a_missing_guard_lets_nobody_in(tmp_path, monkeypatch):
+    async def nobody(self):
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(guard_module.Guard, "bind", lambda self: None)
+    monkeypatch.setattr(guard_module.Guard, "serve", nobody)
+    plant = Plant(tmp_path)
+    await plant.start()
+    sink = plant.sink(connect_timeout_s=0.3)
+    with pytest.raises(Disconnected):
+        await sink.open()
+    await sink.close()
+    await plant.source.close()
+
+
+async def test_a_forked_lane_ends_the_sink_and_is_logged(plant, sink):
+    writing = asyncio.create_task(sink.write([make_event(1)]))
+    await take(plant.source)
+    await writing
+    lane = sink.link._lanes["business"]
+    lane._last, lane.acked, lane._acked_hash = 0, 0, bytes(16)  # As a snapshot from before would be.
+    sink.link._send(lane.hello())
+    with capture_logs() as logs:
+        await until(lambda: sink.link.failure is not None)
+    assert any(entry["event"] == "edge_link_stopped" and entry["log_level"] == "error" for entry in logs)
+    with pytest.raises(AdapterError, match="put back"):
+        await sink.write([make_event(2)])
