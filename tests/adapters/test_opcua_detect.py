@@ -61,7 +61,11 @@ def parts(**changed) -> dict:
 
 
 def stop(**changed) -> dict:
-    return {"name": "stop", "state": {"node": RUN, "equals": False, "for": "3m"}, "context": {"cause": CODE}} | changed
+    return {
+        "name": "stop",
+        "state": {"node": RUN, "equals": False, "for": "3m"},
+        "context": {"cause": CODE},
+    } | changed
 
 
 def at(text: str) -> int:
@@ -77,7 +81,9 @@ class Plant:
 
     def __call__(self, node: str, time: str, value, quality="good", *, arrives: str | None = None, gap=False):
         now_us = at(arrives or time)
-        change = Change(node=node, value=value, source_time_us=at(time), server_time_us=now_us, quality=quality, gap=gap)
+        change = Change(
+            node=node, value=value, source_time_us=at(time), server_time_us=now_us, quality=quality, gap=gap
+        )
         self.wait(arrives or time)
         self.detection.offer(change, now_us / 1e6)
         return self
@@ -93,7 +99,9 @@ class Plant:
     def counts(self) -> list[tuple]:
         """Order, delta, gap and quality of each message of a counter."""
         return [
-            (m["context"].get("order"), m["delta"], m["gap"], m["quality"]) for m in self.messages if "delta" in m
+            (m["context"].get("order"), m["delta"], m["gap"], m["quality"])
+            for m in self.messages
+            if "delta" in m
         ]
 
 
@@ -108,7 +116,9 @@ def test_the_press_of_the_example_says_exactly_its_three_messages():
     plant(CODE, "10:09:00", 17)(ORDER, "10:20:00", "1004744")
     plant(RUN, "10:31:40.500", True).wait("10:31:42")
     starts = [m for m in plant.messages if m.get("phase") == "start"]
-    others = [{k: v for k, v in m.items() if k != "phase"} for m in plant.messages if m.get("phase") != "start"]
+    others = [
+        {k: v for k, v in m.items() if k != "phase"} for m in plant.messages if m.get("phase") != "start"
+    ]
     assert others == PRESS_MESSAGES
     assert list(others[0]) == list(PRESS_MESSAGES[0])
     assert [(m["from"], m["to"], m["context"]["cause"]) for m in starts] == [
@@ -136,7 +146,9 @@ def test_the_press_of_the_example_says_exactly_its_three_messages():
     ],
 )
 def test_a_fall_is_told_apart(counter, before, after, expected):
-    plant = Plant(parts(counter=counter))(ORDER, "10:00:00", "A")(GOOD, "10:00:01", before)(GOOD, "10:00:02", after)
+    plant = Plant(parts(counter=counter))(ORDER, "10:00:00", "A")(GOOD, "10:00:01", before)(
+        GOOD, "10:00:02", after
+    )
     (message,) = plant.wait("10:15:02").messages
     assert (message["delta"], message["rollovers"], message["resets"], message["gap"]) == expected
 
@@ -155,12 +167,16 @@ def test_no_piece_is_booked_on_the_next_order():
 
 def test_an_order_that_arrives_before_the_pieces_made_earlier_takes_none_of_them():
     plant = Plant(parts())(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 100)
-    plant(ORDER, "10:02:00.300", "B", arrives="10:02:00.300")(GOOD, "10:02:00.100", 101, arrives="10:02:00.400")
+    plant(ORDER, "10:02:00.300", "B", arrives="10:02:00.300")(
+        GOOD, "10:02:00.100", 101, arrives="10:02:00.400"
+    )
     assert plant.wait("10:15:01").counts() == [("A", 1, False, "good")]
 
 
 def test_an_order_that_arrives_far_too_late_leaves_the_mixed_count_without_an_order():
-    plant = Plant(parts())(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 100)(GOOD, "10:01:00", 107).wait("10:02:00")
+    plant = Plant(parts())(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 100)(GOOD, "10:01:00", 107).wait(
+        "10:02:00"
+    )
     plant(ORDER, "10:00:30", "B", arrives="10:02:00")(GOOD, "10:03:00", 110).wait("10:15:01")
     assert plant.counts() == [(None, 7, True, "uncertain"), ("B", 3, False, "good")]
     assert plant.detection.late == 1
@@ -179,7 +195,9 @@ def test_an_order_that_was_unknown_between_two_others_leaves_its_count_without_a
 
 
 def test_the_end_of_an_order_is_a_change_and_no_order_is_null():
-    plant = Plant(parts())(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 1)(GOOD, "10:01:00", 2)(ORDER, "10:02:00", "")
+    plant = Plant(parts())(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 1)(GOOD, "10:01:00", 2)(
+        ORDER, "10:02:00", ""
+    )
     plant(GOOD, "10:03:00", 3).wait("10:15:01")
     assert plant.counts() == [("A", 1, False, "good"), (None, 1, False, "good")]
 
@@ -193,7 +211,11 @@ def test_a_time_in_which_nothing_was_counted_is_silent():
 
 def test_a_time_in_which_nothing_was_counted_is_said_if_wanted():
     plant = Plant(parts(emit={"zero": True}))(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 1).wait("10:45:01")
-    assert [(m["from"][11:16], m["delta"]) for m in plant.messages] == [("10:00", 0), ("10:15", 0), ("10:30", 0)]
+    assert [(m["from"][11:16], m["delta"]) for m in plant.messages] == [
+        ("10:00", 0),
+        ("10:15", 0),
+        ("10:30", 0),
+    ]
 
 
 def test_a_clock_that_leaps_years_makes_no_flood_of_empty_messages():
@@ -217,7 +239,10 @@ def test_pieces_made_while_the_counter_was_bad_belong_to_no_order_if_it_changed_
 
 
 def test_an_uncertain_value_is_used_and_marked_or_treated_as_bad():
-    for choice, expected in (("use_and_mark", ("A", 5, False, "uncertain")), ("as_bad", ("A", 0, True, "uncertain"))):
+    for choice, expected in (
+        ("use_and_mark", ("A", 5, False, "uncertain")),
+        ("as_bad", ("A", 0, True, "uncertain")),
+    ):
         plant = Plant(parts(quality={"uncertain": choice}))(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 10)
         assert plant(GOOD, "10:02:00", 15, "uncertain").wait("10:15:01").counts() == [expected]
 
@@ -249,7 +274,9 @@ def test_pieces_after_a_short_stop_are_in_the_same_message():
 
 
 def test_micro_stops_are_no_downtime():
-    plant = Plant(stop())(RUN, "10:00:00", False)(RUN, "10:02:59", True)(RUN, "10:03:00", False)(RUN, "10:05:00", True)
+    plant = Plant(stop())(RUN, "10:00:00", False)(RUN, "10:02:59", True)(RUN, "10:03:00", False)(
+        RUN, "10:05:00", True
+    )
     assert plant.wait("11:00:00").messages == []
 
 
@@ -265,7 +292,9 @@ def test_a_cause_entered_during_the_stop_is_in_its_end_and_one_cleared_with_it_i
 
 
 def test_a_bad_value_during_a_stop_marks_it():
-    plant = Plant(stop(context={}))(RUN, "10:00:00", False)(RUN, "10:01:00", None, "bad")(RUN, "10:09:00", True)
+    plant = Plant(stop(context={}))(RUN, "10:00:00", False)(RUN, "10:01:00", None, "bad")(
+        RUN, "10:09:00", True
+    )
     plant.wait("10:10:00")
     assert [(m["phase"], m["gap"], m["quality"]) for m in plant.messages] == [
         ("start", True, "uncertain"), ("end", True, "uncertain")
@@ -285,14 +314,18 @@ def reconnected(first: Plant, *given: dict) -> Plant:
 
 def test_pieces_made_while_disconnected_are_counted_with_a_gap():
     before = Plant(parts())(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 10)(GOOD, "10:01:00", 15).flush()
-    after = reconnected(before, parts())(ORDER, "10:00:00", "A", arrives="10:05:00")(GOOD, "10:04:00", 19, arrives="10:05:00")
+    after = reconnected(before, parts())(ORDER, "10:00:00", "A", arrives="10:05:00")(
+        GOOD, "10:04:00", 19, arrives="10:05:00"
+    )
     after(GOOD, "10:06:00", 20).wait("10:15:01")
     assert after.counts() == [("A", 5, True, "uncertain")]
 
 
 def test_pieces_made_while_disconnected_belong_to_no_order_if_it_changed_meanwhile():
     before = Plant(parts())(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 10)(GOOD, "10:01:00", 15).flush()
-    after = reconnected(before, parts())(ORDER, "10:03:00", "B", arrives="10:05:00")(GOOD, "10:04:00", 19, arrives="10:05:00")
+    after = reconnected(before, parts())(ORDER, "10:03:00", "B", arrives="10:05:00")(
+        GOOD, "10:04:00", 19, arrives="10:05:00"
+    )
     after(GOOD, "10:06:00", 20).wait("10:15:01")
     assert [c for c in after.counts() if c[1]] == [(None, 4, True, "uncertain"), ("B", 1, False, "good")]
 
@@ -300,7 +333,9 @@ def test_pieces_made_while_disconnected_belong_to_no_order_if_it_changed_meanwhi
 def test_the_first_value_after_a_lost_connection_can_be_left_out():
     rule = parts(suppress_first_after_reconnect=True)
     before = Plant(rule)(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 10)(GOOD, "10:01:00", 15).flush()
-    after = reconnected(before, rule)(ORDER, "10:00:00", "A", arrives="10:05:00")(GOOD, "10:04:00", 19, arrives="10:05:00")
+    after = reconnected(before, rule)(ORDER, "10:00:00", "A", arrives="10:05:00")(
+        GOOD, "10:04:00", 19, arrives="10:05:00"
+    )
     after(GOOD, "10:06:00", 20).wait("10:15:01")
     assert after.counts() == [("A", 1, True, "good")]
     assert after.messages[0]["from"] == "2026-11-24T10:05:00.000Z"
@@ -308,7 +343,9 @@ def test_the_first_value_after_a_lost_connection_can_be_left_out():
 
 def test_a_stop_goes_on_over_a_lost_connection_and_starts_only_once():
     before = Plant(stop(context={}))(RUN, "10:00:00", False).wait("10:04:00").flush()
-    after = reconnected(before, stop(context={}))(RUN, "10:00:00", False, arrives="10:05:00")(RUN, "10:20:00", True)
+    after = reconnected(before, stop(context={}))(RUN, "10:00:00", False, arrives="10:05:00")(
+        RUN, "10:20:00", True
+    )
     after.wait("10:21:00")
     assert [(m["phase"], m["from"][11:16], m["gap"]) for m in before.messages + after.messages] == [
         ("start", "10:00", False), ("end", "10:00", True)
@@ -318,7 +355,9 @@ def test_a_stop_goes_on_over_a_lost_connection_and_starts_only_once():
 def test_a_stop_that_ended_while_disconnected_ends_when_its_source_says():
     before = Plant(stop(context={}))(RUN, "10:00:00", False).wait("10:04:00").flush()
     after = reconnected(before, stop(context={}))(RUN, "10:06:00", True, arrives="10:15:00").wait("10:16:00")
-    assert [(m["phase"], m["to"], m["gap"]) for m in after.messages] == [("end", "2026-11-24T10:06:00.000Z", True)]
+    assert [(m["phase"], m["to"], m["gap"]) for m in after.messages] == [
+        ("end", "2026-11-24T10:06:00.000Z", True)
+    ]
 
 
 def test_a_snapshot_of_another_version_is_left_alone():
@@ -328,12 +367,16 @@ def test_a_snapshot_of_another_version_is_left_alone():
 
 
 def test_a_source_time_far_in_the_future_is_replaced_and_marked():
-    plant = Plant(parts())(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 1)(GOOD, "23:00:00", 2, arrives="10:01:00")
+    plant = Plant(parts())(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 1)(
+        GOOD, "23:00:00", 2, arrives="10:01:00"
+    )
     assert plant.wait("10:15:01").counts() == [("A", 1, False, "uncertain")]
 
 
 def test_missing_changes_of_unknown_nodes_mark_all_detectors():
-    plant = Plant(parts(), stop(context={}))(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 1)(RUN, "10:00:01", False)
+    plant = Plant(parts(), stop(context={}))(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 1)(
+        RUN, "10:00:01", False
+    )
     plant.wait("10:00:02").detection.missed()
     plant(GOOD, "10:02:00", 3).wait("10:15:01")
     assert [(m["detect"], m["gap"]) for m in plant.messages] == [("parts", True), ("stop", True)]
@@ -344,10 +387,26 @@ def test_missing_changes_of_unknown_nodes_mark_all_detectors():
     [
         ({"name": "x"}, "both or neither"),
         ({"name": "x", "counter": {"node": GOOD, "type": "uint16"}}, "never makes a message"),
-        ({"name": "x", "counter": {"node": GOOD, "type": "uint16"}, "emit": {"on_change_of": ["order"]}}, "on_change_of"),
-        ({"name": "x", "counter": {"node": GOOD, "type": "uint16"}, "emit": {"every": "15 m"}}, "matching regex"),
-        ({"name": "x", "counter": {"node": "P7.Good", "type": "uint16"}, "emit": {"every": "15m"}}, "matching regex"),
-        ({"name": "x", "counter": {"node": GOOD, "type": "uint16", "max": 70_000}, "emit": {"every": "1m"}}, "max is"),
+        (
+            {"name": "x", "counter": {"node": GOOD, "type": "uint16"}, "emit": {"on_change_of": ["order"]}},
+            "on_change_of",
+        ),
+        (
+            {"name": "x", "counter": {"node": GOOD, "type": "uint16"}, "emit": {"every": "15 m"}},
+            "matching regex",
+        ),
+        (
+            {"name": "x", "counter": {"node": "P7.Good", "type": "uint16"}, "emit": {"every": "15m"}},
+            "matching regex",
+        ),
+        (
+            {
+                "name": "x",
+                "counter": {"node": GOOD, "type": "uint16", "max": 70_000},
+                "emit": {"every": "1m"},
+            },
+            "max is",
+        ),
         ({"name": "x", "counter": {"node": GOOD, "type": "bcd"}, "emit": {"every": "1m"}}, "bcd"),
         ({"name": "x", "state": {"node": RUN, "equals": False}, "emit": {"every": "1m"}}, "for counters"),
     ],
@@ -364,7 +423,9 @@ def test_on_stop_needs_to_know_which_state():
         Detection(rules(parts(emit={"on_stop": "halt"}), stop()))
 
 
-@pytest.mark.parametrize(("text", "expected"), [("15m", 900), ("3m", 180), ("90s", 90), ("2h", 7200), ("1d", 86400)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("15m", 900), ("3m", 180), ("90s", 90), ("2h", 7200), ("1d", 86400)]
+)
 def test_a_duration_is_a_number_and_a_unit(text, expected):
     assert duration_us(text) == expected * 1_000_000
 
@@ -409,12 +470,16 @@ def test_every_piece_is_counted_once_and_for_its_own_order(start, steps, data):
             changes.append((moment, GOOD, value))
     detection = Detection(rules(parts()))
     delays = data.draw(st.lists(st.integers(0, 400_000), min_size=len(changes), max_size=len(changes)))
-    arrivals = sorted((time + delay, place) for place, ((time, _, _), delay) in enumerate(zip(changes, delays, strict=True)))
+    arrivals = sorted(
+        (time + delay, place) for place, ((time, _, _), delay) in enumerate(zip(changes, delays, strict=True))
+    )
     messages = []
     for arrival, place in arrivals:
         time, node, new = changes[place]
         messages += detection.tick(arrival / 1e6)
-        detection.offer(Change(node=node, value=new, source_time_us=time, server_time_us=arrival), arrival / 1e6)
+        detection.offer(
+            Change(node=node, value=new, source_time_us=time, server_time_us=arrival), arrival / 1e6
+        )
     messages += detection.tick((moment + 3_600_000_000) / 1e6)
     counted: dict[str, int] = {}
     for message in messages:
@@ -449,7 +514,9 @@ def test_nothing_a_plant_reports_makes_it_fail_or_guess(changes):
         arrival = micros(base + timedelta(milliseconds=now))
         plant.messages += plant.detection.tick(arrival / 1e6)
         plant.detection.offer(
-            Change(node=node, value=value, source_time_us=time, server_time_us=arrival, quality=quality, gap=gap),
+            Change(
+                node=node, value=value, source_time_us=time, server_time_us=arrival, quality=quality, gap=gap
+            ),
             arrival / 1e6,
         )
     plant.detection.snapshot()

@@ -58,5 +58,7 @@ def duration_us(text: str) -> int:
     """
     found = _DURATION.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no duration: expected a whole number above zero and a unit, such as 15m or 90s")
+        raise ValueError(
+            f"{text!r} is no duration: expected a whole number above zero and a unit, such as 15m or 90s"
+        )
     return int(found[1]) * _UNITS_US[found[2]]

@@ -24,14 +24,19 @@ class Trust(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = ()
     certificates: Annotated[
         tuple[Path, ...],
-        Meta(description="Files, or folders of files, with trusted certificates and authorities (PEM or DER)"),
+        Meta(
+            description="Files, or folders of files, with trusted certificates and authorities (PEM or DER)"
+        ),
     ] = ()
     crl: Annotated[
         tuple[Path, ...],
-        Meta(description="Files or folders with revocation lists; given, every authority needs a valid fresh one"),
+        Meta(
+            description="Files or folders with revocation lists; given, every authority needs a valid fresh one"
+        ),
     ] = ()
     application_uri: Annotated[
-        str | None, Meta(description="Application URI the server must have; otherwise the one it claims is compared")
+        str | None,
+        Meta(description="Application URI the server must have; otherwise the one it claims is compared"),
     ] = None
 
     def __post_init__(self) -> None:
@@ -45,14 +50,27 @@ class Security(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """How the channel is secured, and by whose certificates."""
 
     policy: Annotated[
-        Literal["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss", "Basic128Rsa15", "Basic256", "None"],
-        Meta(description="Security policy; Basic128Rsa15 and Basic256 are broken and refused, None is `insecure: true`"),
+        Literal[
+            "Basic256Sha256",
+            "Aes128_Sha256_RsaOaep",
+            "Aes256_Sha256_RsaPss",
+            "Basic128Rsa15",
+            "Basic256",
+            "None",
+        ],
+        Meta(
+            description="Security policy; Basic128Rsa15 and Basic256 are broken and refused, None is `insecure: true`"
+        ),
     ]
     mode: Annotated[
         Literal["SignAndEncrypt", "Sign"], Meta(description="Whether messages are encrypted or only signed")
     ] = "SignAndEncrypt"
-    certificate: Annotated[Path, Meta(description="Our own certificate (PEM or DER); the server must trust it")]
-    private_key: Annotated[Path, Meta(description="Key of our certificate (PEM or DER), readable by nobody else")]
+    certificate: Annotated[
+        Path, Meta(description="Our own certificate (PEM or DER); the server must trust it")
+    ]
+    private_key: Annotated[
+        Path, Meta(description="Key of our certificate (PEM or DER), readable by nobody else")
+    ]
     private_key_password: Annotated[Secret | None, Meta(description="Password of the key")] = None
     trust: Annotated[Trust, Meta(description="Which server certificates are believed")]
 
@@ -67,7 +85,11 @@ class OpcUaConfig(Config):
     """Where to connect, what to watch and what to make of it."""
 
     endpoint: Annotated[
-        str, Meta(pattern=r"^opc\.tcp://[^\s/@]+(/\S*)?$", description="Server to connect to, as opc.tcp://host:4840")
+        str,
+        Meta(
+            pattern=r"^opc\.tcp://[^\s/@]+(/\S*)?$",
+            description="Server to connect to, as opc.tcp://host:4840",
+        ),
     ]
     nodes: Annotated[
         tuple[NodeText, ...], Meta(description="Nodes whose every change becomes a message")
@@ -79,17 +101,22 @@ class OpcUaConfig(Config):
     insecure: Annotated[
         bool, Meta(description="Talk without any security: anybody on the network can read and forge values")
     ] = False
-    user: Annotated[str | None, Meta(min_length=1, description="User name; anonymous without")] = None
+    user: Annotated[str | None, Meta(description="User name; anonymous without")] = None
     password: Annotated[Secret | None, Meta(description="Password of the user")] = None
     interval_ms: Annotated[int, Meta(ge=10, le=60_000, description="How often the server publishes")] = 250
     sampling_ms: Annotated[
-        int | None, Meta(ge=0, le=60_000, description="How often the server samples a node; as it publishes without")
+        Annotated[int, Meta(ge=0, le=60_000)] | None,
+        Meta(description="How often the server samples a node; as it publishes without"),
     ] = None
     queue_max: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Changes held while the core is busy; more loses the connection")
+        int,
+        Meta(
+            ge=1, le=1_000_000, description="Changes held while the core is busy; more loses the connection"
+        ),
     ] = 10_000
     server_queue: Annotated[
-        int, Meta(ge=2, le=100_000, description="Changes of one node the server holds between two publishings")
+        int,
+        Meta(ge=2, le=100_000, description="Changes of one node the server holds between two publishings"),
     ] = 100
     batch_max: Annotated[int, Meta(ge=1, le=10_000, description="Most changes taken at once")] = 500
     timeout_s: Annotated[float, Meta(gt=0, le=60, description="How long the server may take to answer")] = 4.0
@@ -103,14 +130,18 @@ class OpcUaConfig(Config):
         if self.insecure and self.security is not None:
             raise ValueError("insecure is true and there is security, expected one of them")
         if not self.insecure and self.security is None:
-            raise ValueError("no security, expected security with certificate, private_key and trust (or insecure: true)")
+            raise ValueError(
+                "no security, expected security with certificate, private_key and trust (or insecure: true)"
+            )
         if self.password is not None and self.user is None:
             raise ValueError("a password without a user, expected both")
         names = [rule.name for rule in self.detect]
         if len(set(names)) != len(names):
             raise ValueError("two detectors have the same name")
         if len(self.watched()) > self.queue_max:
-            raise ValueError(f"{len(self.watched())} nodes do not fit in queue_max, expected at least that many")
+            raise ValueError(
+                f"{len(self.watched())} nodes do not fit in queue_max, expected at least that many"
+            )
         Detection(self.detect)
 
     def watched(self) -> list[str]:
@@ -119,5 +150,3 @@ class OpcUaConfig(Config):
         for rule in self.detect:
             wanted += rule.nodes()
         return list(dict.fromkeys(wanted))
-
-

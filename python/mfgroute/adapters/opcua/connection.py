@@ -106,7 +106,9 @@ class PlantClient(Client):
         if self._secured and (self.approved is None or self.approved != approved):
             raise AdapterError("the server sent no certificate, or another one, when the session began")
         if not self._secured:
-            endpoint = self.find_endpoint(result.ServerEndpoints, self.security_policy.Mode, self.security_policy.URI)
+            endpoint = self.find_endpoint(
+                result.ServerEndpoints, self.security_policy.Mode, self.security_policy.URI
+            )
             self.server_application_uri = endpoint.Server.ApplicationUri or ""
         return result
 
@@ -133,7 +135,8 @@ async def connect(config: OpcUaConfig, context: Context, on_lost: Callable[[str]
         if config.security is None:
             logger.warning(
                 "INSECURE: %s talks to %s without any security; anybody on the network can read and forge values",
-                context.name, config.endpoint,
+                context.name,
+                config.endpoint,
             )
         else:
             await _secure(client, config, config.security, context)
@@ -180,7 +183,9 @@ async def _secure(client: PlantClient, config: OpcUaConfig, security: Security, 
     try:
         endpoint = client.find_endpoint(endpoints, mode, policy.URI)
     except ua.UaError as error:
-        offered = sorted({f"{one.SecurityPolicyUri.rpartition('#')[2]}/{one.SecurityMode.name}" for one in endpoints})
+        offered = sorted(
+            {f"{one.SecurityPolicyUri.rpartition('#')[2]}/{one.SecurityMode.name}" for one in endpoints}
+        )
         raise AdapterError(
             f"{config.endpoint} offers no {security.policy}/{security.mode}, only {', '.join(offered) or 'nothing'}"
         ) from error

@@ -117,11 +117,12 @@ class CounterDetector(Ordered):
             self._window.from_us = max(deadline_us, last_us)
 
     def flush(self) -> None:
-        """Close the window where it is, with a gap."""
+        """Close the window where it is, with a gap, if anything was counted in it."""
         self._forget_stop()
-        if self._window is not None:
-            self._window.gap = True
-            self._close(max(self.seen_us, self._window.from_us))
+        window = self._window
+        if window is not None and (window.delta or window.resets):
+            window.gap = True
+            self._close(max(self.seen_us, window.from_us))
 
     def snapshot(self) -> dict[str, Any] | None:
         """The end of the last message, the value there and the keys."""
@@ -289,8 +290,12 @@ class CounterDetector(Ordered):
     def _following(self, window: Window, from_us: int) -> Window:
         blind = self._blind
         return Window(
-            from_us=from_us, first=window.last, last=window.last,
-            gap=blind, uncertain=blind, mixed=blind and window.mixed,
+            from_us=from_us,
+            first=window.last,
+            last=window.last,
+            gap=blind,
+            uncertain=blind,
+            mixed=blind and window.mixed,
         )
 
     def _report(self, window: Window, to_us: int, context: dict[str, str | None]) -> None:

@@ -28,18 +28,28 @@ class CounterRule(_Rule):
     type: Annotated[CounterType, Meta(description="Type of the counter in the controller; gives its range")]
     max: Annotated[
         int | None,
-        Meta(description="Highest value before the counter starts again at 0, if that is not the end of its type"),
+        Meta(
+            description="Highest value before the counter starts again at 0, if that is not the end of its type"
+        ),
     ] = None
-    rollover: Annotated[bool, Meta(description="Whether the counter starts again after its highest value")] = True
+    rollover: Annotated[
+        bool, Meta(description="Whether the counter starts again after its highest value")
+    ] = True
     rollover_margin: Annotated[
         float,
-        Meta(gt=0, lt=0.5, description="A fall is a rollover if it leaves this part of the range at the top and ends "
-             "in this part at the bottom; any other fall is a reset"),
+        Meta(
+            gt=0,
+            lt=0.5,
+            description="A fall is a rollover if it leaves this part of the range at the top and ends "
+            "in this part at the bottom; any other fall is a reset",
+        ),
     ] = 0.1
     reset: Annotated[
         Literal["to_lower", "to_zero", "never"],
-        Meta(description="What a fall that is no rollover means: set to some lower value (pieces since then are "
-             "unknown unless that is 0), set to 0 (the value is the pieces since then), or a fault"),
+        Meta(
+            description="What a fall that is no rollover means: set to some lower value (pieces since then are "
+            "unknown unless that is 0), set to 0 (the value is the pieces since then), or a fault"
+        ),
     ] = "to_lower"
 
     def __post_init__(self) -> None:
@@ -60,8 +70,8 @@ class StateRule(_Rule):
 
     node: Annotated[NodeText, Meta(description="Node that tells the state")]
     equals: Annotated[bool | int | str, Meta(description="Value while the state lasts")]
-    for_: Annotated[DurationText, Meta(description="How long it must last; shorter ones do not count")] = field(
-        name="for", default="1ms"
+    for_: Annotated[DurationText, Meta(description="How long it must last; shorter ones do not count")] = (
+        field(name="for", default="1ms")
     )
 
 
@@ -76,12 +86,17 @@ class EmitRule(_Rule):
     ] = ()
     on_stop: Annotated[
         bool | str,
-        Meta(description="Counter: close the count when a state begins; the name of its detector, or true if there "
-             "is only one"),
+        Meta(
+            description="Counter: close the count when a state begins; the name of its detector, or true if there "
+            "is only one"
+        ),
     ] = False
-    zero: Annotated[bool, Meta(description="Counter: also make messages for times in which nothing was counted")] = False
+    zero: Annotated[
+        bool, Meta(description="Counter: also make messages for times in which nothing was counted")
+    ] = False
     on: Annotated[
-        tuple[Literal["start", "end"], ...], Meta(description="State: make a message at its start, its end or both")
+        tuple[Literal["start", "end"], ...],
+        Meta(description="State: make a message at its start, its end or both"),
     ] = ("start", "end")
 
 
@@ -89,7 +104,8 @@ class QualityRule(_Rule):
     """What is done with values that are not good."""
 
     uncertain: Annotated[
-        Literal["use_and_mark", "as_bad"], Meta(description="Use an uncertain value and mark the message, or treat it as bad")
+        Literal["use_and_mark", "as_bad"],
+        Meta(description="Use an uncertain value and mark the message, or treat it as bad"),
     ] = "use_and_mark"
     bad: Annotated[
         Literal["hold_last_then_gap"],
@@ -100,11 +116,14 @@ class QualityRule(_Rule):
 class DetectRule(_Rule):
     """One detector: a counter or a state, with the values that belong to it."""
 
-    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="Name, in `detect` of each message")]
+    name: Annotated[
+        str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="Name, in `detect` of each message")
+    ]
     counter: Annotated[CounterRule | None, Meta(description="Count pieces")] = None
     state: Annotated[StateRule | None, Meta(description="Notice a state that lasts")] = None
     context: Annotated[
-        dict[str, NodeText], Meta(max_length=32, description="Names and nodes whose value at that source time goes along")
+        dict[str, NodeText],
+        Meta(max_length=32, description="Names and nodes whose value at that source time goes along"),
     ] = field(default_factory=dict)
     emit: Annotated[EmitRule, Meta(description="When a message is made")] = field(default_factory=EmitRule)
     quality: Annotated[QualityRule, Meta(description="What is done with values that are not good")] = field(
@@ -122,17 +141,29 @@ class DetectRule(_Rule):
             raise ValueError(f"detector {self.name!r} has both or neither of counter and state, expected one")
         missing = [name for name in self.emit.on_change_of if name not in self.context]
         if missing:
-            raise ValueError(f"on_change_of of {self.name!r} names {missing[0]!r}, expected a name in its context")
+            raise ValueError(
+                f"on_change_of of {self.name!r} names {missing[0]!r}, expected a name in its context"
+            )
         if self.state is not None:
             if self.emit.every or self.emit.on_change_of or self.emit.on_stop or self.emit.zero:
-                raise ValueError(f"detector {self.name!r} is a state: every, on_change_of, on_stop and zero are for counters")
+                raise ValueError(
+                    f"detector {self.name!r} is a state: every, on_change_of, on_stop and zero are for counters"
+                )
             duration_us(self.state.for_)
         elif not (self.emit.every or self.emit.on_change_of or self.emit.on_stop):
-            raise ValueError(f"detector {self.name!r} never makes a message, expected emit.every, on_change_of or on_stop")
+            raise ValueError(
+                f"detector {self.name!r} never makes a message, expected emit.every, on_change_of or on_stop"
+            )
 
     def nodes(self) -> list[str]:
         """Every node this detector watches, without that of `on_stop`."""
-        own = self.counter.node if self.counter is not None else self.state.node if self.state is not None else ""
+        own = (
+            self.counter.node
+            if self.counter is not None
+            else self.state.node
+            if self.state is not None
+            else ""
+        )
         return [own, *self.context.values()]
 
 
@@ -148,8 +179,12 @@ def stop_of(rule: DetectRule, rules: tuple[DetectRule, ...]) -> StateRule | None
     states = {other.name: other.state for other in rules if other.state is not None}
     if wanted is True:
         if len(states) != 1:
-            raise ValueError(f"on_stop of {rule.name!r} is true and there are {len(states)} states, expected the name of one")
+            raise ValueError(
+                f"on_stop of {rule.name!r} is true and there are {len(states)} states, expected the name of one"
+            )
         return next(iter(states.values()))
     if wanted not in states:
-        raise ValueError(f"on_stop of {rule.name!r} is {wanted!r}, expected the name of a detector with a state")
+        raise ValueError(
+            f"on_stop of {rule.name!r} is {wanted!r}, expected the name of a detector with a state"
+        )
     return states[wanted]

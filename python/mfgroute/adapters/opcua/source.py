@@ -70,7 +70,9 @@ class OpcUaSource(Source):
         try:
             await feed.subscribe(self._client.uaclient.session, config.watched())
         except connection.FAILURES as error:
-            raise Disconnected(f"cannot subscribe at {config.endpoint}: {error or type(error).__name__}") from error
+            raise Disconnected(
+                f"cannot subscribe at {config.endpoint}: {error or type(error).__name__}"
+            ) from error
 
     async def read(self) -> Intake:
         """Wait for changes and for what the detectors say of them.

@@ -104,7 +104,8 @@ class StateDetector(Ordered):
         assert self._since_us is not None
         since = self._since_us
         context = {
-            name: history.last_known(since, context_until_us) or None for name, history in self._histories.items()
+            name: history.last_known(since, context_until_us) or None
+            for name, history in self._histories.items()
         }
         self.messages.append(
             {

@@ -73,7 +73,9 @@ class Feed:
         self._session, self._nodes = session, list(nodes)
         params = ua.CreateSubscriptionParameters()
         params.RequestedPublishingInterval = config.interval_ms
-        params.RequestedMaxKeepAliveCount = ua.UInt32(max(1, math.ceil(1000 * config.alive_s / config.interval_ms)))
+        params.RequestedMaxKeepAliveCount = ua.UInt32(
+            max(1, math.ceil(1000 * config.alive_s / config.interval_ms))
+        )
         params.RequestedLifetimeCount = ua.UInt32(
             max(3 * params.RequestedMaxKeepAliveCount, math.ceil(60_000 / config.interval_ms))
         )
@@ -112,11 +114,11 @@ class Feed:
         ]
         if refused:
             raise Disconnected(f"cannot watch {', '.join(refused[:10])} at {config.endpoint}")
-        short = [
-            node for node, result in zip(nodes, results, strict=True) if result.RevisedQueueSize < 2
-        ]
+        short = [node for node, result in zip(nodes, results, strict=True) if result.RevisedQueueSize < 2]
         if short:
-            logger.warning("the server queues one change of %s only: a fast one is lost unseen", ", ".join(short[:10]))
+            logger.warning(
+                "the server queues one change of %s only: a fast one is lost unseen", ", ".join(short[:10])
+            )
 
     async def take(self, most: int, wait_s: float) -> list[Reading]:
         """Everything that waits, up to `most`; waits `wait_s` if there is nothing."""

@@ -51,7 +51,9 @@ class TrustList:
         self._crls = crls
         self._application_uri = application_uri
 
-    def approve(self, blob: bytes | None, *, application_uri: str | None, host: str, now: datetime | None = None) -> str:
+    def approve(
+        self, blob: bytes | None, *, application_uri: str | None, host: str, now: datetime | None = None
+    ) -> str:
         """Believe a server certificate, or not.
 
         Args:
@@ -88,7 +90,9 @@ class TrustList:
             self._check_revoked(path, now)
         return print_
 
-    def _path(self, certificate: x509.Certificate, sent: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    def _path(
+        self, certificate: x509.Certificate, sent: Sequence[x509.Certificate]
+    ) -> list[x509.Certificate]:
         path = [certificate]
         while path[-1] not in self._trusted:
             issuer = _issuer(path[-1], [*self._trusted, *sent])
@@ -100,7 +104,11 @@ class TrustList:
             _check_authority(issuer, below=len(path) - 1)
             path.append(issuer)
         # Revocation is checked up to the root where it is trusted too.
-        while (issuer := _issuer(path[-1], self._trusted)) is not None and issuer not in path and len(path) < PATH_MAX:
+        while (
+            (issuer := _issuer(path[-1], self._trusted)) is not None
+            and issuer not in path
+            and len(path) < PATH_MAX
+        ):
             path.append(issuer)
         return path
 
@@ -121,7 +129,9 @@ class TrustList:
                 raise AdapterError(f"no authority to ask whether {one.subject.rfc4514_string()} is revoked")
             fresh = [crl for crl in self._crls or () if _is_fresh(crl, issuer, now)]
             if not fresh:
-                raise AdapterError(f"no signed and fresh revocation list of {issuer.subject.rfc4514_string()}")
+                raise AdapterError(
+                    f"no signed and fresh revocation list of {issuer.subject.rfc4514_string()}"
+                )
             if any(crl.get_revoked_certificate_by_serial_number(one.serial_number) for crl in fresh):
                 raise AdapterError(f"the certificate is revoked: {one.subject.rfc4514_string()}")
 
@@ -177,7 +187,9 @@ def load_crls(paths: Iterable[Path]) -> list[x509.CertificateRevocationList]:
     found = []
     for path, data in _read(paths):
         try:
-            found.append(x509.load_pem_x509_crl(data) if b"-----BEGIN" in data else x509.load_der_x509_crl(data))
+            found.append(
+                x509.load_pem_x509_crl(data) if b"-----BEGIN" in data else x509.load_der_x509_crl(data)
+            )
         except ValueError as error:
             raise AdapterError(f"{path} is no revocation list: {error}") from error
     return found
@@ -186,7 +198,9 @@ def load_crls(paths: Iterable[Path]) -> list[x509.CertificateRevocationList]:
 def _read(paths: Iterable[Path]) -> list[tuple[Path, bytes]]:
     files: list[Path] = []
     for path in paths:
-        files += sorted(one for one in path.iterdir() if one.suffix.lower() in _FILES) if path.is_dir() else [path]
+        files += (
+            sorted(one for one in path.iterdir() if one.suffix.lower() in _FILES) if path.is_dir() else [path]
+        )
     try:
         return [(file, file.read_bytes()) for file in files]
     except OSError as error:
@@ -236,7 +250,9 @@ def _check_time(certificate: x509.Certificate, now: datetime) -> None:
 def _check_strength(certificate: x509.Certificate) -> None:
     key = certificate.public_key()
     if not isinstance(key, RSAPublicKey) or key.key_size < KEY_BITS_MIN:
-        raise AdapterError(f"the key of {certificate.subject.rfc4514_string()} is no RSA key of {KEY_BITS_MIN} bits or more")
+        raise AdapterError(
+            f"the key of {certificate.subject.rfc4514_string()} is no RSA key of {KEY_BITS_MIN} bits or more"
+        )
     if not isinstance(certificate.signature_hash_algorithm, _HASHES):
         raise AdapterError(f"the signature of {certificate.subject.rfc4514_string()} is weaker than SHA-256")
 
