@@ -35,7 +35,8 @@ def configured(endpoint: str, **settings) -> OpcUaConfig:
 @asynccontextmanager
 async def watching(endpoint: str, tmp_path: Path, *, resume: bytes | None = None, **settings):
     source = OpcUaSource(
-        configured(endpoint, **settings), Context(name="press-7", project_dir=tmp_path, data_dir=tmp_path / "data")
+        configured(endpoint, **settings),
+        Context(name="press-7", project_dir=tmp_path, data_dir=tmp_path / "data"),
     )
     try:
         async with asyncio.timeout(LIMIT_S):
@@ -90,7 +91,10 @@ async def test_every_change_is_a_message_with_its_times_and_quality(tmp_path):
 
 
 async def test_several_changes_are_one_intake_with_what_they_share(tmp_path):
-    async with PlantServer() as plant, watching(plant.endpoint, tmp_path, nodes=[good()], interval_ms=200) as source:
+    async with (
+        PlantServer() as plant,
+        watching(plant.endpoint, tmp_path, nodes=[good()], interval_ms=200) as source,
+    ):
         await read_until(source, lambda found: found)
         await plant["P7"].produce(20)
         async with asyncio.timeout(LIMIT_S):
@@ -101,7 +105,7 @@ async def test_several_changes_are_one_intake_with_what_they_share(tmp_path):
 
 
 async def test_an_intake_holds_no_more_than_its_limit(tmp_path):
-    async with PlantServer() as plant:
+    async with PlantServer() as plant:  # noqa: SIM117 - too long for one line
         async with watching(plant.endpoint, tmp_path, nodes=[good()], batch_max=7, interval_ms=200) as source:
             await read_until(source, lambda found: found)
             await plant["P7"].produce(20)
@@ -111,11 +115,13 @@ async def test_an_intake_holds_no_more_than_its_limit(tmp_path):
 
 
 async def test_a_core_that_falls_behind_loses_the_connection_and_not_a_change(tmp_path):
-    async with PlantServer() as plant:
-        async with watching(plant.endpoint, tmp_path, nodes=[good()], queue_max=5, server_queue=1000) as source:
-            await read_until(source, lambda found: found)
-            await plant["P7"].produce(100)
-            found, error = await read_to_the_end(source)
+    async with (
+        PlantServer() as plant,
+        watching(plant.endpoint, tmp_path, nodes=[good()], queue_max=5, server_queue=1000) as source,
+    ):
+        await read_until(source, lambda found: found)
+        await plant["P7"].produce(100)
+        found, error = await read_to_the_end(source)
     values = [m["value"] for m in found]
     assert values == list(range(1, len(values) + 1))
     assert len(values) < 100
@@ -171,7 +177,7 @@ class Wire:
 
 
 async def test_a_dead_peer_is_noticed_within_seconds(tmp_path):
-    async with PlantServer() as plant, Wire(plant.port) as wire:
+    async with PlantServer() as plant, Wire(plant.port) as wire:  # noqa: SIM117 - too long for one line
         async with watching(wire.endpoint, tmp_path, nodes=[good()]) as source:
             await read_until(source, lambda found: found)
             wire.silent = True
@@ -305,7 +311,7 @@ async def test_a_subscription_that_the_server_ends_is_disconnected(tmp_path):
 
 
 async def test_a_server_that_forgets_the_subscription_is_disconnected(tmp_path):
-    async with PlantServer() as plant:
+    async with PlantServer() as plant:  # noqa: SIM117 - too long for one line
         async with watching(plant.endpoint, tmp_path, nodes=[good()], timeout_s=0.5, alive_s=0.2) as source:
             await read_until(source, lambda found: found)
             for subscription in subscriptions(plant):
@@ -338,7 +344,12 @@ async def test_a_detector_says_what_an_order_made(tmp_path):
 
 
 async def test_pieces_made_while_disconnected_are_counted_after_it(tmp_path):
-    rule = {"name": "parts", "counter": {"node": good(), "type": "uint16"}, "emit": {"every": "1s"}, "settle_ms": 50}
+    rule = {
+        "name": "parts",
+        "counter": {"node": good(), "type": "uint16"},
+        "emit": {"every": "1s"},
+        "settle_ms": 50,
+    }
     async with PlantServer() as plant:
         async with watching(plant.endpoint, tmp_path, detect=[rule]) as source:
             await until(lambda: source._feed._waiting)
@@ -371,7 +382,10 @@ async def test_a_value_of_any_type_is_json(tmp_path):
         (ua.Variant(0.10000000149011612, ua.VariantType.Float), 0.1),
         (ua.Variant([1.5, 0.10000000149011612], ua.VariantType.Float), [1.5, 0.1]),
         (ua.Variant(b"\x00\xff", ua.VariantType.ByteString), "AP8="),
-        (ua.Variant(datetime(2026, 11, 24, 9, 45, tzinfo=UTC), ua.VariantType.DateTime), "2026-11-24T09:45:00.000Z"),
+        (
+            ua.Variant(datetime(2026, 11, 24, 9, 45, tzinfo=UTC), ua.VariantType.DateTime),
+            "2026-11-24T09:45:00.000Z",
+        ),
         (ua.Variant(UUID(int=1), ua.VariantType.Guid), "00000000-0000-0000-0000-000000000001"),
         (ua.Variant([[1, 2], [3, 4]], ua.VariantType.Int32), [[1, 2], [3, 4]]),
         (ua.Variant(ua.LocalizedText("läuft"), ua.VariantType.LocalizedText), "läuft"),
@@ -389,7 +403,9 @@ def test_a_variant_is_encoded_exactly(variant, expected):
     assert message["quality"] == "good"
 
 
-@pytest.mark.parametrize(("value", "text"), [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(math.nan, "NaN"), (math.inf, "Infinity"), (-math.inf, "-Infinity")]
+)
 def test_a_number_that_is_none_is_text_and_uncertain(value, text):
     message = document("i=1", ua.DataValue(ua.Variant(value, ua.VariantType.Double)), gap=False)
     assert (message["value"], message["quality"]) == (text, "uncertain")
@@ -454,9 +470,8 @@ def test_its_configuration_explains_itself():
 
 
 async def test_an_insecure_connection_says_so_loudly(tmp_path, caplog):
-    async with PlantServer() as plant:
-        async with watching(plant.endpoint, tmp_path, nodes=[good()]):
-            pass
+    async with PlantServer() as plant, watching(plant.endpoint, tmp_path, nodes=[good()]):
+        pass
     assert any(r.levelno == logging.WARNING and "INSECURE" in r.getMessage() for r in caplog.records)
     assert not [r for r in caplog.records if r.name.startswith("asyncua")]
 

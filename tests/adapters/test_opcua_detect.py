@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -34,13 +35,19 @@ PRESS = [
 ]
 
 PRESS_MESSAGES = [
-    {"detect": "parts", "node": "ns=2;s=P7.Good", "from": "2026-11-24T09:45:00.000Z", "to": "2026-11-24T10:00:00.000Z",
-     "raw": {"first": 65520, "last": 37}, "delta": 53, "rollovers": 1, "resets": 0, "quality": "good", "gap": False,
+    {"detect": "parts", "node": "ns=2;s=P7.Good", "from": "2026-11-24T09:45:00.000Z",
+     "to": "2026-11-24T10:00:00.000Z",
+     "raw": {"first": 65520, "last": 37}, "delta": 53, "rollovers": 1, "resets": 0,
+     "quality": "good", "gap": False,
      "context": {"order": "1004744", "tool": "T-19"}},
-    {"detect": "parts", "node": "ns=2;s=P7.Good", "from": "2026-11-24T10:00:00.000Z", "to": "2026-11-24T10:07:12.000Z",
-     "raw": {"first": 37, "last": 0}, "delta": None, "rollovers": 0, "resets": 1, "quality": "uncertain", "gap": True,
+    {"detect": "parts", "node": "ns=2;s=P7.Good", "from": "2026-11-24T10:00:00.000Z",
+     "to": "2026-11-24T10:07:12.000Z",
+     "raw": {"first": 37, "last": 0}, "delta": None, "rollovers": 0, "resets": 1,
+     "quality": "uncertain", "gap": True,
      "context": {"order": None, "tool": "T-19"}},
-    {"detect": "stop", "node": "ns=2;s=P7.Run", "from": "2026-11-24T10:07:12.000Z", "to": "2026-11-24T10:31:40.500Z",
+    {"detect": "stop", "node": "ns=2;s=P7.Run", "from": "2026-11-24T10:07:12.000Z",
+     "to": "2026-11-24T10:31:40.500Z",
+
      "quality": "good", "gap": False, "context": {"order": "1004744", "cause": "17"}},
 ]  # fmt: skip
 
@@ -436,7 +443,9 @@ def test_anything_else_is_no_duration(text):
         duration_us(text)
 
 
-@given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)))
+@given(
+    st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1))  # noqa: DTZ001
+)
 def test_a_time_survives_as_text(time):
     assert datetime.fromisoformat(rfc3339(micros(time))) == time.replace(tzinfo=UTC)
 
@@ -488,7 +497,7 @@ def test_every_piece_is_counted_once_and_for_its_own_order(start, steps, data):
         assert not message["gap"]
     assert counted == made
     spans = [(m["from"], m["to"]) for m in messages]
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in pairwise(spans))
 
 
 @settings(max_examples=200, deadline=None)
@@ -523,5 +532,5 @@ def test_nothing_a_plant_reports_makes_it_fail_or_guess(changes):
     plant.flush()
     windows = [(m["from"], m["to"]) for m in plant.messages if "delta" in m]
     assert all(start <= end for start, end in windows)
-    assert all(a[1] <= b[0] for a, b in zip(windows, windows[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in pairwise(windows))
     assert all(m["delta"] is None or m["delta"] >= 0 for m in plant.messages if "delta" in m)

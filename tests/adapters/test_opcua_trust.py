@@ -61,7 +61,9 @@ def certificate(
         .serial_number(serial or x509.random_serial_number())
         .not_valid_before(start)
         .not_valid_after(end)
-        .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri), host_name]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri), host_name]), critical=False
+        )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(key_usage(sign=usage, certify=False), critical=True)
     )
@@ -73,7 +75,8 @@ def certificate(
 def key_usage(*, sign: bool, certify: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=sign, content_commitment=sign, key_encipherment=sign, data_encipherment=sign,
-        key_agreement=False, key_cert_sign=certify, crl_sign=certify, encipher_only=False, decipher_only=False,
+        key_agreement=False, key_cert_sign=certify, crl_sign=certify,
+        encipher_only=False, decipher_only=False,
     )  # fmt: skip
 
 
@@ -94,9 +97,14 @@ def authority(key=KEYS[3], *, subject="authority", ca=True, end=NOW + DAY, issue
     return made, key
 
 
-def revocations(issuer, *revoked: int, end=NOW + DAY, key=None, start=NOW - DAY) -> x509.CertificateRevocationList:
+def revocations(
+    issuer, *revoked: int, end=NOW + DAY, key=None, start=NOW - DAY
+) -> x509.CertificateRevocationList:
     builder = (
-        x509.CertificateRevocationListBuilder().issuer_name(issuer[0].subject).last_update(start).next_update(end)
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer[0].subject)
+        .last_update(start)
+        .next_update(end)
     )
     for serial in revoked:
         entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW - DAY).build()
@@ -140,7 +148,9 @@ def test_a_server_without_a_certificate_is_refused(blob):
         TrustList(certificates=[CA[0]]).approve(blob, application_uri=URI, host="127.0.0.1")
 
 
-@pytest.mark.parametrize("blob", [b"\x30", b"\x30\x82\x00", b"\x30\x03abc", b"nonsense", b"\x30\x84\xff\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "blob", [b"\x30", b"\x30\x82\x00", b"\x30\x03abc", b"nonsense", b"\x30\x84\xff\xff\xff\xff"]
+)
 def test_a_certificate_that_cannot_be_read_is_refused(blob):
     with pytest.raises(AdapterError, match="cannot be read"):
         chain(blob)
@@ -201,7 +211,7 @@ def test_hosts_are_compared_as_names_or_as_addresses():
     trust = TrustList(certificates=[CA[0]])
     assert approve(trust, certificate(issuer=CA, host="press-7.plant"), host="PRESS-7.plant")
     assert approve(trust, certificate(issuer=CA, host="::1"), host="0:0:0:0:0:0:0:1")
-    with pytest.raises(AdapterError, match="endpoint is 'a.plant'"):
+    with pytest.raises(AdapterError, match=r"endpoint is 'a\.plant'"):
         approve(trust, certificate(issuer=CA, host="*.plant"), host="a.plant")
 
 
@@ -255,7 +265,7 @@ def test_files_and_folders_are_read_in_pem_and_der(tmp_path):
     assert load([tmp_path]) == [CA[0], SIGNED, IMPOSTOR[0]]
     assert len(load_crls([tmp_path / "crl"])) == 1
     with pytest.raises(AdapterError, match="no trusted certificate"):
-        load([tmp_path / "crl" / ".."] if False else [])
+        load([])
     with pytest.raises(AdapterError, match="cannot read"):
         load([tmp_path / "missing.pem"])
     with pytest.raises(AdapterError, match="is no certificate"):
@@ -270,7 +280,9 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.put("ours", certificate(KEYS[2], uri="urn:mfgroute", role=ExtendedKeyUsageOID.CLIENT_AUTH), KEYS[2])
+        self.put(
+            "ours", certificate(KEYS[2], uri="urn:mfgroute", role=ExtendedKeyUsageOID.CLIENT_AUTH), KEYS[2]
+        )
         (root / "trusted").mkdir()
         (root / "trusted" / "ca.pem").write_bytes(CA[0].public_bytes(Encoding.PEM))
 
@@ -290,7 +302,9 @@ class Files:
         } | settings.pop("security", {})
         given = {"endpoint": endpoint, "nodes": ["ns=2;s=P7.Good"], "interval_ms": 20, "timeout_s": 3}
         config = msgspec.convert(given | {"security": security} | settings, OpcUaConfig, dec_hook=dec_hook)
-        return OpcUaSource(config, Context(name="press-7", project_dir=self.root, data_dir=self.root / "data"))
+        return OpcUaSource(
+            config, Context(name="press-7", project_dir=self.root, data_dir=self.root / "data")
+        )
 
 
 @pytest.fixture
@@ -328,9 +342,11 @@ async def test_a_pinned_server_is_believed_and_its_password_accepted(files):
     trust = {"trust": {"thumbprints": [thumbprint(own)]}}
     async with PlantServer(security=shown) as plant:
         for mode in ("Sign", "SignAndEncrypt"):
-            known = files.source(plant.endpoint, security=trust | {"mode": mode}, user="mfg", password="secret")
+            known = files.source(
+                plant.endpoint, security=trust | {"mode": mode}, user="mfg", password="secret"
+            )
             assert await first_value(known) == 0
-        with pytest.raises(Disconnected, match="BadUserAccessDenied|denied|BadIdentityToken"):
+        with pytest.raises(Disconnected, match=r"BadUserAccessDenied|denied|BadIdentityToken"):
             await first_value(files.source(plant.endpoint, security=trust, user="mfg", password="wrong"))
 
 

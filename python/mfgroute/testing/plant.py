@@ -17,13 +17,17 @@ import socket
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 import msgspec
-from asyncua import Server, ua
+from asyncua import ua
 from asyncua.common.node import Node
 from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.server import Server
+from asyncua.server.user_managers import UserManager
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.status_codes import StatusCodes
 
 NAMESPACE = "urn:mfgroute:plant"
 #: Index of `NAMESPACE` on every plant.
@@ -72,7 +76,7 @@ class Machine:
         return self._values[node]
 
     async def set(
-        self, node: str, value: Any, *, at: datetime | None = None, status: int = ua.StatusCodes.Good
+        self, node: str, value: Any, *, at: datetime | None = None, status: int = StatusCodes.Good
     ) -> None:
         """Give a node a value, with a source time and a status of one's choice."""
         self._values[node] = value
@@ -80,10 +84,10 @@ class Machine:
         data = ua.DataValue(
             Value=ua.Variant(value, _NODES[node][0]),
             StatusCode=ua.StatusCode(ua.UInt32(status)),
-            SourceTimestamp=at or now,
-            ServerTimestamp=now,
+            SourceTimestamp=cast("ua.DateTime", at or now),
+            ServerTimestamp=cast("ua.DateTime", now),
         )
-        await self.nodes[node].write_attribute(ua.AttributeIds.Value, data)
+        await self.nodes[node].write_attribute(AttributeIds.Value, data)
 
     async def produce(self, pieces: int = 1, *, scrap: int = 0, at: datetime | None = None) -> None:
         """Make good pieces one by one, then scrap; the counters start again after 65,535."""
@@ -94,11 +98,11 @@ class Machine:
     async def stop(self, code: int = 0, *, at: datetime | None = None) -> None:
         """Stop, for a reason that a person enters."""
         await self.set("StopCode", code, at=at)
-        await self.set("Run", False, at=at)
+        await self.set("Run", value=False, at=at)
 
     async def start(self, *, at: datetime | None = None) -> None:
         """Run again."""
-        await self.set("Run", True, at=at)
+        await self.set("Run", value=True, at=at)
         await self.set("StopCode", 0, at=at)
 
     async def change_order(self, order: str, *, tool: str | None = None, at: datetime | None = None) -> None:
@@ -111,7 +115,7 @@ class Machine:
         """Set the counter of good pieces back."""
         await self.set("Good", value, at=at)
 
-    async def degrade(self, node: str, status: int = ua.StatusCodes.BadSensorFailure) -> None:
+    async def degrade(self, node: str, status: int = StatusCodes.BadSensorFailure) -> None:
         """Report a node with its last value and another status."""
         await self.set(node, self._values[node], status=status)
 
@@ -154,7 +158,9 @@ class PlantServer:
     async def start(self) -> None:
         """Listen. Machines keep what they counted over a restart."""
         security = self._security
-        server = Server(user_manager=_Users(security.users) if security is not None and security.users else None)
+        server = Server(
+            user_manager=_Users(security.users) if security is not None and security.users else None
+        )
         await server.init()
         server.disable_clock()
         server.set_endpoint(self.endpoint)
@@ -183,38 +189,44 @@ class PlantServer:
     async def variable(self, name: str, value: Any, kind: ua.VariantType | None = None) -> Node:
         """Add a variable ``ns=2;s=<name>`` of any type."""
         assert self.server is not None, "the plant is not started"
-        node_id = ua.NodeId(name, INDEX)
+        node_id = _node_id(name)
         return await self.server.nodes.objects.add_variable(node_id, name, value, varianttype=kind)
 
     async def _add(self, server: Server, name: str) -> None:
-        parent = await server.nodes.objects.add_object(ua.NodeId(name, INDEX), name)
+        parent = await server.nodes.objects.add_object(_node_id(name), name)
         nodes = {}
         known = self.machines.get(name)
         for node, (kind, default) in _NODES.items():
             value = known.value(node) if known is not None else default
-            nodes[node] = await parent.add_variable(
-                ua.NodeId(f"{name}.{node}", INDEX), node, value, varianttype=kind
-            )
+            nodes[node] = await parent.add_variable(_node_id(f"{name}.{node}"), node, value, varianttype=kind)
         if known is None:
             self.machines[name] = Machine(name, nodes)
         else:
             known.nodes = nodes
 
 
-class _Users:
+class _Users(UserManager):
     """Lets in those who know their password."""
 
     def __init__(self, users: Mapping[str, str]) -> None:
         self._users = users
 
     def get_user(
-        self, iserver: object, username: str | None = None, password: str | None = None, certificate: object = None
+        self,
+        iserver: object,
+        username: str | None = None,
+        password: str | None = None,
+        certificate: object = None,
     ) -> User | None:
         """The user, or nobody."""
         del iserver, certificate
         if username is None or self._users.get(username) != password:
             return None
         return User(role=UserRole.User, name=username)
+
+
+def _node_id(name: str) -> ua.NodeId:
+    return ua.NodeId.from_string(f"ns={INDEX};s={name}")
 
 
 def free_port() -> int:

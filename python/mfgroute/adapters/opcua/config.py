@@ -30,9 +30,7 @@ class Trust(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ] = ()
     crl: Annotated[
         tuple[Path, ...],
-        Meta(
-            description="Files or folders with revocation lists; given, every authority needs a valid fresh one"
-        ),
+        Meta(description="Files or folders with revocation lists; given, every authority needs a fresh one"),
     ] = ()
     application_uri: Annotated[
         str | None,
@@ -58,9 +56,7 @@ class Security(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
             "Basic256",
             "None",
         ],
-        Meta(
-            description="Security policy; Basic128Rsa15 and Basic256 are broken and refused, None is `insecure: true`"
-        ),
+        Meta(description="Security policy; Basic128Rsa15 and Basic256 are refused, None is `insecure: true`"),
     ]
     mode: Annotated[
         Literal["SignAndEncrypt", "Sign"], Meta(description="Whether messages are encrypted or only signed")

@@ -11,11 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from asyncua import Client, ua
+from asyncua import ua
+from asyncua.client.client import Client
 from asyncua.client.ua_client import UaClient, UASocketProtocol
 from asyncua.common.connection import TransportLimits
 from asyncua.crypto import security_policies
 from asyncua.crypto.uacrypto import CertProperties
+from asyncua.ua.uaerrors import UaError
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -39,7 +41,7 @@ _POLICIES: dict[str, Any] = {
 }
 _STRONG = {policy.URI for policy in _POLICIES.values()}
 #: What asyncua raises when a server cannot be reached or does not want to.
-FAILURES = (OSError, TimeoutError, ua.UaError)
+FAILURES = (OSError, TimeoutError, UaError)
 
 
 class _Limits(TransportLimits):
@@ -89,7 +91,8 @@ class PlantClient(Client):
         self.max_chunkcount = CHUNKS_MAX
         self.connection_lost_callback = self._lost
         # asyncua makes its socket here and has no parameter for its limits.
-        self.uaclient._make_protocol = partial(_make_protocol, self.uaclient, config.timeout_s)  # type: ignore[method-assign] # noqa: SLF001
+        make = partial(_make_protocol, self.uaclient, config.timeout_s)
+        self.uaclient._make_protocol = make  # type: ignore[method-assign] # noqa: SLF001 - see above
 
     async def _lost(self, error: Exception) -> None:
         self._on_lost(f"connection lost: {error or type(error).__name__}")
@@ -116,9 +119,9 @@ class PlantClient(Client):
         """How a user is identified; a password never goes over the wire for all to read."""
         policy = super().server_policy(token_type)
         encrypted = self.security_policy.Mode == ua.MessageSecurityMode.SignAndEncrypt
-        if self._secured and token_type == ua.UserTokenType.UserName and not encrypted:
-            if policy.SecurityPolicyUri not in _STRONG:
-                raise AdapterError("the server wants the password unencrypted or weakly encrypted")
+        named = self._secured and token_type == ua.UserTokenType.UserName
+        if named and not encrypted and policy.SecurityPolicyUri not in _STRONG:
+            raise AdapterError("the server wants the password unencrypted or weakly encrypted")
         return policy
 
 
@@ -134,7 +137,7 @@ async def connect(config: OpcUaConfig, context: Context, on_lost: Callable[[str]
     try:
         if config.security is None:
             logger.warning(
-                "INSECURE: %s talks to %s without any security; anybody on the network can read and forge values",
+                "INSECURE: %s talks to %s without security; anybody on the network can forge values",
                 context.name,
                 config.endpoint,
             )
@@ -159,7 +162,7 @@ async def disconnect(client: Client, timeout_s: float) -> None:
     try:
         async with asyncio.timeout(timeout_s):
             await client.disconnect()
-    except Exception:  # noqa: BLE001 - the connection is given up either way
+    except Exception:
         logger.debug("disconnecting failed", exc_info=True)
     finally:
         client.disconnect_socket()
@@ -182,12 +185,13 @@ async def _secure(client: PlantClient, config: OpcUaConfig, security: Security, 
     endpoints = await client.connect_and_get_server_endpoints()
     try:
         endpoint = client.find_endpoint(endpoints, mode, policy.URI)
-    except ua.UaError as error:
+    except UaError as error:
         offered = sorted(
             {f"{one.SecurityPolicyUri.rpartition('#')[2]}/{one.SecurityMode.name}" for one in endpoints}
         )
         raise AdapterError(
-            f"{config.endpoint} offers no {security.policy}/{security.mode}, only {', '.join(offered) or 'nothing'}"
+            f"{config.endpoint} offers no {security.policy}/{security.mode}, "
+            f"only {', '.join(offered) or 'nothing'}"
         ) from error
     claimed = endpoint.Server.ApplicationUri
     approved = trust.approve(endpoint.ServerCertificate, application_uri=claimed, host=host)

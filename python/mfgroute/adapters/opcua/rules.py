@@ -21,16 +21,14 @@ class _Rule(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """Base of the rules. A key that is not a field is an error."""
 
 
-class CounterRule(_Rule):
+class CounterRule(_Rule, frozen=True):
     """A number that rises with every piece."""
 
     node: Annotated[NodeText, Meta(description="Node that counts")]
     type: Annotated[CounterType, Meta(description="Type of the counter in the controller; gives its range")]
     max: Annotated[
         int | None,
-        Meta(
-            description="Highest value before the counter starts again at 0, if that is not the end of its type"
-        ),
+        Meta(description="Highest value before the counter starts again at 0, if not the end of its type"),
     ] = None
     rollover: Annotated[
         bool, Meta(description="Whether the counter starts again after its highest value")
@@ -47,7 +45,7 @@ class CounterRule(_Rule):
     reset: Annotated[
         Literal["to_lower", "to_zero", "never"],
         Meta(
-            description="What a fall that is no rollover means: set to some lower value (pieces since then are "
+            description="What a fall that is no rollover means: set to a lower value (pieces since then are "
             "unknown unless that is 0), set to 0 (the value is the pieces since then), or a fault"
         ),
     ] = "to_lower"
@@ -65,7 +63,7 @@ class CounterRule(_Rule):
         return (0, 2**bits - 1) if self.type.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
-class StateRule(_Rule):
+class StateRule(_Rule, frozen=True):
     """A value that means something while it lasts."""
 
     node: Annotated[NodeText, Meta(description="Node that tells the state")]
@@ -75,7 +73,7 @@ class StateRule(_Rule):
     )
 
 
-class EmitRule(_Rule):
+class EmitRule(_Rule, frozen=True):
     """When a message is made."""
 
     every: Annotated[
@@ -87,7 +85,7 @@ class EmitRule(_Rule):
     on_stop: Annotated[
         bool | str,
         Meta(
-            description="Counter: close the count when a state begins; the name of its detector, or true if there "
+            description="Counter: close the count when a state begins; name of its detector, or true if there "
             "is only one"
         ),
     ] = False
@@ -100,7 +98,7 @@ class EmitRule(_Rule):
     ] = ("start", "end")
 
 
-class QualityRule(_Rule):
+class QualityRule(_Rule, frozen=True):
     """What is done with values that are not good."""
 
     uncertain: Annotated[
@@ -113,7 +111,7 @@ class QualityRule(_Rule):
     ] = "hold_last_then_gap"
 
 
-class DetectRule(_Rule):
+class DetectRule(_Rule, frozen=True):
     """One detector: a counter or a state, with the values that belong to it."""
 
     name: Annotated[
@@ -147,7 +145,7 @@ class DetectRule(_Rule):
         if self.state is not None:
             if self.emit.every or self.emit.on_change_of or self.emit.on_stop or self.emit.zero:
                 raise ValueError(
-                    f"detector {self.name!r} is a state: every, on_change_of, on_stop and zero are for counters"
+                    f"detector {self.name!r} is a state: every, on_change_of, on_stop, zero are for counters"
                 )
             duration_us(self.state.for_)
         elif not (self.emit.every or self.emit.on_change_of or self.emit.on_stop):
@@ -180,7 +178,7 @@ def stop_of(rule: DetectRule, rules: tuple[DetectRule, ...]) -> StateRule | None
     if wanted is True:
         if len(states) != 1:
             raise ValueError(
-                f"on_stop of {rule.name!r} is true and there are {len(states)} states, expected the name of one"
+                f"on_stop of {rule.name!r} is true, there are {len(states)} states, expected the name of one"
             )
         return next(iter(states.values()))
     if wanted not in states:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import msgspec
 from asyncua import ua
 from asyncua.client.ua_session import UaSession
+from asyncua.ua.attribute_ids import AttributeIds
 
 from mfgroute.adapters.opcua.change import micros
 from mfgroute.adapters.opcua.config import OpcUaConfig
@@ -98,7 +99,7 @@ class Feed:
         for handle, node in enumerate(nodes, start):
             request = ua.MonitoredItemCreateRequest()
             request.ItemToMonitor.NodeId = ua.NodeId.from_string(node)
-            request.ItemToMonitor.AttributeId = ua.AttributeIds.Value
+            request.ItemToMonitor.AttributeId = AttributeIds.Value
             request.MonitoringMode = ua.MonitoringMode.Reporting
             wanted = request.RequestedParameters
             wanted.ClientHandle = ua.UInt32(handle)

@@ -117,7 +117,8 @@ class TrustList:
         found = _names(certificate).get_values_for_type(x509.UniformResourceIdentifier)
         if not expected or expected not in found or (claimed and claimed != expected):
             raise AdapterError(
-                f"the server's application URI does not fit: certificate {found}, server {claimed!r}, expected {expected!r}"
+                f"the server's application URI does not fit: certificate {found}, "
+                f"server {claimed!r}, expected {expected!r}"
             )
 
     def _check_revoked(self, path: Sequence[x509.Certificate], now: datetime) -> None:
@@ -242,7 +243,8 @@ def _check_authority(issuer: x509.Certificate, *, below: int) -> None:
 def _check_time(certificate: x509.Certificate, now: datetime) -> None:
     if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
         raise AdapterError(
-            f"the certificate {certificate.subject.rfc4514_string()} is valid from {certificate.not_valid_before_utc} "
+            f"the certificate {certificate.subject.rfc4514_string()} "
+            f"is valid from {certificate.not_valid_before_utc} "
             f"to {certificate.not_valid_after_utc}, and it is {now:%Y-%m-%d %H:%M} UTC"
         )
 
