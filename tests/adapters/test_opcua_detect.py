@@ -380,6 +380,16 @@ def test_a_source_time_far_in_the_future_is_replaced_and_marked():
     assert plant.wait("10:15:01").counts() == [("A", 1, False, "uncertain")]
 
 
+def test_a_clock_that_is_set_back_loses_no_piece_and_leaves_a_gap():
+    plant = Plant(parts())(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 1)(GOOD, "10:05:00", 4).wait("10:05:01")
+    for time, value in (("09:06:00", 5), ("09:10:00", 9)):
+        change = Change(node=GOOD, value=value, source_time_us=at(time), server_time_us=at(time))
+        plant.detection.offer(change, at(time) / 1e6 + 3600)
+    plant.messages += plant.detection.tick(at("09:15:01") / 1e6 + 3600)
+    assert plant.counts() == [("A", 3, True, "good"), ("A", 5, True, "uncertain")]
+    assert [m["from"][11:16] for m in plant.messages] == ["10:00", "09:06"]
+
+
 def test_missing_changes_of_unknown_nodes_mark_all_detectors():
     plant = Plant(parts(), stop(context={}))(ORDER, "10:00:00", "A")(GOOD, "10:00:00", 1)(
         RUN, "10:00:01", False
@@ -415,7 +425,7 @@ def test_missing_changes_of_unknown_nodes_mark_all_detectors():
             "max is",
         ),
         ({"name": "x", "counter": {"node": GOOD, "type": "bcd"}, "emit": {"every": "1m"}}, "bcd"),
-        ({"name": "x", "state": {"node": RUN, "equals": False}, "emit": {"every": "1m"}}, "for counters"),
+        ({"name": "x", "state": {"node": RUN, "equals": False}, "emit": {"every": "1m"}}, "of counters"),
     ],
 )
 def test_a_wrong_rule_is_refused_with_a_reason(rule, text):

@@ -143,6 +143,18 @@ class CounterDetector(Ordered):
         self._window = Window(from_us=memory["to"], first=raw, last=raw, gap=True, uncertain=True)
         self._blind = True
 
+    def set_back(self, time_us: int) -> None:
+        """Say what was counted, and begin anew with a gap."""
+        self.drain()
+        self.flush()
+        for history in self._histories.values():
+            history.set_back()
+        self.seen_us = time_us
+        self.missed()
+        if self._window is not None:
+            self._window.from_us = time_us
+            self._window.last_us = None
+
     def missed(self) -> None:
         """The next value comes after a gap."""
         self._blind = True

@@ -20,6 +20,9 @@ from mfgroute.adapters.opcua.state import StateDetector
 #: A source time this far from the server's is not believed.
 SKEW_US_MAX = 3_600_000_000
 
+#: Times of one node come in order; one this much older means that its clock was set back.
+SET_BACK_US = 60_000_000
+
 _VERSION = 1
 
 
@@ -34,6 +37,7 @@ class Detection:
         ]
         #: Source time minus monotonic time.
         self._offset_us: int | None = None
+        self._newest_us: dict[str, int] = {}
 
     @property
     def late(self) -> int:
@@ -46,6 +50,10 @@ class Detection:
         if server_us is not None and change.source_time_us - server_us > SKEW_US_MAX:
             quality = "uncertain" if change.quality == "good" else change.quality
             change = msgspec.structs.replace(change, source_time_us=server_us, quality=quality)
+        newest_us = self._newest_us.get(change.node, change.source_time_us)
+        if change.source_time_us + SET_BACK_US < newest_us:
+            self._set_back(change.source_time_us)
+        self._newest_us[change.node] = change.source_time_us
         self.clock(change.source_time_us if server_us is None else server_us, now_s)
         for detector in self._detectors:
             detector.offer(change, _us(now_s))
@@ -55,6 +63,12 @@ class Detection:
         offset = server_time_us - _us(now_s)
         if self._offset_us is None or offset > self._offset_us or self._offset_us - offset > SKEW_US_MAX:
             self._offset_us = offset
+
+    def _set_back(self, time_us: int) -> None:
+        self._offset_us = None
+        self._newest_us.clear()
+        for detector in self._detectors:
+            detector.set_back(time_us)
 
     def missed(self) -> None:
         """Changes of unknown nodes are missing."""
@@ -91,7 +105,10 @@ class Detection:
 
     def restore(self, snapshot: bytes) -> None:
         """Go on after a lost connection or a restart. What does not fit the rules is left out."""
-        memory = msgspec.json.decode(snapshot)
+        try:
+            memory = msgspec.json.decode(snapshot)
+        except msgspec.DecodeError:
+            memory = None
         if not isinstance(memory, dict) or memory.get("v") != _VERSION:
             memory = {"detect": {}}
         for detector in self._detectors:

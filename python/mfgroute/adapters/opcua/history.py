@@ -27,6 +27,11 @@ class History:
         if len(self._times) > KEPT_MAX:
             del self._times[0], self._values[0]
 
+    def set_back(self) -> None:
+        """Forget the times: the newest value is that of any time."""
+        self._values = self._values[-1:]
+        self._times = [-(2**62)] * len(self._values)
+
     def newer(self, time_us: int) -> bool:
         """Whether a change after `time_us` is known already."""
         return bool(self._times) and self._times[-1] > time_us

@@ -67,6 +67,10 @@ class Ordered(ABC):
     def missed(self) -> None:
         """Changes of unknown nodes are missing."""
 
+    @abstractmethod
+    def set_back(self, time_us: int) -> None:
+        """Go on at `time_us`, although later times were seen: a clock was set back."""
+
     def offer(self, change: Change, now_us: int) -> None:
         """Hold a change that arrived at monotonic time `now_us`."""
         rank = self._ranks.get(change.node)

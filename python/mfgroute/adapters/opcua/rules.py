@@ -85,7 +85,7 @@ class EmitRule(_Rule, frozen=True):
     on_stop: Annotated[
         bool | str,
         Meta(
-            description="Counter: close the count when a state begins; name of its detector, or true if there "
+            description="Counter: close the count when a state begins; the name of its detector, or true if "
             "is only one"
         ),
     ] = False
@@ -145,7 +145,7 @@ class DetectRule(_Rule, frozen=True):
         if self.state is not None:
             if self.emit.every or self.emit.on_change_of or self.emit.on_stop or self.emit.zero:
                 raise ValueError(
-                    f"detector {self.name!r} is a state: every, on_change_of, on_stop, zero are for counters"
+                    f"detector {self.name!r} is a state: every, on_change_of, on_stop, zero are of counters"
                 )
             duration_us(self.state.for_)
         elif not (self.emit.every or self.emit.on_change_of or self.emit.on_stop):

@@ -82,6 +82,17 @@ class StateDetector(Ordered):
     def flush(self) -> None:
         """Nothing ends because a connection does; it goes on from the snapshot."""
 
+    def set_back(self, time_us: int) -> None:
+        """A state that lasts began no later than now; how long it lasts is not sure any more."""
+        self.drain()
+        for history in self._histories.values():
+            history.set_back()
+        self.seen_us = time_us
+        self._changed_us = None
+        if self._since_us is not None:
+            self._since_us = min(self._since_us, time_us)
+        self.missed()
+
     def missed(self) -> None:
         """The state may have changed and come back."""
         self._gap = self._uncertain = True
