@@ -85,8 +85,8 @@ class EmitRule(_Rule, frozen=True):
     on_stop: Annotated[
         bool | str,
         Meta(
-            description="Counter: close the count when a state begins; the name of its detector, or true if "
-            "is only one"
+            description="Counter: close the count when a state begins; name of its detector, or true "
+            "if there is only one"
         ),
     ] = False
     zero: Annotated[
