@@ -1,0 +1,12 @@
+"""OPC UA: subscribe to the nodes of a machine, and turn their changes into business messages.
+
+In reading order: `config` (what may be set), `source` (the adapter), `connection` (the only user of
+asyncua's client), `values` (variants as JSON), `trust` (which server certificate is believed), `change`
+(what the detectors see), and the detectors: `rules` (their settings), `detect` (order and clock),
+`counter`, `state`, `history`.
+"""
+
+from mfgroute.adapters.opcua.config import OpcUaConfig
+from mfgroute.adapters.opcua.source import OpcUaSource
+
+__all__ = ["OpcUaConfig", "OpcUaSource"]
