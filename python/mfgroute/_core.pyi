@@ -191,8 +191,8 @@ class Engine:
         """
     def find(self, query: str) -> bytes:
         """The local timeline of a key, an event id, a report or a document reference, as JSON."""
-    def pause(self, sink: str) -> None: ...
-    def resume(self, sink: str) -> None: ...
+    def pause(self, sink: str, *, who: str = "unknown", why: str = "") -> None: ...
+    def resume(self, sink: str, *, who: str = "unknown", why: str = "") -> None: ...
     def stats(self) -> dict[str, Any]:
         """One consistent snapshot of all counters."""
     def drain(self) -> None:
@@ -223,6 +223,9 @@ def check_schema(
 ) -> list[Reject]: ...
 def reject_codes() -> list[tuple[str, str]]:
     """Every stable reject code with its meaning."""
+
+def units() -> dict[str, list[tuple[str, str, str]]]:
+    """Units of measure (``units``: code, name, dimension) and code sets (``codes``: set, code, unit)."""
 
 def explain(plan: Plan, source: str, message: bytes, meta: Mapping[str, str]) -> bytes:
     """Run one message through the hot path of a plan without an engine; JSON of what became of it."""

@@ -12,7 +12,7 @@ from mfgroute import _core
 from mfgroute.adapter import Config, Inbox, Secret
 from mfgroute.adapter import Sink as SinkAdapter
 from mfgroute.adapter import Source as SourceAdapter
-from mfgroute.config import checks
+from mfgroute.config import checks, packs
 from mfgroute.config.convert import Notes, close, convert, convert_struct, dotted, escape
 from mfgroute.config.model import (
     Http,
@@ -32,7 +32,7 @@ from mfgroute.errors import ConfigError, MfgrouteError, Problem
 API_VERSION = "mfgroute/v1"
 FILE_NAME = "mfgroute.yaml"
 _FILE_BYTES_MAX = 1 << 20
-_KEYS = ("apiVersion", "node", "http", "streams", "sources", "sinks", "routes")
+_KEYS = ("apiVersion", "packs", "node", "http", "streams", "sources", "sinks", "routes")
 _MASK = "********"
 
 
@@ -115,7 +115,10 @@ def read_project(path: str | Path, adapters: Adapters, *, environ: Mapping[str, 
     notes = Notes(file.name, places, frozenset(replaced))
     reader = _Reader(notes, adapters)
     model = reader.model(document)
-    plan, core_problems = _compile(root, reader.for_core(document), places)
+    core_document = reader.for_core(document)
+    if isinstance(core_document, dict):
+        core_document = {**core_document, "packs": packs.resolve(core_document, root, notes)}
+    plan, core_problems = _compile(root, core_document, places)
     problems = _merged(notes.problems, core_problems)
     problems = _masked(problems, values)
     if model is None or plan is None or any(problem.severity == "error" for problem in problems):

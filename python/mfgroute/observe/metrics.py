@@ -60,9 +60,9 @@ def _sources(sources: dict[str, Stats]) -> Iterator[Metric]:
     for name, one in sources.items():
         received.add_metric([name], one.get("received", 0))
         duplicates.add_metric([name], one.get("duplicates", 0))
-        _split(accepted, name, one.get("accepted"))
-        _split(rejected, name, one.get("rejected"))
-        _split(filtered, name, one.get("filtered"))
+        _split(accepted, name, one.get("accepted_by_type"))
+        _split(rejected, name, one.get("rejected_by_code"))
+        _split(filtered, name, one.get("filtered_by_rule"))
     yield from (received, accepted, rejected, duplicates, filtered)
 
 
@@ -75,7 +75,7 @@ def _sinks(sinks: dict[str, Stats]) -> Iterator[Metric]:
     lag_s = GaugeMetricFamily("mfgroute_sink_lag_seconds", "Age of the oldest that waits.", labels=["sink"])
     for name, one in sinks.items():
         delivered.add_metric([name], one.get("delivered", 0))
-        _split(parked, name, one.get("parked_total"))
+        _split(parked, name, one.get("parked_by_cause"))
         lag.add_metric([name], one.get("lag_events", 0))
         lag_s.add_metric([name], one.get("lag_ms", 0) / 1000)
     yield from (delivered, parked, lag, lag_s)

@@ -9,7 +9,7 @@ use mfgroute_core::router::{Answer, Handed, Router};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyDict, PyIterator, PyList};
+use pyo3::types::{PyBytes, PyIterator, PyList};
 
 use crate::errors::router_error;
 use crate::eventfd::EventFd;
@@ -104,6 +104,7 @@ impl Engine {
         let own: Option<Vec<Vec<(&str, &str)>>> = metas.as_ref().map(|metas| {
             metas.iter().map(|one| merged(&common, one)).collect()
         });
+        self.router.engine().rearm();
         let bytes: usize = messages.iter().map(|message| message.len()).sum();
         let run = || {
             let with_meta = messages.iter().enumerate().map(|(index, message)| {
@@ -133,6 +134,7 @@ impl Engine {
         level(ack)?;
         let wait = wait_s.map(duration).transpose()?;
         let common = pairs(meta.as_ref());
+        self.router.engine().rearm();
         let run = || self.router.submit_lines(source, &slab, &common, resume, synchronous, wait);
         let result = if slab.len() >= DETACH_BYTES || wait.is_some() { py.detach(run) } else { run() };
         result.map(|answer| receipt(&answer)).map_err(|error| router_error(py, &error))
@@ -148,6 +150,8 @@ impl Engine {
         wait_s: f64,
     ) -> PyResult<Batch> {
         let wait = duration(wait_s)?;
+        // Asked for before the look, so that what comes after it is not missed.
+        self.router.engine().rearm();
         let (sink, handed) = py
             .detach(|| self.router.poll(sink, events_max, bytes_max, wait))
             .map_err(|error| router_error(py, &error))?;
@@ -164,12 +168,6 @@ impl Engine {
 
     fn wake_fd(&self) -> i32 {
         self.wake.raw()
-    }
-
-    /// Empties the eventfd and asks for the next wake-up. To be called before looking for data or room.
-    fn rearm(&self) {
-        self.wake.drain();
-        self.router.engine().rearm();
     }
 
     fn next_due_s(&self, py: Python<'_>, sink: &str) -> PyResult<Option<f64>> {

@@ -31,13 +31,6 @@ impl EventFd {
         // SAFETY: eight bytes are readable at the pointer. A full counter (EAGAIN) is readable already.
         unsafe { libc::write(self.0, one.as_ptr().cast(), one.len()) };
     }
-
-    /// Makes it not readable.
-    pub fn drain(&self) {
-        let mut count = [0_u8; 8];
-        // SAFETY: eight bytes are writable at the pointer. An empty counter (EAGAIN) is drained already.
-        unsafe { libc::read(self.0, count.as_mut_ptr().cast(), count.len()) };
-    }
 }
 
 impl Drop for EventFd {

@@ -126,7 +126,7 @@ fn sink(name: &Key, node: &Node, file: &mut File<'_>) -> SinkConfig {
     if let Some(bound) = node.get("parked_max") {
         sink.parked_max = self::bound(bound, sink.parked_max, file);
     }
-    if let Some(Value::Bool(single)) = node.get("refuses_single").map(|single| &single.value) {
+    if let Some(Value::Bool(single)) = node.get("one_per_key").map(|single| &single.value) {
         sink.one_per_key = *single;
     }
     if node.get("owner").is_none() {
