@@ -23,6 +23,10 @@ class MesSimulator(Simulator):
         super().__init__(kept_s=kept_s, seed=seed)
         self.routings: dict[tuple[str, str], str] = {}
 
+    def natural_key(self, name: str, event: CloudEvent) -> str:
+        """One routing for each order."""
+        return f"{name}/{event.data['site']}/{event.data['order']}"
+
     def make(self, name: str, event: CloudEvent) -> Made:
         """Take over a routing."""
         del name
@@ -54,11 +58,16 @@ class CmmsSimulator(Simulator):
 
 
 class PortalSimulator(Simulator):
-    """A portal that shows a customer how far an order is."""
+    """A portal that shows a customer how far an order is; each milestone once."""
 
     system: ClassVar[str] = "portal"
+    upsert: ClassVar[bool] = True
     first_document: ClassVar[int] = 1
     accepts: ClassVar[dict[str, tuple[str, ...]]] = {"/milestones": ("production.milestone.reached",)}
+
+    def natural_key(self, name: str, event: CloudEvent) -> str:
+        """One entry for each milestone of an order."""
+        return f"{name}/{event.data['site']}/{event.data['order']}/{event.data['milestone']}"
 
     def make(self, name: str, event: CloudEvent) -> Made:
         """Show a milestone."""

@@ -82,6 +82,10 @@ class Simulator:
         """
         raise NotImplementedError
 
+    def natural_key(self, name: str, event: CloudEvent) -> str:
+        """What an upsert replaces by: for most systems the business object and the sender's report."""
+        return f"{name}/{event.subject}/{event.data.get('report', '')}"
+
     def setup(self, document: dict[str, Any]) -> None:
         """Take over master data. Systems without any ignore it."""
         del document
@@ -220,6 +224,11 @@ class Simulator:
         if name not in allowed:
             raise Refusal("wrong_type", f"{self.system} takes no {name} at {request.path}")
         key = request.headers.get("Idempotency-Key", event.id)
+        if self.upsert:
+            try:
+                key = self.natural_key(name, event)
+            except KeyError as error:
+                raise Refusal("field_missing", f"{name} has no {error.args[0]}") from None
         known = self.ledger.find(key, body)
         if known is not None:
             return 200, known
