@@ -74,8 +74,9 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         node: name after ``ns=2;s=``.
-        at_s: source time in seconds after the demo's base, which is an hour before its start: a server
-            may not stamp values in the future.
+        at_s: source time in seconds after the base, which is a moment before the edge connects. Times lie
+            up to an hour ahead, which the detection believes; earlier than the connection they would count
+            for nothing.
     """
 
     node: str
