@@ -86,9 +86,16 @@ def short(event):
     return {"to": f"{name}/{major}", "time": event["time"], "data": event["data"]}
 
 
-def by_key(events):
-    """Events of different keys may overtake each other; those of one key may not."""
+def by_content(events):
+    """Events of different keys may overtake each other."""
     return sorted(events, key=lambda event: (event["to"], json.dumps(event["data"], sort_keys=True)))
+
+
+def assert_order_of_keys(events, expected):
+    """Events of one key are in the order of the expectation."""
+    for subject in {event["subject"] for event in events}:
+        positions = [expected.index(short(event)) for event in events if event["subject"] == subject]
+        assert positions == sorted(positions), subject
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}-{case.name}")
@@ -101,7 +108,9 @@ def test_golden(case, tmp_path):
     events, rejects, filtered, duplicates = run(
         plan, messages, spec.get("meta", {}), lines=spec["messages"].endswith(".csv")
     )
-    assert by_key(map(short, events)) == by_key(line for line in expected if "to" in line)
+    events_expected = [line for line in expected if "to" in line]
+    assert by_content(map(short, events)) == by_content(events_expected)
+    assert_order_of_keys(events, events_expected)
     wanted = [
         {**line["reject"], "at": line["reject"]["at"].lstrip("/")} for line in expected if "reject" in line
     ]
@@ -110,7 +119,7 @@ def test_golden(case, tmp_path):
     assert duplicates == sum("duplicate" in line for line in expected)
 
 
-# The public files of MESA, where they are. Expectations are read from the files: nothing of them is kept here.
+# The public files of MESA, where they are. Expectations are read from them: nothing of them is kept here.
 
 needs_public_files = pytest.mark.skipif(
     not (SHARED / "data" / "b2mml").is_dir(),
@@ -140,7 +149,7 @@ def test_the_public_schedule_becomes_a_released_order(tmp_path):
     assert len(data["operations"]) == len(segments)
     for operation, segment in zip(data["operations"], segments, strict=True):
         assert operation["operation"] == (segment.findtext("ID") or segment.findtext("ProcessSegmentID"))
-        needs = [need for need in segment.findall("MaterialRequirement")]
+        needs = segment.findall("MaterialRequirement")
         consumed = [need for need in needs if need.findtext("MaterialUse") == "Consumed"]
         assert [part["material"] for part in operation["components"]] == [
             need.findtext("MaterialDefinitionID") for need in consumed
