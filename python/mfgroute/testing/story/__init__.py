@@ -1,0 +1,41 @@
+"""A deterministic, bounded day in three plants: who sends what, and what must have happened in the end.
+
+It covers make-to-order (S1), three plants with one contract (S3) and a quality hold (S4): four orders, an
+MES that posts JSON, one that speaks B2MML, a line that drops CSV files, three presses, a QMS, and an ERP
+that is busy, broken and cut off for a while. The demo plays it, then compares ledgers and counters with
+`Story.sources`, `Story.effects` and the totals.
+
+Items are counted as in promise 1: each event that a message makes is one, each ignored element of an
+`each` is one *filtered*, and a refused message is one *rejected*.
+
+* `model`: steps, outcomes, totals.
+* `messages`: the documents that the plants write.
+* `chapters`: the steps, in order.
+* `play`: the whole story and the effects it must have.
+"""
+
+from mfgroute.testing.story.model import (
+    SYSTEMS,
+    Drop,
+    Misbehave,
+    Outcome,
+    Post,
+    Signal,
+    Signals,
+    Step,
+    Story,
+)
+from mfgroute.testing.story.play import story
+
+__all__ = [
+    "SYSTEMS",
+    "Drop",
+    "Misbehave",
+    "Outcome",
+    "Post",
+    "Signal",
+    "Signals",
+    "Step",
+    "Story",
+    "story",
+]
