@@ -1,4 +1,4 @@
-"""The best plain Python we can write for W1: msgspec decodes and validates by type, floats instead of decimals.
+"""The best plain Python we can write for W1: msgspec decodes and validates by type.
 
 It does the work of the workload except that its numbers are binary floating point; `check` compares with the
 expected outputs to the last place that floats can hold.

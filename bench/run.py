@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import gc
 import json
 import os
@@ -92,11 +92,12 @@ def main() -> None:
     for name, values in numbers.items():
         middle = statistics.median(values)
         print(
-            f"{name:14} {middle:11.0f} {min(values):8.0f} {max(values):8.0f} {1e9 / middle:11.0f} {base / middle:7.2f}"
+            f"{name:14} {middle:11.0f} {min(values):8.0f} {max(values):8.0f} {1e9 / middle:11.0f} "
+            f"{base / middle:7.2f}"
         )
     result = {
         "commit": commit(),
-        "at": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "at": f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}",
         "cores": os.cpu_count(),
         "machine": platform.machine(),
         "python": platform.python_version(),

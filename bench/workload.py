@@ -20,7 +20,7 @@ _ULID = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def messages(count: int) -> Iterator[bytes]:
-    """The first messages of the workload, each one line of JSON. The order of the random calls is the workload."""
+    """The first messages, each one line of JSON. The order of the random calls is the workload."""
     rnd = random.Random(_SEED)
     for _ in range(count):
         yield json.dumps(_message(rnd), separators=(",", ":")).encode()

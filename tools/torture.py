@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -23,7 +23,9 @@ def property_tests() -> list[str]:
 
 def commit() -> str:
     """The short name of the commit, with a plus when files differ from it."""
-    name = subprocess.run(["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True)
+    name = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     return name.stdout.strip() or "no-commit"
 
 
@@ -55,13 +57,17 @@ def main() -> int:
         ):
             passed, seconds = run(command, **env)
             failures += not passed
-            rows.append(f"| {rounds} | {name} | {seed} | {seconds:.0f} | {'passed' if passed else 'FAILED'} |")
-    now = datetime.datetime.now(datetime.UTC)
+            rows.append(
+                f"| {rounds} | {name} | {seed} | {seconds:.0f} | {'passed' if passed else 'FAILED'} |"
+            )
+    now = dt.datetime.now(dt.UTC)
     record = RECORDS / f"torture-{now:%Y%m%dT%H%M}-{commit().rstrip('+')}.md"
     record.write_text(
-        f"# Long run of the random tests\n\nCommit {commit()}, {now:%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, "
-        f"{rounds} rounds, PROPTEST_CASES={CASES}, {failures} failed.\n\n"
-        "| round | suite | seed of hypothesis | seconds | outcome |\n|---|---|---|---|---|\n" + "\n".join(rows) + "\n"
+        f"# Long run of the random tests\n\nCommit {commit()}, {now:%Y-%m-%d %H:%M} UTC, "
+        f"{os.cpu_count()} cores, {rounds} rounds, PROPTEST_CASES={CASES}, {failures} failed.\n\n"
+        "| round | suite | seed of hypothesis | seconds | outcome |\n|---|---|---|---|---|\n"
+        + "\n".join(rows)
+        + "\n"
     )
     print(f"{rounds} rounds, {failures} failed; recorded in {record.relative_to(ROOT)}")
     return 1 if failures else 0

@@ -28,9 +28,7 @@ class Count:
 
     def __add__(self, other: Count) -> Count:
         """Add up suites."""
-        return Count(
-            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
-        )
+        return Count(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
 
     def __str__(self) -> str:
         """One line for people."""
@@ -59,7 +57,11 @@ class Suite:
             command.append(f"--junitxml={self.report}")
         print(f"\n=== {self.name}: {' '.join(self.command)}", flush=True)
         process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **self.env}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            cwd=ROOT,
+            env={**os.environ, **self.env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         assert process.stdout is not None
         lines = []
@@ -73,9 +75,7 @@ class Suite:
     def count(self, status: int, output: str) -> Count:
         """Read the counts; a command that fails without a failed test counts as one failure."""
         if self.kind == "cargo":
-            count = sum(
-                (Count(*map(int, found)) for found in RUST_RESULT.findall(output)), start=Count()
-            )
+            count = sum((Count(*map(int, found)) for found in RUST_RESULT.findall(output)), start=Count())
         elif self.kind == "pytest" and self.report.exists():
             count = Count()
             for suite in ET.parse(self.report).getroot().iter("testsuite"):
@@ -98,7 +98,10 @@ def suites() -> list[Suite]:
         Suite("rustfmt", ["cargo", "fmt", "--all", "--check"]),
         Suite("mypy", [str(tool("mypy"))]),
         Suite("import-linter", [str(tool("lint-imports")), "--no-cache"]),
-        Suite("stubtest", [sys.executable, "-m", "mypy.stubtest", "mfgroute._core", "--mypy-config-file", "pyproject.toml"]),
+        Suite(
+            "stubtest",
+            [sys.executable, "-m", "mypy.stubtest", "mfgroute._core", "--mypy-config-file", "pyproject.toml"],
+        ),
         Suite("pytest", [sys.executable, "-m", "pytest", "-q"], kind="pytest"),
         Suite(
             "bench-smoke",
@@ -107,13 +110,29 @@ def suites() -> list[Suite]:
         ),
         Suite(
             "clippy",
-            ["cargo", "clippy", "--locked", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"],
+            [
+                "cargo",
+                "clippy",
+                "--locked",
+                "--workspace",
+                "--all-targets",
+                "--quiet",
+                "--",
+                "-D",
+                "warnings",
+            ],
         ),
-        Suite("cargo-test", ["cargo", "test", "--locked", "--workspace", "--no-fail-fast", "--quiet"], kind="cargo"),
+        Suite(
+            "cargo-test",
+            ["cargo", "test", "--locked", "--workspace", "--no-fail-fast", "--quiet"],
+            kind="cargo",
+        ),
     ]
 
 
-DOCS = Suite("docs", [sys.executable, "-m", "pytest", "-q", "tests", "-k", "docs or page or reference"], kind="pytest")
+DOCS = Suite(
+    "docs", [sys.executable, "-m", "pytest", "-q", "tests", "-k", "docs or page or reference"], kind="pytest"
+)
 TESTS = {"pytest", "bench-smoke", "cargo-test"}
 
 

@@ -81,7 +81,15 @@ class Event:
     """A canonical event on its way to a sink."""
 
     def __new__(
-        cls, *, id: str, type: str, key: str, offset: int, json: bytes, stream: str = "business", attempt: int = 1
+        cls,
+        *,
+        id: str,
+        type: str,
+        key: str,
+        offset: int,
+        json: bytes,
+        stream: str = "business",
+        attempt: int = 1,
     ) -> Event: ...
     @property
     def id(self) -> str: ...
