@@ -6,8 +6,6 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import click
@@ -58,14 +56,14 @@ _KEY = "mfgroute.session"
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-@dataclass
 class Session:
     """What the global options say."""
 
-    config: str | None = None
-    output: str = "table"
-    quiet: bool = False
-    verbose: bool = False
+    def __init__(self) -> None:
+        self.config: str | None = None
+        self.output = "table"
+        self.quiet = False
+        self.verbose = False
 
     @property
     def json(self) -> bool:
@@ -181,6 +179,8 @@ class _App(Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a command, or say which one may be meant."""
         if args and not args[0].startswith("-") and args[0] not in (*self.list_commands(ctx), *UNAVAILABLE):
+            from difflib import get_close_matches  # noqa: PLC0415 - only when it went wrong
+
             near = get_close_matches(args[0], self.list_commands(ctx), n=1)
             hint = f"did you mean `mfgroute {near[0]}`?" if near else "see `mfgroute --help`"
             raise failures.Failure(f"there is no command `{args[0]}`", code=failures.USAGE, hint=hint)

@@ -8,8 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
-import traceback
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mfgroute.cli import show
@@ -162,6 +160,9 @@ def _system(error: OSError) -> _Told | None:
 
 def _internal(error: BaseException, *, verbose: bool) -> _Told:
     """A mistake of ours: one line, and the traceback where a bug report can find it."""
+    import tempfile  # noqa: PLC0415 - only when it went wrong
+    import traceback  # noqa: PLC0415
+
     text = "".join(traceback.format_exception(error))
     hint: str | None
     if verbose:

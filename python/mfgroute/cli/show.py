@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from mfgroute.adapters.plain import escaped
@@ -41,6 +40,8 @@ def table(rows: Iterable[Sequence[object]], *, header: Sequence[str] | None = No
 
 def age(since: str | None) -> str:
     """How long ago a time was, as ``3 h``."""
+    from datetime import UTC, datetime  # noqa: PLC0415 - not for --help
+
     if not since:
         return "?"
     try:
