@@ -140,7 +140,9 @@ def _wrong(spec: Any) -> tuple[str, str | None] | None:
 
 
 def _problem(file: str, line: int, message: str, hint: str | None) -> Problem:
-    return Problem(severity="error", file=file, line=line, column=1 if line else 0, message=message, hint=hint)
+    return Problem(
+        severity="error", file=file, line=line, column=1 if line else 0, message=message, hint=hint
+    )
 
 
 def _message(project: Project, case: Case) -> bytes:

@@ -61,7 +61,9 @@ def _takes(project: Project, route: Any, event: dict[str, Any]) -> bool:
     patterns = match.get("type", ">")
     if not set(sinks) <= set(event["sinks"]):
         return False
-    return any(_matches(pattern, event["to"]) for pattern in ([patterns] if isinstance(patterns, str) else patterns))
+    return any(
+        _matches(pattern, event["to"]) for pattern in ([patterns] if isinstance(patterns, str) else patterns)
+    )
 
 
 def _matches(pattern: str, to: str) -> bool:

@@ -96,7 +96,11 @@ def _print(
         if id(one) in left:
             show.line(f"          not updated: {left[id(one)]}")
     passed = len(results) - len(failed) - len(updated)
-    counts = [f"{passed} passed", f"{len(failed)} failed" if failed else "", f"{len(updated)} updated" if updated else ""]
+    counts = [
+        f"{passed} passed",
+        f"{len(failed)} failed" if failed else "",
+        f"{len(updated)} updated" if updated else "",
+    ]
     show.line(", ".join(filter(None, counts)) if results else "there are no tests; write tests/<name>.yaml")
 
 
