@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mfgroute.testing.story import SYSTEMS, Misbehave, Outcome, Story
+from mfgroute.testing.story import SYSTEMS, Expected, Misbehave, Outcome, Story, describe
 
 __all__ = ["Balance", "balance"]
 
@@ -128,6 +128,10 @@ def _wrong_effects(story: Story, ledgers: dict[str, dict[str, Any]]) -> Iterator
         wanted = {wish.kind: wish.times for wish in wishes}
         if ledger["misbehaved"] != wanted:
             yield f"{system} misbehaved {ledger['misbehaved']}, expected {wanted}"
+
+
+def _said(system: str, effect: dict[str, Any]) -> str:
+    return Expected(system, effect["what"], effect["key"], describe(effect)).said
 
 
 def _times(count: int) -> str:

@@ -26,7 +26,15 @@ _PORTS = range(20_000, 32_000)
 
 
 class Occupied(Exception):  # noqa: N818 - says what was found
-    """The folder holds something else, or another demo runs in it."""
+    """The folder holds something else, or another demo runs in it.
+
+    Attributes:
+        held: whether a demo runs there.
+    """
+
+    def __init__(self, message: str, *, held: bool) -> None:
+        self.held = held
+        super().__init__(message)
 
 
 class Folder:
@@ -108,14 +116,14 @@ def _hold(root: Path) -> int:
     """Make the folder ours."""
     found = {entry.name for entry in root.iterdir()} if root.is_dir() else set()
     if found and _MARK not in found:
-        raise Occupied(f"{root} holds other files, expected an empty folder or one of an earlier demo")
+        raise Occupied(f"{root} holds other files, expected an empty folder or one of an earlier demo", held=False)
     root.mkdir(parents=True, exist_ok=True)
     held = os.open(root / _MARK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(held)
-        raise Occupied(f"another demo runs in {root}") from None
+        raise Occupied(f"another demo runs in {root}", held=True) from None
     return held
 
 

@@ -14,7 +14,7 @@ import msgspec
 from mfgroute.testing.demo import machines, systems
 from mfgroute.testing.demo.control import ask
 from mfgroute.testing.demo.folder import Folder, free_ports
-from mfgroute.testing.demo.processes import Child, Processes
+from mfgroute.testing.demo.processes import Child, ChildDied, Processes
 from mfgroute.testing.story import SYSTEMS, Misbehave, Post, Signal, Signals, Story
 
 __all__ = ["TOKENS", "Scene"]
@@ -85,7 +85,7 @@ class Scene:
             say("machines", plant.process.pid)
             nodes["edge"] = await self._run("edge")
             for name, node in nodes.items():
-                await self._ready(name)
+                await self._ready(node)
                 say(name, node.process.pid)
 
     async def post(self, post: Post) -> tuple[int, dict[str, Any]]:
@@ -132,11 +132,13 @@ class Scene:
         await child.write(msgspec.json.encode(opening))
         return child
 
-    async def _ready(self, node: str) -> None:
+    async def _ready(self, node: Child) -> None:
         """Wait until all parts of a node are connected and it says that it is ready."""
-        while not await self._connected(node):
+        while not await self._connected(node.name):
+            if node.process.returncode is not None:
+                raise ChildDied(node.name, node.process.returncode, node.log)
             await asyncio.sleep(_LOOK_S)
-        async with self.http.get(f"{self._nodes[node]}/readyz") as answer:
+        async with self.http.get(f"{self._nodes[node.name]}/readyz") as answer:
             answer.raise_for_status()
 
     async def _connected(self, node: str) -> bool:
