@@ -116,7 +116,9 @@ def _hold(root: Path) -> int:
     """Make the folder ours."""
     found = {entry.name for entry in root.iterdir()} if root.is_dir() else set()
     if found and _MARK not in found:
-        raise Occupied(f"{root} holds other files, expected an empty folder or one of an earlier demo", held=False)
+        raise Occupied(
+            f"{root} holds other files, expected an empty folder or one of an earlier demo", held=False
+        )
     root.mkdir(parents=True, exist_ok=True)
     held = os.open(root / _MARK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

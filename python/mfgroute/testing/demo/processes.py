@@ -97,10 +97,15 @@ class Processes:
         """Process ids by name."""
         return {child.name: child.process.pid for child in self._children}
 
-    async def start(self, name: str, arguments: Sequence[str]) -> Child:
+    async def start(self, name: str, arguments: Sequence[str], *, talks: bool = False) -> Child:
         """Start this Python with `arguments`. What it says on standard error goes to its log.
 
         It has a session of its own, so that Ctrl-C reaches the demo alone, and sees none of our settings.
+
+        Args:
+            name: of the process and its log.
+            arguments: after the interpreter.
+            talks: standard output is for `Child.read`, not for the log.
         """
         log = self._logs / f"{name}.log"
         environ = {key: value for key, value in os.environ.items() if not key.startswith("MFGROUTE_")}
@@ -112,7 +117,7 @@ class Processes:
                 sys.executable,
                 *arguments,
                 stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE if talks else file,
                 stderr=file,
                 env=environ,
                 start_new_session=True,

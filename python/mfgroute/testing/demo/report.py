@@ -1,4 +1,4 @@
-"""What is printed after the story: what arrived, what was done, what was rejected and why, and the balance."""
+"""What is printed after the story: what arrived, was done, was rejected and why, and the balance."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from mfgroute.testing.story import SYSTEMS
 
 __all__ = ["commands", "print_commands", "print_report"]
 
+_MISCHIEF = {"too_many": "429", "error": "500", "slow": "slow", "cut": "cut", "refuse": "422"}
 _ITEMS = ("received", "accepted", "rejected", "duplicates", "filtered", "dropped")
 
 
@@ -47,7 +48,9 @@ def print_commands(console: Console, lines: Sequence[str], says: str) -> None:
         console.print(Text(f"  {line}", "cyan"), soft_wrap=True)
 
 
-def commands(folder: Folder, refused: Sequence[Refused], samples: dict[str, str], *, running: bool) -> list[str]:
+def commands(
+    folder: Folder, refused: Sequence[Refused], samples: dict[str, str], *, running: bool
+) -> list[str]:
     """Five commands that work now: against the running nodes, or on the folder they left."""
     core, edge = _path(folder.core), _path(folder.edge)
 
@@ -102,9 +105,11 @@ def _done(console: Console, last: Snapshot, added: Balance) -> None:
     console.print(Text("\nWhat each system did", "bold"))
     table = _table("system", "effects", "asked again", "misbehaved")
     for system in SYSTEMS:
-        kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in added.effects[system].items())
+        kinds = ", ".join(
+            f"{count} {kind.replace('_', ' ')}" for kind, count in added.effects[system].items()
+        )
         ledger = last.ledgers[system]
-        mischief = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in ledger["misbehaved"].items())
+        mischief = ", ".join(f"{_MISCHIEF[kind]} {count}x" for kind, count in ledger["misbehaved"].items())
         table.add_row(system, kinds, str(ledger["duplicates"] or ""), mischief)
     console.print(table)
 
@@ -124,14 +129,18 @@ def _balance(console: Console, added: Balance) -> None:
     console.print(Text("\nThe balance", "bold"))
     console.print(Text(f"messages  {totals['received']} received = {items}"))
     names = ("delivered", "queued", "in_flight", "parked", "in_doubt", "skipped")
-    console.print(Text("systems   " + ", ".join(f"{totals[name]} {name.replace('_', ' ')}" for name in names)))
+    console.print(
+        Text("systems   " + ", ".join(f"{totals[name]} {name.replace('_', ' ')}" for name in names))
+    )
     console.print(
         Text(
             f"link      {link['matched']} sent by the edge = {link['delivered']} acknowledged; "
             f"{link['accepted']} taken by the core"
         )
     )
-    console.print(Text(f"unaccounted {totals['unaccounted']}", "" if not totals["unaccounted"] else "red"))
+    console.print(
+        Text(f"missing   {totals['unaccounted']} unaccounted", "red" if totals["unaccounted"] else "")
+    )
     console.print()
 
 

@@ -27,7 +27,8 @@ from mfgroute.testing.story import SYSTEMS, story
 
 __all__ = ["main"]
 
-_PACE_S = 1.3
+#: Pause after a step: for a person who follows it, and on a terminal with `once`.
+_PACE_S, _FAST_S = 1.3, 0.1
 _HTTP_S = 20.0
 _FAILED, _USAGE, _INTERNAL, _CANNOT_CREATE, _LOCKED, _INTERRUPTED = 1, 2, 70, 73, 75, 130
 
@@ -87,8 +88,7 @@ class _Demo:
             console = Console(stderr=self._json, width=COLUMNS, color_system=None)
         elif console.width > COLUMNS:
             console.width = COLUMNS
-        live = console.is_terminal and not self._once
-        screen: Screen = LiveScreen(console) if live else PlainScreen(console)
+        screen: Screen = LiveScreen(console) if console.is_terminal else PlainScreen(console)
         timeout = aiohttp.ClientTimeout(total=_HTTP_S)
         async with aiohttp.ClientSession(timeout=timeout) as http, Processes(self._folder.logs) as processes:
             scene = Scene(self._folder, processes, http)
@@ -105,9 +105,13 @@ class _Demo:
     async def _tell(self, scene: Scene, screen: Screen, processes: Processes) -> Balance:
         told = story()
         with screen:
-            screen.line(Line("note", f"three plants, an edge, a core and six systems start; {self._folder.root}"))
+            screen.line(
+                Line("note", f"three plants, an edge, a core and six systems start; {self._folder.root}")
+            )
             await scene.open(told, self._faults, lambda name, pid: screen.line(_ready(name, pid)))
-            teller = Teller(scene, told, screen, pace_s=0.0 if self._once else _PACE_S)
+            fast_s = _FAST_S if screen.console.is_terminal else 0.0
+            pace_s = fast_s if self._once else _PACE_S
+            teller = Teller(scene, told, screen, pace_s=pace_s)
             watch = asyncio.create_task(processes.watch())
             tell = asyncio.create_task(teller.tell())
             try:

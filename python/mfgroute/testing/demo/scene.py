@@ -128,7 +128,7 @@ class Scene:
         return await ask(self._data(node), "dead_letters", request=asked)
 
     async def _start(self, name: str, module: Any, opening: msgspec.Struct) -> Child:
-        child = await self._processes.start(name, ["-m", module.__name__])
+        child = await self._processes.start(name, ["-m", module.__name__], talks=True)
         await child.write(msgspec.json.encode(opening))
         return child
 

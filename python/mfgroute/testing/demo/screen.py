@@ -16,7 +16,7 @@ from rich.text import Text
 
 from mfgroute.testing.story import SYSTEMS
 
-__all__ = ["COLUMNS", "Line", "LiveScreen", "Numbers", "PlainScreen", "Screen"]
+__all__ = ["COLUMNS", "Line", "LiveScreen", "Mood", "Numbers", "PlainScreen", "Screen"]
 
 COLUMNS = 100
 _ROWS = 18
@@ -109,9 +109,7 @@ class PlainScreen(Screen):
         """Print it."""
         what = f"      {line.text}" if line.mood == "effect" else line.text
         verdict = f": {line.verdict}" if line.verdict else ""
-        self.console.print(
-            Text(f"{self.elapsed_s:5.1f} s  {what}{verdict}"), soft_wrap=True, highlight=False
-        )
+        self.console.print(Text(f"{self.elapsed_s:5.1f} s  {what}{verdict}"), soft_wrap=True, highlight=False)
 
     def numbers(self, numbers: Numbers) -> None:
         """Nothing: the balance comes at the end."""
@@ -199,7 +197,9 @@ def _systems(numbers: Numbers) -> RenderableType:
 
 def _counts(numbers: Numbers) -> RenderableType:
     items = numbers.items
-    parts = [f"{items[name]} {name}" for name in ("accepted", "rejected", "duplicates", "filtered", "dropped")]
+    parts = [
+        f"{items[name]} {name}" for name in ("accepted", "rejected", "duplicates", "filtered", "dropped")
+    ]
     return Group(
         Text.assemble(("received ", "dim"), f"{items['received']} = {' + '.join(parts)}"),
         Text.assemble(

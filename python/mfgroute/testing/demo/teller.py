@@ -9,7 +9,7 @@ import msgspec
 
 from mfgroute.testing.demo.balance import Balance, balance
 from mfgroute.testing.demo.scene import Scene
-from mfgroute.testing.demo.screen import Line, Numbers, Screen
+from mfgroute.testing.demo.screen import Line, Mood, Numbers, Screen
 from mfgroute.testing.story import SYSTEMS, Drop, Misbehave, Outcome, Post, Signals, Step, Story, describe
 
 __all__ = ["Refused", "Snapshot", "Teller"]
@@ -120,8 +120,10 @@ class Teller:
         if found.accepted:
             self.samples.setdefault(step.source, sample)
         if found != step.outcome:
-            self.surprises.append(f"{step.says}: answered {status} {_words(found)}, expected {_words(step.outcome)}")
-        mood = "bad" if codes else "good" if found.accepted else "same"
+            self.surprises.append(
+                f"{step.says}: answered {status} {_words(found)}, expected {_words(step.outcome)}"
+            )
+        mood: Mood = "bad" if codes else "good" if found.accepted else "same"
         self._screen.line(Line(mood, step.says, _words(found)))
 
     def _drop(self, step: Drop) -> None:
@@ -188,14 +190,23 @@ class Teller:
         known = {(one.source, one.code, one.pointer, one.found) for one in self.refused}
         for kept in await self._scene.rejects("edge"):
             for error in kept["rejects"]:
-                refused = _refused(kept["source"], error, self.samples.get(kept["source"], ""), kept["number"])
+                refused = _refused(
+                    kept["source"], error, self.samples.get(kept["source"], ""), kept["number"]
+                )
                 if (refused.source, refused.code, refused.pointer, refused.found) not in known:
                     self.refused.append(refused)
 
 
 def _refused(source: str, error: dict[str, Any], sample: str, number: int | None = None) -> Refused:
-    texts = (str(error.get(name, "")) for name in ("code", "pointer", "found", "expected"))
-    return Refused(source, *texts, number, sample)
+    return Refused(
+        source=source,
+        code=error["code"],
+        pointer=error.get("pointer", ""),
+        found=error.get("found", ""),
+        expected=error.get("expected", ""),
+        number=number,
+        sample=sample,
+    )
 
 
 def _said(effect: dict[str, Any]) -> str:

@@ -37,17 +37,24 @@ def describe(effect: dict[str, Any]) -> str:
     amount = quantity.get("good", quantity.get("value"))
     scrap = quantity.get("scrap", "0")
     parts = [
-        body.get("report") or body.get("nonconformance") or body.get("cause") or f"rev {body.get('revision')}",
+        body.get("report")
+        or body.get("nonconformance")
+        or body.get("cause")
+        or f"rev {body.get('revision')}",
         f"{amount} {quantity['unit']}" if amount is not None else "",
         f"{scrap} scrap" if scrap != "0" else "",
         body.get("type", ""),
         details.get("milestone", ""),
         f"to {details['to']}" if details.get("to") else "",
         f"{details['minutes']:g} min" if "minutes" in details else "",
-        f"{details['steps']} step(s)" if "steps" in details else "",
+        _count(details["steps"], "step") if "steps" in details else "",
         details.get("severity", ""),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 _A, _A2, _B, _C = "order/DE04/1004733", "order/DE04/1004744", "order/DE07/1004711", "order/DE11/1004755"
@@ -96,10 +103,10 @@ _QMS = (
     ("nonconformance", "nonconformance/DE04/D-502", "D-502, major"),
 )
 _MES = (
-    ("routing", _A, "rev 4402117, 214 H87, 2 step(s)"),
-    ("routing", _A2, "rev 4402118, 120 H87, 1 step(s)"),
-    ("routing", _B, "rev 4402119, 600 KGM, 2 step(s)"),
-    ("routing", _C, "rev 4402120, 3000 KGM, 1 step(s)"),
+    ("routing", _A, "rev 4402117, 214 H87, 2 steps"),
+    ("routing", _A2, "rev 4402118, 120 H87, 1 step"),
+    ("routing", _B, "rev 4402119, 600 KGM, 2 steps"),
+    ("routing", _C, "rev 4402120, 3000 KGM, 1 step"),
 )
 _CMMS = (
     ("work_order", "equipment/DE04/press-7", "tool_change, 20 min"),
