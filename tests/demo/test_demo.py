@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,8 +53,7 @@ def processes_of(folder):
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                log = os.readlink(f"/proc/{entry.name}/fd/2")
-                if log.startswith(f"{folder}/"):
+                if Path(entry.path, "fd/2").readlink().is_relative_to(folder):
                     found.append(entry.name)
     return found
 
@@ -144,7 +144,7 @@ async def test_processes_end_when_the_demo_is_killed(demo, tmp_path):
     process.kill()
     await process.communicate()
     async with asyncio.timeout(20):
-        while processes_of(tmp_path / "demo"):
+        while processes_of(tmp_path / "demo"):  # noqa: ASYNC110 - they are not ours to wait for
             await asyncio.sleep(0.1)
 
 

@@ -178,8 +178,7 @@ class LiveScreen(Screen):
 
 
 def _systems(numbers: Numbers) -> RenderableType:
-    table = Table.grid(padding=(0, 2))
-    table.width = COLUMNS
+    table = Table.grid(padding=(0, 2), expand=True)
     table.add_column(width=7)
     table.add_column(width=8)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
