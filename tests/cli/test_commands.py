@@ -8,9 +8,10 @@ import resource
 import subprocess
 import sys
 import types
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from cli_projects import MAPPING, PROJECT, TESTS, report, write_project  # isort: skip
+from cli_projects import PROJECT, TESTS, report, write_project  # isort: skip
 import click
 import pytest
 
@@ -294,16 +295,14 @@ def test_try_says_which_mapping_takes_it_and_what_each_sink_is_sent(run, project
     assert "no source nope" in run("try", "message.json", "--source", "nope").err
 
 
-def test_events_beside_a_reject_of_their_message_are_withheld(run, project):
-    (project / "mappings" / "done.yaml").write_text(
-        MAPPING
-        + "  - each: more\n    none: ok\n    to: production.scrap.reported/1\n    fields: {site: {const: DE04}}\n"
-    )
-    (project / "message.json").write_text(json.dumps(report(1, more=[1])))
-    ended = run("try", "message.json", "--source", "mes")
-    if ended.code == 78:
-        pytest.skip("the mapping is refused before it runs")
-    assert "withheld, as another item of the message is rejected" in ended.out
+def test_events_beside_a_reject_of_their_message_are_withheld(run, tmp_path):
+    folder = tmp_path / "made"
+    run("init", "--template", "quality-hold", folder)
+    message = (folder / "samples" / "raised.json").read_text().replace("Schwer", "Kritisch")
+    (folder / "message.json").write_text(message)
+    ended = run("try", folder / "message.json", "--source", "qms", "-c", folder)
+    assert ended.code == 65
+    assert "withheld, as another item of the message is rejected: quality.hold.placed/1" in ended.out
     assert "is sent" not in ended.out
 
 
@@ -317,7 +316,6 @@ def test_hostile_text_never_reaches_the_terminal(run, project, hostile):
     usage = run(hostile)
     for text in (ended.out, tried.out, usage.err):
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]", text)
-    assert json.loads(json.dumps(hostile)) == hostile
 
 
 # init
@@ -418,8 +416,7 @@ def test_a_mistake_of_ours_is_one_line_and_says_where_the_traceback_is(run, monk
     first, hint = ended.err.splitlines()
     assert first == "error: internal error: ZeroDivisionError: division by zero"
     file = re.search(r"traceback is in (\S+)", hint)[1]
-    with open(file) as traceback:
-        assert "Traceback" in traceback.read()
+    assert "Traceback" in Path(file).read_text()
     assert "Traceback" in run("check", "-v").err
     assert run("check", "--output", "json").error["kind"] == "Internal"
 
