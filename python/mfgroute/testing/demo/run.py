@@ -17,11 +17,11 @@ from rich.console import Console
 
 from mfgroute.testing.demo.balance import Balance
 from mfgroute.testing.demo.folder import Folder, Occupied
+from mfgroute.testing.demo.openings import Fault
 from mfgroute.testing.demo.processes import ChildDied, Processes
 from mfgroute.testing.demo.report import commands, print_commands, print_report
 from mfgroute.testing.demo.scene import Scene
 from mfgroute.testing.demo.screen import COLUMNS, Line, LiveScreen, PlainScreen, Screen
-from mfgroute.testing.demo.systems import Fault
 from mfgroute.testing.demo.teller import Teller
 from mfgroute.testing.story import SYSTEMS, story
 
@@ -63,14 +63,19 @@ def main(*, once: bool, output: Literal["table", "json"], directory: Path | None
     except OSError as error:
         return _fail(f"cannot make the folder of the demo: {error}", _CANNOT_CREATE)
     with folder:
-        try:
-            return asyncio.run(_Demo(folder, once=once, output=output, faults=faults).run())
-        except ChildDied as error:
-            return _fail(str(error), _INTERNAL)
-        except TimeoutError:
-            return _fail(f"a process did not become ready or did not answer, see {folder.logs}", _INTERNAL)
-        except (OSError, ValueError, aiohttp.ClientError) as error:
-            return _fail(f"the story broke off: {error}; see {folder.logs}", _INTERNAL)
+        return _run(_Demo(folder, once=once, output=output, faults=faults), folder.logs)
+
+
+def _run(demo: _Demo, logs: Path) -> int:
+    """Run it, and say in a sentence why it broke off if it does."""
+    try:
+        return asyncio.run(demo.run())
+    except ChildDied as error:
+        return _fail(str(error), _INTERNAL)
+    except TimeoutError:
+        return _fail(f"a process did not become ready or did not answer, see {logs}", _INTERNAL)
+    except (OSError, ValueError, aiohttp.ClientError) as error:
+        return _fail(f"the story broke off: {error}; see {logs}", _INTERNAL)
 
 
 class _Demo:
@@ -177,7 +182,7 @@ def _faults(text: str) -> dict[str, Fault]:
     if not text:
         return {}
     system, _, fault = text.partition(":")
-    if system not in SYSTEMS or fault not in get_args(Fault) or not fault:
+    if system not in SYSTEMS or fault not in get_args(Fault):
         raise ValueError(f"MFGROUTE_DEMO_FAULT is `{text}`, expected for example erp:posts-twice")
     return {system: cast("Fault", fault)}
 
