@@ -1,0 +1,109 @@
+"""Messages through mappings and routes of a project, without a node: exactly the hot path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mfgroute import _core
+from mfgroute.cli import show
+from mfgroute.cli.app import session
+from mfgroute.cli.failures import USAGE, Failure
+from mfgroute.config.load import Project
+from mfgroute.config.packs import SHIPPED
+from mfgroute.project import load_project
+
+
+def project() -> Project:
+    """The project that the options mean; raises `ConfigError`."""
+    return load_project(session().project)
+
+
+def mapped(project: Project, mapping: str, message: bytes, meta: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What one mapping makes of a message."""
+    return _judged(project, _core.run_mapping(project.plan, mapping, message, dict(meta)))
+
+
+def received(project: Project, source: str, message: bytes, meta: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What becomes of a message that a source receives."""
+    return _judged(project, _core.explain(project.plan, source, message, dict(meta)))
+
+
+def meta_of(given: Iterable[str]) -> dict[str, str]:
+    """Attributes given as ``name=value``."""
+    found = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            raise Failure(f"attribute `{one}`, expected NAME=VALUE such as file.name=a.csv", code=USAGE)
+        found[name] = value
+    return found
+
+
+def print_outcomes(outcomes: list[dict[str, Any]], *, with_sinks: bool) -> None:
+    """Print what became of a message, for people."""
+    if not outcomes:
+        show.line("nothing came of it")
+    for outcome in outcomes:
+        mapping = f"  (mapping {outcome['mapping']})" if "mapping" in outcome else ""
+        if "reject" in outcome:
+            show.line(f"rejected: {reject_text(outcome['reject'])}{mapping}")
+        elif "filtered" in outcome:
+            show.line(f"filtered by {outcome['filtered']}{mapping}")
+        else:
+            if outcome.get("withheld"):
+                show.line(f"withheld, as another item of the message is rejected: {outcome['to']}{mapping}")
+                continue
+            show.line(f"event {outcome['to']}  {outcome['key']}  {outcome['time']}{mapping}")
+            show.line(f"  id {outcome['id']}")
+            show.pretty(outcome["data"], "  ")
+            if with_sinks:
+                sinks = ", ".join(outcome["sinks"])
+                show.line(f"  sent to: {sinks}" if sinks else "  sent to: nobody; no route wants it")
+
+
+def reject_text(reject: Mapping[str, Any]) -> str:
+    """A reject in one sentence."""
+    where = reject.get("pointer") or reject.get("field") or ""
+    place = f" at {where}" if where else ""
+    field = reject.get("field")
+    target = f" (for {field})" if field and field != where else ""
+    item = f", item {reject['item']}" if "item" in reject else ""
+    found, expected = reject.get("found") or "", reject.get("expected") or ""
+    told = f": found {found}" if found else ""
+    wanted = f"{',' if found else ':'} expected {expected}" if expected else ""
+    return f"{reject.get('code')}{place}{target}{item}{told}{wanted}"
+
+
+def mapping_document(project: Project, name: str) -> dict[str, Any]:
+    """The file of a mapping, in the project or one of its packs; empty if it cannot be found."""
+    packs = [str(pack) for pack in project.raw.get("packs", [])]
+    for folder in (
+        project.root,
+        *(SHIPPED / pack for pack in packs),
+        *(project.root / pack for pack in packs),
+    ):
+        file: Path = folder / "mappings" / f"{name}.yaml"
+        if file.is_file():
+            document, _, _ = _core.parse_yaml(file.read_bytes(), file.name)
+            return document if isinstance(document, dict) else {}
+    return {}
+
+
+def _judged(project: Project, lines: bytes) -> list[dict[str, Any]]:
+    """Outcomes; an event beside a reject of its message is marked as withheld.
+
+    A message is atomic, and the core lists what its items would have become. The rows of a CSV file are
+    messages of their own, and a mapping with ``items: each`` opts out; there nothing is marked.
+    """
+    found: list[dict[str, Any]] = [json.loads(line) for line in lines.splitlines()]
+    if not any("reject" in one for one in found) or not any("to" in one for one in found):
+        return found
+    label = next((one["mapping"] for one in found if "mapping" in one), "")
+    document = mapping_document(project, label.partition("@")[0])
+    decode = (document.get("from") or {}).get("decode")
+    if decode == "csv" or any(entry.get("items") == "each" for entry in document.get("emit", [])):
+        return found
+    return [{**one, "withheld": True, "sinks": []} if "to" in one else one for one in found]
