@@ -120,9 +120,7 @@ class _Demo:
                 Line("note", f"three plants, an edge, a core and six systems start; {self._folder.root}")
             )
             await scene.open(told, self._faults, lambda name, pid: screen.line(_ready(name, pid)))
-            fast_s = _FAST_S if screen.console.is_terminal else 0.0
-            pace_s = fast_s if self._once else _PACE_S
-            teller = Teller(scene, told, screen, pace_s=pace_s)
+            teller = Teller(scene, told, screen, pace_s=self._pace_s(screen.console))
             added, last = await _watched(teller.tell(), processes)
         print_report(screen.console, last, added, teller.refused, screen.elapsed_s)
         ledgers = msgspec.json.format(msgspec.json.encode(last.ledgers), indent=1)
@@ -131,6 +129,11 @@ class _Demo:
         where = "Try these now:" if not self._once else f"Everything is kept in {self._folder.root}. Try:"
         print_commands(screen.console, lines, where)
         return added
+
+    def _pace_s(self, console: Console) -> float:
+        if "MFGROUTE_DEMO_PACE_S" in os.environ:  # Tests have no time to read along.
+            return float(os.environ["MFGROUTE_DEMO_PACE_S"])
+        return _PACE_S if not self._once else _FAST_S if console.is_terminal else 0.0
 
     async def _until_stopped(self, work: Coroutine[Any, Any, Any]) -> Any:
         """The result of `work`, or `None` when somebody stops the demo."""

@@ -29,7 +29,6 @@ TOKENS = {
 #: Long, for machines with much else to do; without load it takes a tenth.
 _READY_S = 100.0
 _LOOK_S = 0.05
-_RUN = "import sys; from mfgroute.api.node import run; sys.exit(bool(run(sys.argv[1])))"
 
 
 class Scene:
@@ -154,7 +153,7 @@ class Scene:
         return self._project(node) / "data"
 
     async def _run(self, node: str) -> Child:
-        return await self._processes.start(node, ["-c", _RUN, str(self._project(node))])
+        return await self._processes.start(node, ["-m", "mfgroute", "run", "-c", str(self._project(node))])
 
     def _opening(self, story: Story, port: int) -> MachinesOpening:
         before = [signal for step in story.steps if isinstance(step, Signals) for signal in step.before]
