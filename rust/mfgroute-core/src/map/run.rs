@@ -1,7 +1,7 @@
 //! One message through one mapping.
 
 use super::value::{Val, Value};
-use super::{Entry, Mapping, Set};
+use super::{Entry, Mapping, Set, TimeSource};
 use crate::expr::{Expr, ExprCtx, ExprValue};
 use crate::path::{NotSingle, Path, Scopes};
 use crate::reject::{Code, Reject};
@@ -388,6 +388,13 @@ fn point_at_item(reject: Reject, scratch: &Scratch<'_>) -> Reject {
     reject
 }
 
+fn event_time<'p>(source: &'p TimeSource, scratch: &mut Scratch<'p>) -> Result<Instant, Reject> {
+    match source.read(scratch).map_err(|reject| reject.field("time"))? {
+        Some((instant, _)) => Ok(instant),
+        None => Err(Reject::new(Code::Missing, "nothing", "the time of the event").field("time")),
+    }
+}
+
 impl Entry {
     /// Writes `data` of the current item; gives the event time.
     fn make<'p>(&'p self, mapping: &'p Mapping, scratch: &mut Scratch<'p>) -> Result<Option<Instant>, Reject> {
@@ -404,14 +411,16 @@ impl Entry {
     }
 
     fn write<'p>(&'p self, mapping: &'p Mapping, scratch: &mut Scratch<'p>) -> Result<Option<Instant>, Reject> {
-        let time = match self.time.as_ref().or(mapping.time.as_ref()) {
-            None => None,
-            Some(source) => match source.read(scratch).map_err(|reject| reject.field("time"))? {
-                Some((instant, _)) => Some(instant),
-                None => {
-                    return Err(Reject::new(Code::Missing, "nothing", "the time of the event").field("time"));
-                }
-            },
+        let time = match (&self.time, &mapping.time) {
+            (None, None) => None,
+            (Some(own), _) => Some(event_time(own, scratch)?),
+            (None, Some(shared)) => {
+                // The time of the mapping is that of the message, not of an item.
+                let items = std::mem::take(&mut scratch.items);
+                let time = event_time(shared, scratch);
+                scratch.items = items;
+                Some(time?)
+            }
         };
         let root = scratch.out.add(NONE, Span::default(), Kind::Object, Span::default(), NONE);
         self.block.write(root, scratch)?;
