@@ -75,12 +75,24 @@ def steps(page: Path) -> list[Block]:
     ]
 
 
+def small_project(folder: Path) -> None:
+    """A project with a sink that nobody polls, for pages that show what then happens."""
+    main = {
+        "streams": {"business": {"durability": "memory", "capacity": "64KiB"}},
+        "sources": {"plant": {"adapter": "files", "path": "./in/*", "mappings": ["stub"]}},
+        "sinks": {"slow": {"adapter": "console", "owner": "docs"}},
+        "routes": [{"name": "all", "match": {"type": ">"}, "to": "slow"}],
+    }
+    write_project(folder, {"mappings/stub.yaml": STUB}, main)
+
+
 @pytest.mark.parametrize(
     "page", [page for page in pages() if steps(page)], ids=lambda page: page.name
 )
 @pytest.mark.timeout(300)
 def test_a_page_can_be_followed(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    small_project(tmp_path / "small")
     names: dict[str, Any] = {"__name__": "page"}
     shell = Shell(tmp_path)
     with contextlib.closing(shell):
