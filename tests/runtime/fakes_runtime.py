@@ -249,10 +249,10 @@ class FakeEngine:
     def find(self, query):
         return json.dumps({"query": query}).encode()
 
-    def pause(self, sink):
+    def pause(self, sink, *, who="unknown", why=""):
         self.paused.add(sink)
 
-    def resume(self, sink):
+    def resume(self, sink, *, who="unknown", why=""):
         self.paused.discard(sink)
         self._wake()
 

@@ -350,10 +350,10 @@ async def test_commands_reach_the_engine(node):
     await ask(node, "resume", sink="erp")
     assert node.engine.paused == set()
     assert await ask(node, "find", query="order/DE04/4711") == {"query": "order/DE04/4711"}
-    found = await ask(node, "dead_letters", request={"kind": "parked", "verb": "list", "by": "forged"})
-    assert found == {"asked": {"kind": "parked", "verb": "list", "by": f"uid {os.getuid()}"}}
+    found = await ask(node, "dead_letters", request={"kind": "parked", "verb": "list", "who": "forged"})
+    assert found == {"asked": {"kind": "parked", "verb": "list", "who": f"uid {os.getuid()}"}}
     inbox = await ask(node, "inbox")
-    assert inbox["parked"]["asked"]["kind"] == "parked"
+    assert inbox["waiting"]["asked"]["kind"] == "inbox"
     receipt = await ask(node, "submit", source="plant", messages=[message("z").decode()])
     assert receipt["accepted"] == 1
 

@@ -145,13 +145,13 @@ class ControlSocket:
 
     async def _pause(self, request: Request) -> Any:
         name = self._sink(request)
-        self._router.engine.pause(name)
+        self._router.engine.pause(name, who=request["by"], why=str(request.get("why", "")))
         _log.info("paused", sink=name, by=request["by"])
         return {"sink": name, "paused": True}
 
     async def _resume(self, request: Request) -> Any:
         name = self._sink(request)
-        self._router.engine.resume(name)
+        self._router.engine.resume(name, who=request["by"], why=str(request.get("why", "")))
         _log.info("resumed", sink=name, by=request["by"])
         return {"sink": name, "paused": False}
 
@@ -162,18 +162,19 @@ class ControlSocket:
         asked = request.get("request")
         if not isinstance(asked, dict):
             raise BadRequest("`dead_letters` needs a `request` with `kind` and `verb`")
-        line = orjson.dumps({**asked, "by": request["by"]})
+        line = orjson.dumps({**asked, "who": request["by"]})
         return await asyncio.to_thread(self._router.engine.dead_letters, line)
 
     async def _inbox(self, _: Request) -> Any:
-        """Everything that waits for a person."""
-        ask = self._router.engine.dead_letters
-        lists = {
-            kind: orjson.Fragment(await asyncio.to_thread(ask, orjson.dumps({"kind": kind, "verb": "list"})))
-            for kind in ("parked", "rejects")
-        }
+        """Everything that waits for a person, oldest first, and parts that do not work."""
+        asked = orjson.dumps({"kind": "inbox", "verb": "list"})
+        waiting = await asyncio.to_thread(self._router.engine.dead_letters, asked)
         parts = [pulse.as_dict() for pulse in self._router.pulses() if pulse.state != "up"]
-        return {**lists, "parts": parts, "problems": self._router.health().problems}
+        return {
+            "waiting": orjson.Fragment(waiting),
+            "parts": parts,
+            "problems": self._router.health().problems,
+        }
 
     async def _submit(self, request: Request) -> Any:
         messages = request.get("messages")

@@ -1,0 +1,55 @@
+"""``mfgroute check``."""
+
+from __future__ import annotations
+
+import click
+
+from mfgroute.cli import show
+from mfgroute.cli.app import Command, session
+from mfgroute.cli.failures import CONFIGURATION, FAILED, OK, USAGE, Failure, tell_problems
+
+
+@click.command("check", cls=Command)
+@click.option("--strict", is_flag=True, help="Warnings fail, too.")
+@click.option("--online", is_flag=True, help="Ask the targets as well (not available in this version).")
+def command(*, strict: bool, online: bool) -> int:
+    """Name every problem of a project, with file, line and column.
+
+    Mappings, contracts, lookups, routes and adapters are checked, and the examples of mappings are run.
+    Nothing is started.
+
+    \b
+    Examples:
+      mfgroute check
+      mfgroute check -c plant/ --strict --output json
+    """
+    if online:
+        raise Failure("`check --online` is not available in this version", code=USAGE)
+    import msgspec  # noqa: PLC0415 - not for --help
+
+    from mfgroute.cli.dryrun import project  # noqa: PLC0415
+    from mfgroute.errors import ConfigError  # noqa: PLC0415
+
+    one = session()
+    try:
+        found = project()
+    except ConfigError as error:
+        if not one.json:
+            raise
+        problems = msgspec.to_builtins(error.problems)
+        show.document({"ok": False, "problems": problems})
+        return CONFIGURATION
+    warnings = found.warnings
+    failed = strict and bool(warnings)
+    summary = found.plan.summary
+    counts = {name: len(summary[name]) for name in ("contracts", "mappings", "lookups", "routes")}
+    if one.json:
+        problems = msgspec.to_builtins(warnings)
+        show.document({"ok": not failed, "problems": problems, **counts, "examples": summary["examples"]})
+    else:
+        if warnings:
+            tell_problems(warnings)
+        if not one.quiet:
+            told = ", ".join(f"{number} {name}" for name, number in counts.items())
+            show.line(f"{'not ok (--strict)' if failed else 'ok'}: {told}; {summary['examples']} examples pass")
+    return FAILED if failed else OK

@@ -1,0 +1,30 @@
+"""``mfgroute demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mfgroute.cli.app import Command, session
+
+
+@click.command("demo", cls=Command)
+@click.option("--once", is_flag=True, help="Play the story once, check every effect and end.")
+@click.option(
+    "--dir", "folder", type=click.Path(path_type=Path, file_okay=False),
+    help="Where to keep the data; default: a new folder.",
+)  # fmt: skip
+def command(*, once: bool, folder: Path | None) -> int:
+    """Show a simulated plant, its edge and core nodes and its business systems at work.
+
+    \b
+    Examples:
+      mfgroute demo
+      mfgroute demo --once --output json
+    """
+    import importlib  # noqa: PLC0415 - only needed here
+
+    demo = importlib.import_module("mfgroute.testing.demo")
+    code: int = demo.main(once=once, output=session().output, keep_dir=folder)
+    return code

@@ -1,0 +1,73 @@
+"""``mfgroute trace``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mfgroute.cli import show
+from mfgroute.cli.app import Command, session
+from mfgroute.cli.failures import FAILED, Failure
+
+
+@click.command("trace", cls=Command)
+@click.argument("key")
+def command(*, key: str) -> int:
+    """Show where the events of KEY are and were: an order, lot, report, event id or document number.
+
+    This node alone is asked, no other system.
+
+    \b
+    Examples:
+      mfgroute trace order/DE04/4711
+      mfgroute trace 4900012345
+    """
+    from mfgroute.cli.node import ask  # noqa: PLC0415 - not for --help
+
+    found = ask("find", query=key)
+    if session().json:
+        show.document(found)
+        return 0 if found["events"] else FAILED
+    if not found["events"]:
+        raise Failure(
+            f"nothing is known of `{key}`",
+            hint="give the whole key such as order/DE04/4711, or a value that stands alone in an event; "
+            "rejected messages have no key: mfgroute rejects list",
+        )
+    for event in found["events"]:
+        if session().quiet:
+            head = f"{event.get('type', '')}  {event.get('key', '')}"
+        else:
+            head = f"{event.get('type', 'event')}  {event.get('key', '')}  from {event.get('source', '?')}"
+        show.line(head)
+        show.line(f"  admitted {event['admitted'] or '?'}  {event['stream']}/{event['offset']}  id {event['id']}")
+        if session().verbose and "data" in event:
+            show.line(f"  data {show.compact(event['data'])}")
+        for sink in event["sinks"]:
+            show.line(f"  {sink['sink']}: {standing(sink)}")
+        if not event["sinks"]:
+            show.line("  no route wants it")
+    return 0
+
+
+def standing(sink: dict[str, Any]) -> str:
+    """Where an event stands at a sink, for people."""
+    state, at = sink["state"], f" at {sink['at']}" if sink.get("at") else ""
+    tries = f", {sink['tries']} tries" if sink.get("tries", 0) > 1 else ""
+    if state == "delivered":
+        reference = f" as {sink['reference']}" if sink.get("reference") else ""
+        return f"delivered{reference}{at}{tries}"
+    if state == "skipped":
+        if sink.get("posted_as"):
+            return f"posted by hand as {sink['posted_as']}{at}: {sink['reason']}"
+        return f"skipped{at}: {sink['reason']}"
+    if state == "in_doubt":
+        return f"sent, no answer{at}: {sink['reason']}"
+    if state == "parked":
+        if sink.get("cause") == "behind":
+            return f"waiting behind an earlier event of its key{at}"
+        code = f" {sink['code']}" if sink.get("code") else ""
+        return f"parked{at}, {sink['cause']}{code}: {sink['reason']}"
+    words = {"queued": "waiting to be sent", "in_flight": "being sent", "dropped": f"dropped{at}"}
+    return words.get(state, state) + tries

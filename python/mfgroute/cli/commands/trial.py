@@ -1,0 +1,91 @@
+"""``mfgroute try`` and ``mfgroute explain``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mfgroute.cli import show
+from mfgroute.cli.app import Command, session
+from mfgroute.cli.failures import DATA, OK, USAGE, Failure
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_META = {"multiple": True, "metavar": "NAME=VALUE", "help": "An attribute of the message; may be repeated."}
+
+
+@click.command("try", cls=Command)
+@click.argument("file", type=_FILE)
+@click.option("--source", help="The source that receives it; may be left out if there is only one.")
+@click.option("--meta", **_META)
+def command(*, file: Path, source: str | None, meta: tuple[str, ...]) -> int:
+    """Show what would become of a message: which mapping takes it, its events, what each sink is sent.
+
+    Nothing is sent. Ends with 65 if anything is rejected.
+
+    \b
+    Examples:
+      mfgroute try samples/completion.json --source mes
+    """
+    return _try(file, source, meta)
+
+
+@click.command("explain", cls=Command)
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--source", help="The source that receives it; may be left out if there is only one.")
+@click.option("--meta", **_META)
+def explain(*, file: Path, source: str | None, meta: tuple[str, ...]) -> int:
+    """Say what becomes of a message in a file, as `try` does.
+
+    \b
+    Examples:
+      mfgroute explain samples/completion.json --source mes
+    """
+    if not file.is_file():
+        raise Failure(
+            f"there is no file `{file}`; events by id are not explained in this version",
+            code=USAGE,
+            hint="see where an event is with `mfgroute trace ID`",
+        )
+    return _try(file, source, meta)
+
+
+def _try(file: Path, source: str | None, meta: tuple[str, ...]) -> int:
+    from mfgroute.cli import dryrun  # noqa: PLC0415 - not for --help
+
+    given = {"file.name": file.name, **dryrun.meta_of(meta)}
+    project = dryrun.project()
+    names = list(project.model.sources)
+    if source is None:
+        if len(names) != 1:
+            raise Failure("which source receives it?", code=USAGE, hint=f"add --source {' | '.join(names)}")
+        source = names[0]
+    content = file.read_bytes()
+    outcomes = dryrun.received(project, source, content, given)
+    sinks = _by_sink(outcomes)
+    if session().json:
+        show.document({"file": str(file), "source": source, "outcomes": outcomes, "sinks": sinks})
+    else:
+        mappings = sorted({one["mapping"] for one in outcomes if "mapping" in one})
+        takes = f"taken by mapping {', '.join(mappings)}" if mappings else "taken by no mapping"
+        show.line(f"{file.name} at source {source}: {takes}")
+        dryrun.print_outcomes(outcomes, with_sinks=False)
+        for name, events in sinks.items():
+            show.line(f"sink {name} is sent:")
+            for event in events:
+                show.line(f"  {event['to']}  {event['key']}  id {event['id']}")
+        unwanted = [one for one in outcomes if "to" in one and not one["sinks"]]
+        if unwanted:
+            show.line("no route wants:")
+            for event in unwanted:
+                show.line(f"  {event['to']}  {event['key']}")
+    return DATA if any("reject" in one for one in outcomes) else OK
+
+
+def _by_sink(outcomes: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for outcome in outcomes:
+        for sink in outcome.get("sinks", ()):
+            found.setdefault(sink, []).append({name: outcome[name] for name in ("to", "key", "id")})
+    return found

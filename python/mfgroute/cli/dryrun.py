@@ -1,0 +1,82 @@
+"""Messages through mappings and routes of a project, without a node: exactly the hot path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mfgroute import _core
+from mfgroute.cli import show
+from mfgroute.cli.app import session
+from mfgroute.cli.failures import USAGE, Failure
+from mfgroute.config.load import Project
+from mfgroute.project import load_project
+from mfgroute.runtime.attributes import attributes
+
+
+def project() -> Project:
+    """The project that the options mean; raises `ConfigError`."""
+    return load_project(session().project)
+
+
+def mapped(project: Project, mapping: str, message: bytes, meta: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What one mapping makes of a message."""
+    source = next(
+        (one["name"] for one in project.plan.summary["sources"] if mapping in one["mappings"]), mapping
+    )
+    every = attributes(source, project.model.node.site, meta)
+    return _outcomes(_core.run_mapping(project.plan, mapping, message, every))
+
+
+def received(project: Project, source: str, message: bytes, meta: Mapping[str, str]) -> list[dict[str, Any]]:
+    """What becomes of a message that a source receives."""
+    every = attributes(source, project.model.node.site, meta)
+    return _outcomes(_core.explain(project.plan, source, message, every))
+
+
+def meta_of(given: Iterable[str]) -> dict[str, str]:
+    """Attributes given as ``name=value``."""
+    found = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            raise Failure(f"attribute `{one}`, expected NAME=VALUE such as file.name=a.csv", code=USAGE)
+        found[name] = value
+    return found
+
+
+def print_outcomes(outcomes: list[dict[str, Any]], *, with_sinks: bool) -> None:
+    """Print what became of a message, for people."""
+    if not outcomes:
+        show.line("nothing came of it")
+    for outcome in outcomes:
+        mapping = f"  (mapping {outcome['mapping']})" if "mapping" in outcome else ""
+        if "reject" in outcome:
+            show.line(f"rejected: {reject_text(outcome['reject'])}{mapping}")
+        elif "filtered" in outcome:
+            show.line(f"filtered by {outcome['filtered']}{mapping}")
+        else:
+            show.line(f"event {outcome['to']}  {outcome['key']}  {outcome['time']}{mapping}")
+            show.line(f"  id {outcome['id']}")
+            show.pretty(outcome["data"], "  ")
+            if with_sinks:
+                sinks = ", ".join(outcome["sinks"])
+                show.line(f"  sent to: {sinks}" if sinks else "  sent to: nobody; no route wants it")
+
+
+def reject_text(reject: Mapping[str, Any]) -> str:
+    """A reject in one sentence."""
+    where = reject.get("pointer") or reject.get("field") or ""
+    place = f" at {where}" if where else ""
+    field = reject.get("field")
+    target = f" (for {field})" if field and field != where else ""
+    item = f", item {reject['item']}" if "item" in reject else ""
+    found, expected = reject.get("found") or "", reject.get("expected") or ""
+    told = f": found {found}" if found else ""
+    wanted = f"{',' if found else ':'} expected {expected}" if expected else ""
+    return f"{reject.get('code')}{place}{target}{item}{told}{wanted}"
+
+
+def _outcomes(lines: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines.splitlines()]
