@@ -97,9 +97,15 @@ def check_listen(http: Http, inboxes: Mapping[str, bool], notes: Notes) -> None:
     """
     if http.port > 65535:
         notes.error("/http/listen", f"`http.listen` has port {http.port}, expected at most 65535")
-    if is_loopback(http.host):
-        return
     bare = sorted(name for name, guarded in inboxes.items() if not guarded)
+    if is_loopback(http.host):
+        for name in bare:
+            notes.warn(
+                f"/sources/{name}",
+                f"`sources.{name}` has no `token`: every program of this machine may post to it",
+                "set `token`, or say `anonymous: true`",
+            )
+        return
     if bare or not inboxes:
         who = f"{', '.join(f'`{name}`' for name in bare)} without a token" if bare else "no token configured"
         hint = "listen on 127.0.0.1, or give every http source a `token`"

@@ -11,6 +11,30 @@ use crate::tree::{Kind, NONE, NodeId, Span, Tree};
 /// Attributes of a message: name and text.
 pub type Meta<'p> = &'p [(&'p str, &'p str)];
 
+/// Attributes that every message has without its source giving them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given<'p> {
+    /// `source.name`.
+    pub source: &'p str,
+    /// `source.site`.
+    pub site: &'p str,
+    /// `received`: when this node took the message, RFC 3339 in UTC.
+    pub received: &'p str,
+    /// `xml.root`: local name of the root element of an XML message.
+    pub xml_root: &'p str,
+}
+
+impl<'p> Given<'p> {
+    fn pairs(self) -> [(&'static str, &'p str); 4] {
+        [
+            ("source.name", self.source),
+            ("source.site", self.site),
+            ("received", self.received),
+            ("xml.root", self.xml_root),
+        ]
+    }
+}
+
 /// Memory that messages share, one after the other.
 #[derive(Debug, Default)]
 pub struct Workspace {
@@ -33,6 +57,7 @@ pub struct Scratch<'p> {
     pub work: Vec<NodeId>,
     /// Attributes of the message.
     pub meta: Meta<'p>,
+    given: Given<'p>,
     items: Vec<NodeId>,
     /// Output nodes of the fields and groups of the open blocks, innermost last.
     slots: Vec<NodeId>,
@@ -61,13 +86,14 @@ pub enum Outcome {
 impl<'p> Scratch<'p> {
     /// Takes the memory of `workspace` for one message, which is decoded already.
     #[must_use]
-    pub fn take(workspace: &mut Workspace, mapping: &'p Mapping, meta: Meta<'p>) -> Self {
+    pub fn take(workspace: &mut Workspace, mapping: &'p Mapping, meta: Meta<'p>, given: Given<'p>) -> Self {
         let Workspace { message, out, work, items, slots } = std::mem::take(workspace);
         Self {
             message,
             out,
             work,
             meta,
+            given,
             items,
             slots,
             blocks: Vec::new(),
@@ -214,26 +240,33 @@ impl<'p> Scratch<'p> {
     /// The attribute with this name.
     #[must_use]
     pub fn meta(&self, name: &str) -> Option<&'p str> {
-        self.meta.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+        let own = self.meta.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+        own.or_else(|| {
+            let given = self.given.pairs();
+            given.into_iter().find(|(known, text)| *known == name && !text.is_empty()).map(|(_, text)| text)
+        })
     }
 
-    fn expr_context(&self) -> ExprCtx<'_> {
-        ExprCtx {
+    fn with_expr_context<T>(&self, eval: impl FnOnce(&ExprCtx<'_>) -> T) -> T {
+        let mut meta: Vec<(&str, &str)> = self.meta.to_vec();
+        let given = self.given.pairs().into_iter();
+        meta.extend(given.filter(|(name, _)| !self.meta.iter().any(|(known, _)| known == name)));
+        eval(&ExprCtx {
             message: Some((&self.message, 0)),
             item: Some((&self.message, self.item())),
-            meta: self.meta,
+            meta: &meta,
             ..ExprCtx::default()
-        }
+        })
     }
 
     /// Evaluates a condition.
     pub fn eval_bool(&self, expr: &Expr) -> Result<bool, Reject> {
-        expr.eval_bool(&self.expr_context()).map_err(failed)
+        self.with_expr_context(|context| expr.eval_bool(context)).map_err(failed)
     }
 
     /// Evaluates an expression to a field value.
     pub fn eval_value(&self, expr: &Expr) -> Result<Value<'static>, Reject> {
-        let value = expr.eval_value(&self.expr_context()).map_err(failed)?;
+        let value = self.with_expr_context(|context| expr.eval_value(context)).map_err(failed)?;
         let val = match value {
             ExprValue::Null => Val::Absent,
             ExprValue::Bool(truth) => Val::Bool(truth),

@@ -10,7 +10,7 @@ use crate::decode::xml::XmlDecoder;
 use crate::decode::Limits;
 use crate::dedup::Prints;
 use crate::identity::{self, IdHasher};
-use crate::map::run::{Meta, Outcome, Scratch, Workspace};
+use crate::map::run::{Given, Meta, Outcome, Scratch, Workspace};
 use crate::map::{Decode, Mapping};
 use crate::plan::project::{Plan, SourcePlan};
 use crate::record::Header;
@@ -168,7 +168,8 @@ impl Worker {
             if !self.guard(mapping) {
                 continue;
             }
-            let mut scratch = Scratch::take(&mut self.space, mapping, meta);
+            let given = given(intake, mapping, &self.xml);
+            let mut scratch = Scratch::take(&mut self.space, mapping, meta, given);
             let holds = mapping.when.as_ref().map_or(Ok(true), |when| when.holds(&mut scratch));
             scratch.give_back(&mut self.space);
             if !holds? {
@@ -210,8 +211,8 @@ impl Worker {
         batch: &mut Batch,
     ) {
         let print = identity::fingerprint(raw);
-        let Self { space, finish, .. } = self;
-        let mut scratch = Scratch::take(space, mapping, meta);
+        let Self { space, finish, xml, .. } = self;
+        let mut scratch = Scratch::take(space, mapping, meta, given(intake, mapping, xml));
         if let Some(rule) = filtered(intake, &mut scratch, batch) {
             batch.items.push(rule);
         } else {
@@ -231,6 +232,17 @@ impl Worker {
             });
         }
         scratch.give_back(space);
+    }
+}
+
+/// The attributes that every message has.
+fn given<'a>(intake: &Intake<'a>, mapping: &Mapping, xml: &'a XmlDecoder) -> Given<'a> {
+    let is_xml = matches!(mapping.from.decode, Decode::Xml { .. });
+    Given {
+        source: intake.source().map_or("", |source| source.name.as_str()),
+        site: &intake.plan.site,
+        received: intake.recorded,
+        xml_root: if is_xml { &xml.head().root } else { "" },
     }
 }
 
