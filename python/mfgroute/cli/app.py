@@ -121,7 +121,9 @@ def _globals() -> list[click.Option]:
             help="For people (table, the default) or programs (json).",
             **keep,
         ),
-        click.Option(["--quiet", "-q", "global_quiet"], is_flag=True, help="Print only what was asked for.", **keep),
+        click.Option(
+            ["--quiet", "-q", "global_quiet"], is_flag=True, help="Print only what was asked for.", **keep
+        ),
         click.Option(["-v", "--verbose", "global_verbose"], is_flag=True, help="Print more.", **keep),
     ]
 
@@ -167,7 +169,9 @@ class _App(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
         if cmd_name in UNAVAILABLE:
-            raise failures.Failure(f"`mfgroute {cmd_name}` is not available in this version", code=failures.USAGE)
+            raise failures.Failure(
+                f"`mfgroute {cmd_name}` is not available in this version", code=failures.USAGE
+            )
         if cmd_name not in self.list_commands(ctx):
             return None
         module = importlib.import_module(f"mfgroute.cli.commands.{_MODULES.get(cmd_name, cmd_name)}")

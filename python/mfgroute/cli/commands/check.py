@@ -51,5 +51,7 @@ def command(*, strict: bool, online: bool) -> int:
             tell_problems(warnings)
         if not one.quiet:
             told = ", ".join(f"{number} {name}" for name, number in counts.items())
-            show.line(f"{'not ok (--strict)' if failed else 'ok'}: {told}; {summary['examples']} examples pass")
+            show.line(
+                f"{'not ok (--strict)' if failed else 'ok'}: {told}; {summary['examples']} examples pass"
+            )
     return FAILED if failed else OK

@@ -70,4 +70,6 @@ def show_(*, type_: str) -> int:
 def check(*, against: str | None) -> int:
     """Compare contracts with an older version (not available in this version)."""
     del against
-    raise Failure("`contract check` is not available in this version", code=USAGE, hint="use `mfgroute check`")
+    raise Failure(
+        "`contract check` is not available in this version", code=USAGE, hint="use `mfgroute check`"
+    )

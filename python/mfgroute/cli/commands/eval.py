@@ -15,7 +15,9 @@ _BYTES_MAX = 64 << 20
 
 @click.command("eval", cls=Command)
 @click.argument("mapping")
-@click.option("--meta", multiple=True, metavar="NAME=VALUE", help="An attribute of the message; may be repeated.")
+@click.option(
+    "--meta", multiple=True, metavar="NAME=VALUE", help="An attribute of the message; may be repeated."
+)
 def command(*, mapping: str, meta: tuple[str, ...]) -> int:
     """Run one message from standard input through MAPPING and print its events.
 

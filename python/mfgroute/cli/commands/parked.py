@@ -73,12 +73,17 @@ def show_(*, number: int, sink: str | None) -> int:
     if session().json:
         show.document(one)
         return 0
-    show.line(f"{one['sink']} {one['number']}: {CAUSES.get(one['cause'], one['cause'])} {one['code'] or ''}".rstrip())
+    show.line(
+        f"{one['sink']} {one['number']}: {CAUSES.get(one['cause'], one['cause'])} {one['code'] or ''}".rstrip()
+    )
     show.table(
         [
             ("  order", one["key"]),
             ("  what", one.get("type", "")),
-            ("  parked", f"{one['since']} ({show.age(one['since'])} ago), after {one['tries']} counted tries"),
+            (
+                "  parked",
+                f"{one['since']} ({show.age(one['since'])} ago), after {one['tries']} counted tries",
+            ),
             ("  admitted", one["admitted"]),
             ("  message", one["reason"]),
         ]
@@ -140,7 +145,10 @@ def retry_key(*, key: str, sink: str | None) -> int:
         sink = _only(sinks, f"`{key}` is parked at several sinks")
     answer = letters("parked", "retry-key", key=key, sink=sink)
     number = answer["retried"]
-    _done({**answer, "sink": sink, "key": key}, f"{number} event{'s' * (number != 1)} of {key} go to {sink} again, in order")
+    _done(
+        {**answer, "sink": sink, "key": key},
+        f"{number} event{'s' * (number != 1)} of {key} go to {sink} again, in order",
+    )
     return 0
 
 
@@ -174,7 +182,9 @@ def skip(*, number: int, sink: str | None, reason: str, posted_as: str | None) -
 
 @command.command("export")
 @click.option("--sink", help="Only those of this sink.")
-@click.option("--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="A new file; default: print.")
+@click.option(
+    "--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="A new file; default: print."
+)
 def export(*, sink: str | None, file: Path | None) -> int:
     """Write parked events with their CloudEvents as JSON lines.
 

@@ -163,7 +163,9 @@ def skip(*, number: int, reason: str) -> int:
 @_SOURCE
 @_CODE
 @_ANSWERED
-@click.option("--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="A new file; default: print.")
+@click.option(
+    "--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="A new file; default: print."
+)
 def export(*, source: str | None, code: str | None, answered: bool, file: Path | None) -> int:
     """Write rejected messages whole as JSON lines.
 
@@ -194,6 +196,10 @@ def _tell(answers: list[dict[str, Any]]) -> int:
             for reject in one["rejected"]:
                 show.line(f"  {reject_text(reject)}")
         else:
-            counts = [f"{one[name]} {name}" for name in ("accepted", "duplicates", "filtered") if one.get(name)]
-            show.line(f"message {one['number']} of {one['source']}: {', '.join(counts) or 'nothing came of it'}")
+            counts = [
+                f"{one[name]} {name}" for name in ("accepted", "duplicates", "filtered") if one.get(name)
+            ]
+            show.line(
+                f"message {one['number']} of {one['source']}: {', '.join(counts) or 'nothing came of it'}"
+            )
     return DATA if refused else OK

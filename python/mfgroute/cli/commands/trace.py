@@ -41,7 +41,9 @@ def command(*, key: str) -> int:
         else:
             head = f"{event.get('type', 'event')}  {event.get('key', '')}  from {event.get('source', '?')}"
         show.line(head)
-        show.line(f"  admitted {event['admitted'] or '?'}  {event['stream']}/{event['offset']}  id {event['id']}")
+        show.line(
+            f"  admitted {event['admitted'] or '?'}  {event['stream']}/{event['offset']}  id {event['id']}"
+        )
         if session().verbose and "data" in event:
             show.line(f"  data {show.compact(event['data'])}")
         for sink in event["sinks"]:
