@@ -228,13 +228,7 @@ def commands() -> list[str]:
 
 def _command_group() -> Any:
     """The click group of the program."""
-    click = importlib.import_module("click")
-    package = importlib.import_module("mfgroute.cli")
-    for home in (package, *(sys.modules[name] for name in sorted(sys.modules) if name.startswith("mfgroute.cli."))):
-        for value in vars(home).values():
-            if isinstance(value, click.Group) and value.name in ("mfgroute", "main", "cli"):
-                return value
-    raise LookupError("mfgroute.cli has no click group")
+    return importlib.import_module("mfgroute.cli.app").app
 
 
 def _walk(command: Any, path: tuple[str, ...], click: Any) -> Iterator[tuple[tuple[str, ...], Any]]:

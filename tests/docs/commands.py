@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-MFGROUTE = f"{shlex.quote(sys.executable)} -c 'from mfgroute.cli import main; main()'"
+MFGROUTE = f"{shlex.quote(sys.executable)} -c 'import sys; from mfgroute.cli import main; sys.exit(main())'"
 #: Ports that the pages name, each replaced by a free one.
 PORTS = ("8080", "9001", "9002")
 _TIMEOUT_S = 60.0
