@@ -107,7 +107,7 @@ def test_a_page_can_be_followed(page, tmp_path, monkeypatch):
                 shell.run(block.text, int(block.options.get("exit", "0")))
             else:
                 os.chdir(shell.cwd)
-                code = compile("\n" * (block.line - 1) + shell.real(block.text), str(page), "exec")
+                code = compile("\n" * (block.line - 1) + shell.real(block.text), str(page), "exec", dont_inherit=True)
                 exec(code, names)
 
 
