@@ -44,9 +44,7 @@ async def test_what_a_source_reads_reaches_the_sink_and_is_acknowledged(router):
         read, receipt = await FakeSource.acked.get()
         assert receipt.accepted == 2
         assert sorted(await settled(node, 2)) == [("a", "done", None), ("b", "done", None)]
-        meta = node.engine.submits[0][2]
-        assert (meta["topic"], meta["source.name"], meta["source.site"]) == ("t", "plant", "DE04")
-        assert meta["received"].endswith("Z")
+        assert node.engine.submits[0][2] == {"topic": "t"}
         assert read.messages == [message("a"), message("b")]
         assert {one.state for one in node.pulses()} == {"up"}
     assert len(FakeSource.closed) == 1

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
 
 import click
 
 from mfgroute.cli import failures
 
-#: Every command with its short help, in the order of ``--help``. The module is ``commands/<name>.py``, but see `_MODULES`.
+#: Every command with its short help, in the order of ``--help``.
+#: The module is ``commands/<name>.py``, but see `_MODULES`.
 COMMANDS: dict[str, dict[str, str]] = {
     "Begin": {
         "init": "Write a small working project.",
@@ -53,7 +55,6 @@ UNAVAILABLE = (
 _MODULES = {"try": "trial", "explain": "trial", "pause": "flow", "resume": "flow"}
 _OBJECTS = {"explain": "explain", "pause": "pause", "resume": "resume"}
 _KEY = "mfgroute.session"
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Session:
@@ -254,7 +255,7 @@ def run(arguments: list[str] | None = None) -> int:
 def _told(error: Exception, given: Iterable[str]) -> int:
     words = list(given)
     json = "--output=json" in words or any(
-        one == "--output" and two == "json" for one, two in zip(words, words[1:], strict=False)
+        one == "--output" and two == "json" for one, two in pairwise(words)
     )
     try:
         return failures.tell(

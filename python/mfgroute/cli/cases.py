@@ -14,7 +14,8 @@ from mfgroute.config.load import Project
 from mfgroute.errors import ConfigError, Problem, UnknownName
 
 _KEYS = {
-    "name", "mapping", "source", "given", "given_file", "meta", "expect", "reject", "rejects", "filtered", "routes",
+    "name", "mapping", "source", "given", "given_file", "meta",
+    "expect", "reject", "rejects", "filtered", "routes",
 }  # fmt: skip
 
 
@@ -23,20 +24,20 @@ class Case(NamedTuple):
 
     Attributes:
         file: where it stands, relative to the project.
-        index: its place in the file.
+        number: its place in the file, from 0.
         line: where it begins.
         spec: what is written there.
     """
 
     file: str
-    index: int
+    number: int
     line: int
     spec: dict[str, Any]
 
     @property
     def name(self) -> str:
         """What it is called."""
-        return str(self.spec.get("name", f"test {self.index + 1}"))
+        return str(self.spec.get("name", f"test {self.number + 1}"))
 
 
 class Result(NamedTuple):
@@ -159,7 +160,7 @@ def _text(value: Any) -> str:
 def _differences(spec: dict[str, Any], outcomes: list[dict[str, Any]]) -> Iterable[str]:
     """Sentences, one for each difference."""
     rejects = [one["reject"] for one in outcomes if "reject" in one]
-    events = [one for one in outcomes if "to" in one]
+    events = [one for one in outcomes if "to" in one and "withheld" not in one]
     wanted = [*([spec["reject"]] if "reject" in spec else []), *(spec.get("rejects") or [])]
     if wanted:
         yield from _reject_differences(wanted, rejects)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from mfgroute import _core
+from mfgroute.cli import dryrun
 from mfgroute.cli.cases import Result
 from mfgroute.config.load import Project
-from mfgroute.config.packs import SHIPPED
 
 
 def uncovered(project: Project, results: Sequence[Result]) -> dict[str, list[str]]:
@@ -39,23 +37,20 @@ def uncovered(project: Project, results: Sequence[Result]) -> dict[str, list[str
 
 
 def _events(results: Sequence[Result]) -> list[dict[str, Any]]:
-    return [one for result in results for one in result.outcomes if "to" in one]
+    return [one for result in results for one in result.outcomes if "to" in one and "withheld" not in one]
 
 
 def _entries(project: Project, name: str) -> list[str]:
     """The types that a mapping emits, as its file says."""
-    packs = [SHIPPED / str(pack) for pack in project.raw.get("packs", [])]
-    packs += [project.root / str(pack) for pack in project.raw.get("packs", [])]
-    for folder in (project.root, *packs):
-        file: Path = folder / "mappings" / f"{name}.yaml"
-        if file.is_file():
-            document, _, _ = _core.parse_yaml(file.read_bytes(), file.name)
-            return [str(entry["to"]) for entry in document.get("emit", []) if "to" in entry]
-    return []
+    return [
+        str(entry["to"]) for entry in dryrun.mapping_document(project, name).get("emit", []) if "to" in entry
+    ]
 
 
 def _takes(project: Project, route: Any, event: dict[str, Any]) -> bool:
-    raw = next((one for one in project.raw.get("routes", []) if one.get("name") == route.name), {})
+    raw: dict[str, Any] = next(
+        (one for one in project.raw.get("routes", []) if one.get("name") == route.name), {}
+    )
     match, to = raw.get("match", {}), raw.get("to", [])
     sinks = [to] if isinstance(to, str) else to
     patterns = match.get("type", ">")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from mfgroute import _core
@@ -11,8 +12,8 @@ from mfgroute.cli import show
 from mfgroute.cli.app import session
 from mfgroute.cli.failures import USAGE, Failure
 from mfgroute.config.load import Project
+from mfgroute.config.packs import SHIPPED
 from mfgroute.project import load_project
-from mfgroute.runtime.attributes import attributes
 
 
 def project() -> Project:
@@ -22,17 +23,12 @@ def project() -> Project:
 
 def mapped(project: Project, mapping: str, message: bytes, meta: Mapping[str, str]) -> list[dict[str, Any]]:
     """What one mapping makes of a message."""
-    source = next(
-        (one["name"] for one in project.plan.summary["sources"] if mapping in one["mappings"]), mapping
-    )
-    every = attributes(source, project.model.node.site, meta)
-    return _outcomes(_core.run_mapping(project.plan, mapping, message, every))
+    return _judged(project, _core.run_mapping(project.plan, mapping, message, dict(meta)))
 
 
 def received(project: Project, source: str, message: bytes, meta: Mapping[str, str]) -> list[dict[str, Any]]:
     """What becomes of a message that a source receives."""
-    every = attributes(source, project.model.node.site, meta)
-    return _outcomes(_core.explain(project.plan, source, message, every))
+    return _judged(project, _core.explain(project.plan, source, message, dict(meta)))
 
 
 def meta_of(given: Iterable[str]) -> dict[str, str]:
@@ -57,6 +53,9 @@ def print_outcomes(outcomes: list[dict[str, Any]], *, with_sinks: bool) -> None:
         elif "filtered" in outcome:
             show.line(f"filtered by {outcome['filtered']}{mapping}")
         else:
+            if outcome.get("withheld"):
+                show.line(f"withheld, as another item of the message is rejected: {outcome['to']}{mapping}")
+                continue
             show.line(f"event {outcome['to']}  {outcome['key']}  {outcome['time']}{mapping}")
             show.line(f"  id {outcome['id']}")
             show.pretty(outcome["data"], "  ")
@@ -78,5 +77,33 @@ def reject_text(reject: Mapping[str, Any]) -> str:
     return f"{reject.get('code')}{place}{target}{item}{told}{wanted}"
 
 
-def _outcomes(lines: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in lines.splitlines()]
+def mapping_document(project: Project, name: str) -> dict[str, Any]:
+    """The file of a mapping, in the project or one of its packs; empty if it cannot be found."""
+    packs = [str(pack) for pack in project.raw.get("packs", [])]
+    for folder in (
+        project.root,
+        *(SHIPPED / pack for pack in packs),
+        *(project.root / pack for pack in packs),
+    ):
+        file: Path = folder / "mappings" / f"{name}.yaml"
+        if file.is_file():
+            document, _, _ = _core.parse_yaml(file.read_bytes(), file.name)
+            return document if isinstance(document, dict) else {}
+    return {}
+
+
+def _judged(project: Project, lines: bytes) -> list[dict[str, Any]]:
+    """Outcomes; an event beside a reject of its message is marked as withheld.
+
+    A message is atomic, and the core lists what its items would have become. The rows of a CSV file are
+    messages of their own, and a mapping with ``items: each`` opts out; there nothing is marked.
+    """
+    found: list[dict[str, Any]] = [json.loads(line) for line in lines.splitlines()]
+    if not any("reject" in one for one in found) or not any("to" in one for one in found):
+        return found
+    label = next((one["mapping"] for one in found if "mapping" in one), "")
+    document = mapping_document(project, label.partition("@")[0])
+    decode = (document.get("from") or {}).get("decode")
+    if decode == "csv" or any(entry.get("items") == "each" for entry in document.get("emit", [])):
+        return found
+    return [{**one, "withheld": True, "sinks": []} if "to" in one else one for one in found]

@@ -1,9 +1,8 @@
-"""``mfgroute test --update``: what was found becomes what is expected, and the rest of the file stays as it is."""
+"""``mfgroute test --update``: what was found becomes what is expected; the rest of a file stays."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from mfgroute.errors import ConfigError
 def update(root: Path, results: Sequence[Result]) -> tuple[list[Result], list[tuple[Result, str]]]:
     """Rewrite the expectations of failing tests.
 
-    A message that is rejected is never made the expectation: that would turn a lost event into a passing test.
+    A reject is never made the expectation: that would turn a lost event into a passing test.
 
     Returns:
         The tests whose expectation was written, and those that were left with the reason.
@@ -24,7 +23,7 @@ def update(root: Path, results: Sequence[Result]) -> tuple[list[Result], list[tu
     done: list[Result] = []
     left: list[tuple[Result, str]] = []
     # From the end of a file, so that the places of the others stay true.
-    for result in sorted(results, key=lambda one: (one.case.file, -one.case.index)):
+    for result in sorted(results, key=lambda one: (one.case.file, -one.case.number)):
         reason = _update(root / result.case.file, result)
         if reason is None:
             done.append(result)
@@ -49,16 +48,16 @@ def _update(file: Path, result: Result) -> str | None:
     try:
         old, places, _ = _core.parse_yaml(text.encode(), file.name)
         for name, value in values.items():
-            text = _replaced(text, places, result.case.index, name, value)
+            text = _replaced(text, places, result.case.number, name, value)
             new, places, _ = _core.parse_yaml(text.encode(), file.name)
-            old["tests"][result.case.index][name] = value
+            old["tests"][result.case.number][name] = value
             if new != old:
                 return f"its `{name}` is written in a form that cannot be replaced safely"
     except (ConfigError, KeyError, IndexError):
         return "its place in the file cannot be replaced safely"
     part = file.with_name(f".{file.name}.part")
     part.write_text(text, encoding="utf-8")
-    os.replace(part, file)
+    part.replace(file)
     return None
 
 

@@ -24,7 +24,6 @@ from mfgroute.observe.stats import deliverable, named, waiting
 from mfgroute.observe.text import MASK
 from mfgroute.project import load_project
 from mfgroute.registry import Registry
-from mfgroute.runtime.attributes import attributes
 from mfgroute.runtime.ingest import THREAD_BYTES_MIN
 from mfgroute.runtime.lock import DataLock
 from mfgroute.runtime.parts import Parts
@@ -228,8 +227,7 @@ class Router:
         big = sum(map(len, messages)) >= THREAD_BYTES_MIN
 
         def call() -> Receipt:
-            every = attributes(source, self.project.model.node.site, meta)
-            receipt: Receipt = self.engine.submit(source, messages, meta=every, ack=ack)
+            receipt: Receipt = self.engine.submit(source, messages, meta=meta, ack=ack)
             return receipt
 
         with self._wakes.subscribe() as woken:

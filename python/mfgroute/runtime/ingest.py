@@ -12,7 +12,6 @@ from mfgroute.adapter import Config, Context, Source
 from mfgroute.errors import AdapterError, Closed, Disconnected, Full
 from mfgroute.events import Intake, Receipt
 from mfgroute.observe.health import Pulse
-from mfgroute.runtime.attributes import attributes
 from mfgroute.runtime.supervise import Supervisor, close_quietly
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes, wait
@@ -55,7 +54,6 @@ class Ingest:
         self.pulse = pulse
         self.current: Source | None = None
         self._name = name
-        self._site = context.site
         self._make: Callable[[], Source] = lambda: kind(config, context)
         self._engine = engine
         self._wakes = wakes
@@ -141,8 +139,7 @@ class Ingest:
         """
         if not intake.messages and not intake.slab:
             return Receipt()
-        meta = attributes(self._name, self._site, intake.meta)
-        common = {"meta": meta, "ack": intake.ack, "synchronous": synchronous}
+        common = {"meta": intake.meta or None, "ack": intake.ack, "synchronous": synchronous}
         if intake.slab is None:
             messages = list(intake.messages)
             if intake.metas is not None and len(intake.metas) != len(messages):

@@ -13,7 +13,6 @@ from mfgroute import _core
 from mfgroute.config.load import Project
 from mfgroute.events import Event, Reject
 from mfgroute.project import load_project
-from mfgroute.runtime.attributes import attributes
 
 __all__ = ["Filtered", "check_schema", "run_mapping"]
 
@@ -58,7 +57,7 @@ def run_mapping(
         project: a folder, a ``mfgroute.yaml``, or a project that is loaded (better for many calls).
         mapping: its name.
         message: an object, which becomes JSON, or ``bytes``.
-        meta: attributes of the message; ``received``, ``source.name`` and ``source.site`` are set if not given.
+        meta: attributes of the message, such as ``file.name``.
 
     Returns:
         What came of it, in order. The JSON of an event has the attributes that do not depend on a node.
@@ -69,8 +68,7 @@ def run_mapping(
     loaded = project if isinstance(project, Project) else load_project(project)
     summary = loaded.plan.summary
     source = next((one for one in summary["sources"] if mapping in one["mappings"]), None)
-    every = attributes(source["name"] if source else mapping, loaded.model.node.site, meta)
-    lines = _core.run_mapping(loaded.plan, mapping, _bytes(message), every).splitlines()
+    lines = _core.run_mapping(loaded.plan, mapping, _bytes(message), dict(meta or {})).splitlines()
     namespace, uri = loaded.model.node.namespace, source["uri"] if source else ""
     return [_outcome(json.loads(line), namespace, uri) for line in lines]
 

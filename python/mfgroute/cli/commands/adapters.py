@@ -17,7 +17,7 @@ def command() -> None:
 
 @command.command("list")
 def list_() -> int:
-    """List the adapters that are installed.
+    r"""List the adapters that are installed.
 
     \b
     Examples:
@@ -42,7 +42,7 @@ def list_() -> int:
 @command.command("show")
 @click.argument("name")
 def show_(*, name: str) -> int:
-    """Show the settings of an adapter.
+    r"""Show the settings of an adapter.
 
     \b
     Examples:

@@ -10,7 +10,7 @@ from mfgroute.cli.app import Command, app, session
 @click.command("completion", cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(*, shell: str) -> int:
-    """Print the completion script of SHELL.
+    r"""Print the completion script of SHELL.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ def command() -> None:
 
 @command.command("show")
 def show_() -> int:
-    """Show the checked configuration after replacements; secrets are stars.
+    r"""Show the checked configuration after replacements; secrets are stars.
 
     \b
     Examples:
@@ -36,7 +36,7 @@ def show_() -> int:
 
 @command.command("schema")
 def schema_() -> int:
-    """Print the JSON Schema of mfgroute.yaml, with all installed adapters, for editors.
+    r"""Print the JSON Schema of mfgroute.yaml, with all installed adapters, for editors.
 
     \b
     Examples:

@@ -25,7 +25,7 @@ def _contracts() -> list[dict[str, Any]]:
 
 @command.command("list")
 def list_() -> int:
-    """List the contracts of the project and its packs.
+    r"""List the contracts of the project and its packs.
 
     \b
     Examples:
@@ -43,7 +43,7 @@ def list_() -> int:
 @command.command("show")
 @click.argument("type_", metavar="TYPE")
 def show_(*, type_: str) -> int:
-    """Show a contract, named as in a route: production.operation.completed/1.
+    r"""Show a contract, named as in a route: production.operation.completed/1.
 
     \b
     Examples:

@@ -16,7 +16,7 @@ from mfgroute.cli.app import Command, session
     help="Where to keep the data; default: a new folder.",
 )  # fmt: skip
 def command(*, once: bool, folder: Path | None) -> int:
-    """Show a simulated plant, its edge and core nodes and its business systems at work.
+    r"""Show a simulated plant, its edge and core nodes and its business systems at work.
 
     \b
     Examples:
@@ -26,5 +26,5 @@ def command(*, once: bool, folder: Path | None) -> int:
     import importlib  # noqa: PLC0415 - only needed here
 
     demo = importlib.import_module("mfgroute.testing.demo")
-    code: int = demo.main(once=once, output=session().output, keep_dir=folder)
+    code: int = demo.main(once=once, output=session().output, directory=folder)
     return code

@@ -19,7 +19,7 @@ _BYTES_MAX = 64 << 20
     "--meta", multiple=True, metavar="NAME=VALUE", help="An attribute of the message; may be repeated."
 )
 def command(*, mapping: str, meta: tuple[str, ...]) -> int:
-    """Run one message from standard input through MAPPING and print its events.
+    r"""Run one message from standard input through MAPPING and print its events.
 
     Ends with 65 if anything is rejected.
 

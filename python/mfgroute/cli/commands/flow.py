@@ -12,7 +12,7 @@ from mfgroute.cli.app import Command, session
 @click.argument("sink")
 @click.option("--reason", default="", help="Why; goes to the node's log.")
 def pause(*, sink: str, reason: str) -> int:
-    """Stop sending to SINK; its events wait, those of other sinks go on.
+    r"""Stop sending to SINK; its events wait, those of other sinks go on.
 
     \b
     Examples:
@@ -25,7 +25,7 @@ def pause(*, sink: str, reason: str) -> int:
 @click.argument("sink")
 @click.option("--reason", default="", help="Why; goes to the node's log.")
 def resume(*, sink: str, reason: str) -> int:
-    """Go on sending to SINK.
+    r"""Go on sending to SINK.
 
     \b
     Examples:

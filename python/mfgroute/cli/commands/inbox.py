@@ -21,7 +21,7 @@ CAUSES = {
 
 @click.command("inbox", cls=Command)
 def command() -> int:
-    """List everything that waits for a person, grouped by cause, oldest first, with the next command.
+    r"""List everything that waits for a person, grouped by cause, oldest first, with the next command.
 
     \b
     Examples:

@@ -24,7 +24,7 @@ def command() -> None:
 @command.command("list")
 @click.option("--sink", help="Only those of this sink.")
 def list_(*, sink: str | None) -> int:
-    """List parked events, oldest first.
+    r"""List parked events, oldest first.
 
     \b
     Examples:
@@ -60,7 +60,7 @@ def list_(*, sink: str | None) -> int:
 @_NUMBER
 @_SINK
 def show_(*, number: int, sink: str | None) -> int:
-    """Show a parked event: why, since when, and the event itself.
+    r"""Show a parked event: why, since when, and the event itself.
 
     \b
     Examples:
@@ -73,9 +73,8 @@ def show_(*, number: int, sink: str | None) -> int:
     if session().json:
         show.document(one)
         return 0
-    show.line(
-        f"{one['sink']} {one['number']}: {CAUSES.get(one['cause'], one['cause'])} {one['code'] or ''}".rstrip()
-    )
+    cause = f"{CAUSES.get(one['cause'], one['cause'])} {one['code'] or ''}".rstrip()
+    show.line(f"{one['sink']} {one['number']}: {cause}")
     show.table(
         [
             ("  order", one["key"]),
@@ -112,7 +111,7 @@ def edit(*, number: int, sink: str | None) -> int:
 @_NUMBER
 @_SINK
 def retry(*, number: int, sink: str | None) -> int:
-    """Send a parked event again.
+    r"""Send a parked event again.
 
     \b
     Examples:
@@ -130,7 +129,7 @@ def retry(*, number: int, sink: str | None) -> int:
 @click.argument("key")
 @_SINK
 def retry_key(*, key: str, sink: str | None) -> int:
-    """Send all parked events of KEY again, in order.
+    r"""Send all parked events of KEY again, in order.
 
     \b
     Examples:
@@ -158,7 +157,7 @@ def retry_key(*, key: str, sink: str | None) -> int:
 @click.option("--reason", required=True, help="Why; it stays with the event.")
 @click.option("--posted-as", metavar="DOC", help="The document by which a person has booked it by hand.")
 def skip(*, number: int, sink: str | None, reason: str, posted_as: str | None) -> int:
-    """Never send a parked event to its sink; what waits behind it goes on.
+    r"""Never send a parked event to its sink; what waits behind it goes on.
 
     \b
     Examples:
@@ -186,7 +185,7 @@ def skip(*, number: int, sink: str | None, reason: str, posted_as: str | None) -
     "--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="A new file; default: print."
 )
 def export(*, sink: str | None, file: Path | None) -> int:
-    """Write parked events with their CloudEvents as JSON lines.
+    r"""Write parked events with their CloudEvents as JSON lines.
 
     \b
     Examples:

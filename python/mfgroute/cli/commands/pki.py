@@ -23,7 +23,7 @@ def command() -> None:
     show_default=True, help="Where the key files go.",
 )  # fmt: skip
 def create(*, name: str, folder: Path) -> int:
-    """Make a key pair for the node NAME; an existing one is never overwritten.
+    r"""Make a key pair for the node NAME; an existing one is never overwritten.
 
     \b
     Examples:
@@ -48,7 +48,7 @@ def create(*, name: str, folder: Path) -> int:
 @command.command("show")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def show_(*, file: Path) -> int:
-    """Show the public key of a key file, secret or public; a secret key is never printed.
+    r"""Show the public key of a key file, secret or public; a secret key is never printed.
 
     \b
     Examples:

@@ -29,7 +29,7 @@ def command() -> None:
 @_CODE
 @_ANSWERED
 def list_(*, source: str | None, code: str | None, answered: bool) -> int:
-    """List rejected messages, oldest first.
+    r"""List rejected messages, oldest first.
 
     \b
     Examples:
@@ -57,7 +57,7 @@ def list_(*, source: str | None, code: str | None, answered: bool) -> int:
 @command.command("show")
 @_NUMBER
 def show_(*, number: int) -> int:
-    """Show a rejected message: every reason, its attributes and its text.
+    r"""Show a rejected message: every reason, its attributes and its text.
 
     \b
     Examples:
@@ -86,7 +86,7 @@ def show_(*, number: int) -> int:
 @_SOURCE
 @_CODE
 def retry(*, number: int | None, source: str | None, code: str | None) -> int:
-    """Submit a rejected message again, or all of a code or source.
+    r"""Submit a rejected message again, or all of a code or source.
 
     What would be refused again stays where it is. Ends with 65 if anything does.
 
@@ -112,7 +112,7 @@ def retry(*, number: int | None, source: str | None, code: str | None) -> int:
     help="Take the corrected message from this file instead of opening $EDITOR.",
 )  # fmt: skip
 def edit(*, number: int, file: Path | None) -> int:
-    """Correct a rejected message and submit it.
+    r"""Correct a rejected message and submit it.
 
     \b
     Examples:
@@ -141,7 +141,7 @@ def edit(*, number: int, file: Path | None) -> int:
 @_NUMBER
 @click.option("--reason", required=True, help="Why; it goes to the node's log.")
 def skip(*, number: int, reason: str) -> int:
-    """Put a rejected message aside for good; no event comes of it.
+    r"""Put a rejected message aside for good; no event comes of it.
 
     \b
     Examples:
@@ -167,7 +167,7 @@ def skip(*, number: int, reason: str) -> int:
     "--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="A new file; default: print."
 )
 def export(*, source: str | None, code: str | None, answered: bool, file: Path | None) -> int:
-    """Write rejected messages whole as JSON lines.
+    r"""Write rejected messages whole as JSON lines.
 
     \b
     Examples:

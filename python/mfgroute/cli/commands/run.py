@@ -19,7 +19,7 @@ from mfgroute.cli.failures import FAILED, Failure
     help="How long sinks may go on after the first SIGTERM.",
 )  # fmt: skip
 def command(*, watch: bool, drain: float) -> int:
-    """Run a node until it is told to stop.
+    r"""Run a node until it is told to stop.
 
     SIGTERM or Ctrl-C drains, a second one stops at once, SIGHUP reloads. The log goes to standard error,
     one JSON object per line.
@@ -44,7 +44,7 @@ def command(*, watch: bool, drain: float) -> int:
     )
     if left:
         raise Failure(
-            f"{left} event{'s were' if left != 1 else ' was'} not delivered; what a memory stream held is lost",
+            f"{left} event{'s were' if left != 1 else ' was'} not delivered; a memory stream loses them",
             code=FAILED,
             hint="a longer --drain gives sinks more time",
         )

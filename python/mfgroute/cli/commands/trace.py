@@ -14,7 +14,7 @@ from mfgroute.cli.failures import FAILED, Failure
 @click.command("trace", cls=Command)
 @click.argument("key")
 def command(*, key: str) -> int:
-    """Show where the events of KEY are and were: an order, lot, report, event id or document number.
+    r"""Show where the events of KEY are and were: an order, lot, report, event id or document number.
 
     This node alone is asked, no other system.
 
@@ -53,9 +53,10 @@ def command(*, key: str) -> int:
     return 0
 
 
-def standing(sink: dict[str, Any]) -> str:
+def standing(sink: dict[str, Any]) -> str:  # noqa: PLR0911 - one for each state
     """Where an event stands at a sink, for people."""
-    state, at = sink["state"], f" at {sink['at']}" if sink.get("at") else ""
+    state: str = sink["state"]
+    at = f" at {sink['at']}" if sink.get("at") else ""
     tries = f", {sink['tries']} tries" if sink.get("tries", 0) > 1 else ""
     if state == "delivered":
         reference = f" as {sink['reference']}" if sink.get("reference") else ""
@@ -71,5 +72,9 @@ def standing(sink: dict[str, Any]) -> str:
             return f"waiting behind an earlier event of its key{at}"
         code = f" {sink['code']}" if sink.get("code") else ""
         return f"parked{at}, {sink['cause']}{code}: {sink['reason']}"
-    words = {"queued": "waiting to be sent", "in_flight": "being sent", "dropped": f"dropped{at}"}
+    words: dict[str, str] = {
+        "queued": "waiting to be sent",
+        "in_flight": "being sent",
+        "dropped": f"dropped{at}",
+    }
     return words.get(state, state) + tries

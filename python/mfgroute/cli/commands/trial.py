@@ -12,15 +12,17 @@ from mfgroute.cli.app import Command, session
 from mfgroute.cli.failures import DATA, OK, USAGE, Failure
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-_META = {"multiple": True, "metavar": "NAME=VALUE", "help": "An attribute of the message; may be repeated."}
+_META = click.option(
+    "--meta", multiple=True, metavar="NAME=VALUE", help="An attribute of the message; may be repeated."
+)
 
 
 @click.command("try", cls=Command)
 @click.argument("file", type=_FILE)
 @click.option("--source", help="The source that receives it; may be left out if there is only one.")
-@click.option("--meta", **_META)
+@_META
 def command(*, file: Path, source: str | None, meta: tuple[str, ...]) -> int:
-    """Show what would become of a message: which mapping takes it, its events, what each sink is sent.
+    r"""Show what would become of a message: which mapping takes it, its events, what each sink is sent.
 
     Nothing is sent. Ends with 65 if anything is rejected.
 
@@ -34,9 +36,9 @@ def command(*, file: Path, source: str | None, meta: tuple[str, ...]) -> int:
 @click.command("explain", cls=Command)
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option("--source", help="The source that receives it; may be left out if there is only one.")
-@click.option("--meta", **_META)
+@_META
 def explain(*, file: Path, source: str | None, meta: tuple[str, ...]) -> int:
-    """Say what becomes of a message in a file, as `try` does.
+    r"""Say what becomes of a message in a file, as `try` does.
 
     \b
     Examples:
@@ -75,7 +77,7 @@ def _try(file: Path, source: str | None, meta: tuple[str, ...]) -> int:
             show.line(f"sink {name} is sent:")
             for event in events:
                 show.line(f"  {event['to']}  {event['key']}  id {event['id']}")
-        unwanted = [one for one in outcomes if "to" in one and not one["sinks"]]
+        unwanted = [one for one in outcomes if "to" in one and not one["sinks"] and "withheld" not in one]
         if unwanted:
             show.line("no route wants:")
             for event in unwanted:

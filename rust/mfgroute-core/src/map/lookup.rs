@@ -145,6 +145,8 @@ pub fn push_key(key: &mut String, part: &str) {
 fn rows(text: &str) -> Vec<(u32, Vec<String>)> {
     let mut out = Vec::new();
     let mut reader = csv_core::Reader::new();
+    // With a line end at its end, no record is left open when the input is used up.
+    let text = if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") };
     let mut input = text.as_bytes();
     let (mut cells, mut buffer, mut ends) = (Vec::new(), vec![0_u8; text.len() + 1], [0_usize; 64]);
     let mut line = 1_u32;
@@ -164,7 +166,6 @@ fn rows(text: &str) -> Vec<(u32, Vec<String>)> {
                 }
                 out.push((start, std::mem::take(&mut cells)));
             }
-            csv_core::ReadRecordResult::InputEmpty if !input.is_empty() => {}
             csv_core::ReadRecordResult::InputEmpty if read > 0 => {}
             _ => return out,
         }
