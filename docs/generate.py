@@ -83,7 +83,7 @@ def settings() -> list[str]:
         "| `apiVersion` | `mfgroute/v1` | required | Version of the file |",
         "| `packs` | list of texts | none | Packs to use: names of shipped ones, or paths from the project folder |",
     ]
-    parts = [
+    parts: list[tuple[str, str, type[msgspec.Struct]]] = [
         ("node", "node.", model.Node),
         ("http", "http.", model.Http),
         ("streams", "streams.NAME.", model.Stream),
@@ -119,7 +119,13 @@ def adapters() -> list[str]:
             kind = get(name)
             if not kind.__module__.startswith("mfgroute."):
                 continue
-            lines += ["", f"## {what} `{name}`", "", f"{_sentence(kind.Config)} [Page](../adapters/{name}.md).", ""]
+            lines += [
+                "",
+                f"## {what} `{name}`",
+                "",
+                f"{_sentence(kind.Config)} [Page](../adapters/{name}.md).",
+                "",
+            ]
             lines += _table(kind.Config, "")
     return lines
 
@@ -243,7 +249,9 @@ def _walk(command: Any, path: tuple[str, ...], click: Any) -> Iterator[tuple[tup
 
 def _table(kind: type[msgspec.Struct], prefix: str) -> list[str]:
     lines = ["| key | type | default | what it is |", "|---|---|---|---|"]
-    return lines + [f"| `{name}` | {kind} | {default} | {text} |" for name, kind, default, text in _rows(kind, prefix)]
+    return lines + [
+        f"| `{name}` | {kind} | {default} | {text} |" for name, kind, default, text in _rows(kind, prefix)
+    ]
 
 
 def _rows(kind: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, str, str, str]]:

@@ -74,7 +74,12 @@ class Shell:
             self._start(real.removesuffix("&"))
             return 0, ""
         done = subprocess.run(
-            ["bash", "-c", real], cwd=self.cwd, env=_environment(), capture_output=True, timeout=_TIMEOUT_S, check=False
+            ["bash", "-c", real],
+            cwd=self.cwd,
+            env=_environment(),
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
         )
         return done.returncode, (done.stdout + done.stderr).decode()
 
@@ -107,7 +112,7 @@ class Shell:
 
 
 def _commands(text: str) -> Iterator[tuple[str, list[str], bool]]:
-    """Each command with the lines that follow it, and whether it is the last. A backslash continues a line."""
+    """Each command, the lines that follow it, and whether it is the last. A backslash continues a line."""
     found: list[tuple[str, list[str]]] = []
     open_line = False
     for line in text.splitlines():

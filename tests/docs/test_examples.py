@@ -86,9 +86,7 @@ def small_project(folder: Path) -> None:
     write_project(folder, {"mappings/stub.yaml": STUB}, main)
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in pages() if steps(page)], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", [page for page in pages() if steps(page)], ids=lambda page: page.name)
 @pytest.mark.timeout(300)
 def test_a_page_can_be_followed(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -107,7 +105,9 @@ def test_a_page_can_be_followed(page, tmp_path, monkeypatch):
                 shell.run(block.text, int(block.options.get("exit", "0")))
             else:
                 os.chdir(shell.cwd)
-                code = compile("\n" * (block.line - 1) + shell.real(block.text), str(page), "exec", dont_inherit=True)
+                code = compile(
+                    "\n" * (block.line - 1) + shell.real(block.text), str(page), "exec", dont_inherit=True
+                )
                 exec(code, names)
 
 

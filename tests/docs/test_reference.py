@@ -25,7 +25,8 @@ SECTIONS = (model.Node, model.Http, model.Stream, model.SourceSection, model.Sin
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_a_page_is_what_the_code_says(name):
     path = DOCS / "reference" / name
-    assert path.exists() and path.read_text() == PAGES[name], "run: python docs/generate.py"
+    assert path.exists(), "run: python docs/generate.py"
+    assert path.read_text() == PAGES[name], "run: python docs/generate.py"
 
 
 def test_no_page_is_left_over():
@@ -50,7 +51,9 @@ def test_every_adapter_and_its_settings_are_there():
                 continue
             _, _, section = page.partition(f"## {what} `{name}`")
             section = section.partition("\n## ")[0]
-            missing = [path for path, _ in _fields(kind.Config) if f"{path.rpartition('.')[2]}`" not in section]
+            missing = [
+                path for path, _ in _fields(kind.Config) if f"{path.rpartition('.')[2]}`" not in section
+            ]
             assert missing == [], f"{what} {name}"
 
 
