@@ -1,7 +1,7 @@
 """Writes the reference pages from the code: ``python docs/generate.py``; ``--check`` only compares.
 
-Each page says what the program knows of itself: models of ``mfgroute.yaml``, configurations of adapters, reject
-codes, metric families, commands, units, and the contracts that ship.
+Each page says what the program knows of itself: models of ``mfgroute.yaml``, configurations of adapters,
+reject codes, metric families, commands, units, and the contracts that ship.
 """
 
 from __future__ import annotations
@@ -75,13 +75,14 @@ def settings() -> list[str]:
         "# Settings",
         "",
         "The keys of `mfgroute.yaml`. Sources and sinks have the keys of their adapter besides; see",
-        "[adapters](adapters.md). Sizes are written `512KiB`, `64MiB`, `20GiB`; durations `250ms`, `30s`, `5m`, `24h`,",
-        "`14d`; rates `50/s`, `200/m`, `1000/h`. `${VAR}`, `${VAR:-default}` and `${file:PATH}` in a value are replaced.",
+        "[adapters](adapters.md). Sizes are written `512KiB`, `64MiB`, `20GiB`; durations `250ms`, `30s`,",
+        "`5m`, `24h`, `14d`; rates `50/s`, `200/m`, `1000/h`. `${VAR}`, `${VAR:-default}` and `${file:PATH}`",
+        "in a value are replaced.",
         "",
         "| key | type | default | what it is |",
         "|---|---|---|---|",
         "| `apiVersion` | `mfgroute/v1` | required | Version of the file |",
-        "| `packs` | list of texts | none | Packs to use: names of shipped ones, or paths from the project folder |",
+        "| `packs` | list of texts | none | Packs to use: names of shipped ones, or paths |",
     ]
     parts: list[tuple[str, str, type[msgspec.Struct]]] = [
         ("node", "node.", model.Node),
@@ -136,7 +137,8 @@ def rejects() -> list[str]:
         "# Reject codes",
         "",
         "Why a message or an item of it was refused. The codes are stable: scripts may rely on them.",
-        "A reject also says `pointer` (RFC 6901, into the message), `field` (of the event), `found` and `expected`.",
+        "A reject also says `pointer` (RFC 6901, into the message), `field` (of the event), `found` and",
+        "`expected`.",
         "",
         "| code | meaning |",
         "|---|---|",
@@ -149,7 +151,8 @@ def metrics() -> list[str]:
     lines = [
         "# Metrics",
         "",
-        "What `GET /metrics` answers, for Prometheus. Labels are names from the configuration, never ids of events.",
+        "What `GET /metrics` answers, for Prometheus. Labels are names from the configuration, never ids",
+        "of events.",
         "",
         "| name | type | labels | meaning |",
         "|---|---|---|---|",
@@ -167,7 +170,8 @@ def units() -> list[str]:
     lines = [
         "# Units",
         "",
-        "Units that mappings convert between, by dimension; the codes are those of UN/CEFACT Recommendation 20.",
+        "Units that mappings convert between, by dimension; the codes are those of UN/CEFACT",
+        "Recommendation 20.",
         "Units of one dimension convert into each other exactly.",
     ]
     for dimension in dict.fromkeys(unit[2] for unit in known["units"]):
@@ -186,8 +190,8 @@ def contracts() -> list[str]:
     lines = [
         "# Contracts",
         "",
-        "The contracts of the pack `canonical`. Use them with `packs: [canonical]`; a file of the same name in",
-        "`contracts/` of the project takes the place of one. `*` marks a required field.",
+        "The contracts of the pack `canonical`. Use them with `packs: [canonical]`; a file of the same name",
+        "in `contracts/` of the project takes the place of one. `*` marks a required field.",
     ]
     for path in sorted((PACKS / "canonical" / "contracts").glob("*.yaml")):
         contract = _core.parse_yaml(path.read_bytes(), path.name)[0]
@@ -201,8 +205,10 @@ def contracts() -> list[str]:
             "",
             f"{schema.get('description', schema.get('title', ''))}.".replace("..", "."),
             "",
-            f"Version {contract['version']}, {contract.get('kind', 'event')}, stream `{contract['stream']}`,"
-            f" owner {contract['owner']}.",
+            (
+                f"Version {contract['version']}, {contract.get('kind', 'event')}, stream `{contract['stream']}`,"
+                f" owner {contract['owner']}."
+            ),
             f"Key `{key}` of {_fields(parts)}. Identity: {_fields(contract['idempotency'])}{across}.",
             "",
             "| field | type | meaning |",
@@ -219,9 +225,9 @@ def commands() -> list[str]:
     lines = [
         "# Commands",
         "",
-        "Exit codes: `0` ok, `1` failure or failed tests, `2` usage, `65` bad input data, `69` a needed service is",
-        "unavailable, `70` internal, `73` cannot create, `74` input or output, `75` try again, `77` permission,",
-        "`78` configuration.",
+        "Exit codes: `0` ok, `1` failure or failed tests, `2` usage, `65` bad input data, `69` a needed",
+        "service is unavailable, `70` internal, `73` cannot create, `74` input or output, `75` try again,",
+        "`77` permission, `78` configuration.",
         "",
     ]
     for path, command in _walk(group, ("mfgroute",), click):
@@ -256,7 +262,7 @@ def _table(kind: type[msgspec.Struct], prefix: str) -> list[str]:
 
 def _rows(kind: type[msgspec.Struct], prefix: str) -> Iterator[tuple[str, str, str, str]]:
     for field in msgspec.structs.fields(kind):
-        inner = [one for one in _structs(field.type)]
+        inner = list(_structs(field.type))
         text, shown = _description(field.type), _type(field.type)
         yield prefix + field.encode_name, shown, _default(field), _cell(text)
         for one in inner:
@@ -281,7 +287,7 @@ def _is_list(kind: Any) -> bool:
     )
 
 
-def _type(kind: Any) -> str:
+def _type(kind: Any) -> str:  # noqa: PLR0911 - one line for each kind of type
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _type(arguments[0]) + _bounds(arguments[1:])
@@ -337,7 +343,7 @@ def _default(field: Any) -> str:
     return _shown(field.default)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any) -> str:  # noqa: PLR0911 - one line for each kind of value
     if value is None or value in ({}, [], (), ""):
         return "none"
     if isinstance(value, msgspec.Struct):

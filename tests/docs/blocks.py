@@ -4,7 +4,7 @@
 |---|---|
 | ```` ```python ```` | executed in the page's folder; blocks of a page share their names |
 | ```` ```yaml ```` | a part of `mfgroute.yaml`: compiled with what it leaves out filled in |
-| ```` ```yaml example ```` | `given`, `fields` or `emit`, and `makes`, `rejects` or `refused`: run as a mapping |
+| ```` ```yaml example ```` | `given`, `fields` or `emit`, and what comes of it: run as a mapping |
 | ```` ```yaml contract ````, ```` ```yaml mapping ```` | a whole file: compiled, and its examples run |
 | any block with `file=NAME` | written into the page's folder, which `console` and `python` blocks then find |
 | ```` ```console ```` | each `$` command is run in the page's folder and its output compared |
@@ -20,7 +20,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 _BLOCK = re.compile(
-    r"(?:^ *<!-- not run: (?P<reason>[^\n]+?) -->\n+)?^ *(?P<fence>`{3,})(?P<info>[^\n`]*)\n(?P<body>.*?)^ *(?P=fence)$",
+    r"(?:^ *<!-- not run: (?P<reason>[^\n]+?) -->\n+)?"
+    r"^ *(?P<fence>`{3,})(?P<info>[^\n`]*)\n(?P<body>.*?)^ *(?P=fence)$",
     re.MULTILINE | re.DOTALL,
 )
 RUNS = {"python", "yaml", "console"}
