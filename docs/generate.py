@@ -205,10 +205,7 @@ def contracts() -> list[str]:
             "",
             f"{schema.get('description', schema.get('title', ''))}.".replace("..", "."),
             "",
-            (
-                f"Version {contract['version']}, {contract.get('kind', 'event')}, stream `{contract['stream']}`,"
-                f" owner {contract['owner']}."
-            ),
+            f"Version {contract['version']}, stream `{contract['stream']}`, owner {contract['owner']}.",
             f"Key `{key}` of {_fields(parts)}. Identity: {_fields(contract['idempotency'])}{across}.",
             "",
             "| field | type | meaning |",

@@ -110,7 +110,9 @@ def environ(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MES_TOKEN", TOKEN)
     source = Path(__file__).resolve().parents[2] / "python"
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH")])))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join(filter(None, [str(source), os.environ.get("PYTHONPATH")]))
+    )
 
 
 class Ended:

@@ -233,7 +233,14 @@ def test_the_data_folder_can_be_named_by_the_environment(mfgroute, start, target
 
 @pytest.mark.parametrize(
     "arguments",
-    [("inbox",), ("trace", "x"), ("parked", "list"), ("rejects", "list"), ("pause", "sap"), ("resume", "sap")],
+    [
+        ("inbox",),
+        ("trace", "x"),
+        ("parked", "list"),
+        ("rejects", "list"),
+        ("pause", "sap"),
+        ("resume", "sap"),
+    ],
 )
 def test_without_a_node_a_command_says_how_to_start_one(mfgroute, arguments):
     ended = mfgroute(*arguments)

@@ -108,7 +108,14 @@ def make_engine(write_project):
 
 def message(number, *, order="4711", qty="1", **fields):
     """A message of MES A."""
-    body = {"id": f"r{number}", "ts": "2026-11-24T10:00:00Z", "order": order, "mat": "A", "qty": qty, "uom": "KG"}
+    body = {
+        "id": f"r{number}",
+        "ts": "2026-11-24T10:00:00Z",
+        "order": order,
+        "mat": "A",
+        "qty": qty,
+        "uom": "KG",
+    }
     return json.dumps({**body, **fields}).encode()
 
 

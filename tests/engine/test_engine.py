@@ -48,7 +48,9 @@ def test_a_message_becomes_a_cloudevent_with_exact_quantities(make_engine):
 
 def test_one_bad_message_costs_one_message(make_engine):
     engine = make_engine()
-    receipt = engine.submit("mes-a", [message(1), message(2, mat="ZZZ"), b"{bad", message(3, uom="XX"), message(4)])
+    receipt = engine.submit(
+        "mes-a", [message(1), message(2, mat="ZZZ"), b"{bad", message(3, uom="XX"), message(4)]
+    )
     assert (receipt.accepted, receipt.rejected) == (2, 3)
     found = [(reject.message, reject.code, reject.pointer, reject.field) for reject in receipt.rejects]
     assert found == [
@@ -125,10 +127,21 @@ def test_a_refused_event_parks_its_key_and_a_person_decides(make_engine):
     assert stats["sinks"]["erp"]["parked"] == 2
     assert balanced(stats)
     first, second = letters(engine, kind="parked", verb="list", sink="erp")
-    assert (first["code"], first["reason"], second["cause"]) == ("http_422", "quantity must be positive", "behind")
+    assert (first["code"], first["reason"], second["cause"]) == (
+        "http_422",
+        "quantity must be positive",
+        "behind",
+    )
     (line,) = letters(engine, kind="inbox", verb="list")
-    assert (line["kind"], line["sink"], line["key"], line["behind"]) == ("parked", "erp", "order/DE04/4711", 1)
-    assert letters(engine, kind="parked", verb="retry-key", sink="erp", key="order/DE04/4711", who="me") == {"retried": 2}
+    assert (line["kind"], line["sink"], line["key"], line["behind"]) == (
+        "parked",
+        "erp",
+        "order/DE04/4711",
+        1,
+    )
+    assert letters(engine, kind="parked", verb="retry-key", sink="erp", key="order/DE04/4711", who="me") == {
+        "retried": 2
+    }
     assert [json.loads(event.json)["data"]["report"] for event in drain(engine, "erp")] == ["r1", "r2"]
     assert balanced(engine.stats())
 
@@ -184,7 +197,9 @@ def test_an_edited_reject_is_admitted_as_new(make_engine):
     (kept,) = letters(engine, kind="rejects", verb="list")
     whole = letters(engine, kind="rejects", verb="show", number=kept["number"])
     mended = whole["message"].replace("XX", "G")
-    again = letters(engine, kind="rejects", verb="edit", number=kept["number"], message=mended, who="me", why="typo")
+    again = letters(
+        engine, kind="rejects", verb="edit", number=kept["number"], message=mended, who="me", why="typo"
+    )
     assert again["accepted"] == 1
     (event,) = drain(engine, "erp")
     assert json.loads(event.json)["data"]["quantity"]["good"] == "0.001"
@@ -215,7 +230,9 @@ def test_waiting_for_room_ends_when_there_is_room(make_engine):
             engine.submit("mes-a", [message(number, order=str(number))])
             number += 1
     result = []
-    waiter = threading.Thread(target=lambda: result.append(engine.submit("mes-a", [message(number)], wait_s=30)))
+    waiter = threading.Thread(
+        target=lambda: result.append(engine.submit("mes-a", [message(number)], wait_s=30))
+    )
     waiter.start()
     while not result:
         with engine.poll("erp", wait_s=0.01) as batch:
@@ -282,7 +299,9 @@ def test_a_sink_with_events_cannot_be_removed_without_saying_so(make_engine, wri
     engine.submit("mes-a", [message(1)])
     start = MAIN.index("  erp:")
     smaller = MAIN[:start] + MAIN[MAIN.index("  log:") :]
-    smaller = smaller.replace("  - {name: to-erp, match: {type: production.operation.completed/1, source: mes-a}, to: erp}\n", "")
+    smaller = smaller.replace(
+        "  - {name: to-erp, match: {type: production.operation.completed/1, source: mes-a}, to: erp}\n", ""
+    )
     plan = mfgroute.load_plan(write_project(main=smaller))
     with pytest.raises(mfgroute.MfgrouteError, match="sink erp cannot be removed: 1 events are queued"):
         engine.install(plan)

@@ -87,7 +87,11 @@ impl Table {
     /// A sentence when the table has too few columns.
     pub fn index(&self, keys: usize, problems: &mut Problems) -> Result<Index, String> {
         if keys == 0 || keys > self.columns.len() {
-            return Err(format!("table {} has {} columns, {keys} keys are given", self.name, self.columns.len()));
+            return Err(format!(
+                "table {} has {} columns, {keys} keys are given",
+                self.name,
+                self.columns.len()
+            ));
         }
         let mut rows = HashMap::with_capacity(self.rows.len());
         let mut first_lines: HashMap<String, u32> = HashMap::new();
@@ -96,7 +100,11 @@ impl Table {
             if let Some(first) = first_lines.get(&key) {
                 let shown = row.get(..keys).unwrap_or_default().join(", ");
                 let place = Place { line: *line, column: 1 };
-                problems.error(&self.file, place, format!("the key {shown} is there twice, first in line {first}"));
+                problems.error(
+                    &self.file,
+                    place,
+                    format!("the key {shown} is there twice, first in line {first}"),
+                );
                 continue;
             }
             first_lines.insert(key.clone(), *line);

@@ -36,7 +36,11 @@ impl Builder {
             match nearest(text, &known) {
                 Some(name) => file.error_hint(node.place, message, format!("did you mean {name}?")),
                 None if known.is_empty() => {
-                    file.error_hint(node.place, message, "write contracts/<type>.v<major>.yaml, or use a pack");
+                    file.error_hint(
+                        node.place,
+                        message,
+                        "write contracts/<type>.v<major>.yaml, or use a pack",
+                    );
                 }
                 None => file.error_hint(node.place, message, format!("known are {}", known.join(", "))),
             }
@@ -45,7 +49,13 @@ impl Builder {
     }
 
     /// A table prepared for a number of keys.
-    pub fn index(&mut self, name: &str, keys: usize, place: Place, file: &mut File<'_>) -> Option<Arc<Index>> {
+    pub fn index(
+        &mut self,
+        name: &str,
+        keys: usize,
+        place: Place,
+        file: &mut File<'_>,
+    ) -> Option<Arc<Index>> {
         if let Some(index) = self.indexes.get(&(name.to_owned(), keys)) {
             return Some(Arc::clone(index));
         }

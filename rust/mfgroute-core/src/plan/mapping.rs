@@ -29,7 +29,8 @@ pub struct Example {
     pub spec: Json,
 }
 
-const KEYS: &[&str] = &["from", "when", "time", "common", "emit", "examples", "title", "description", "owner"];
+const KEYS: &[&str] =
+    &["from", "when", "time", "common", "emit", "examples", "title", "description", "owner"];
 const ENTRY_KEYS: &[&str] = &["to", "each", "split", "when", "time", "fields", "others", "none", "items"];
 
 /// Compiles one mapping. `bytes` is the file, for its hash.
@@ -60,7 +61,14 @@ pub fn compile(
     }
     let label = format!("{name}@{:012x}", identity::fingerprint(bytes) >> 80);
     let sets = sets.into_iter().map(|(_, set)| set).collect();
-    (file.problems.0.len() == errors).then(|| Mapping { name: name.to_owned(), label, from, when, time, sets })
+    (file.problems.0.len() == errors).then(|| Mapping {
+        name: name.to_owned(),
+        label,
+        from,
+        when,
+        time,
+        sets,
+    })
 }
 
 fn compile_entry(
@@ -74,7 +82,10 @@ fn compile_entry(
         return;
     }
     let Some(to) = node.get("to") else {
-        file.error(node.place, "an entry of emit has no `to`, expected a contract like production.operation.completed/1");
+        file.error(
+            node.place,
+            "an entry of emit has no `to`, expected a contract like production.operation.completed/1",
+        );
         return;
     };
     let Some(contract) = scope.builder.contract(to, file) else { return };
@@ -197,8 +208,20 @@ impl Scope<'_> {
 }
 
 const FROM_KEYS: &[&str] = &[
-    "decode", "schema", "empty", "number", "root", "namespace", "delimiter", "encoding", "header", "quote",
-    "skip_rows", "group_by", "trailer", "use",
+    "decode",
+    "schema",
+    "empty",
+    "number",
+    "root",
+    "namespace",
+    "delimiter",
+    "encoding",
+    "header",
+    "quote",
+    "skip_rows",
+    "group_by",
+    "trailer",
+    "use",
 ];
 
 fn from(node: &Node, builder: &Builder, file: &mut File<'_>) -> Option<From> {
@@ -321,7 +344,10 @@ fn trailer(node: &Node, number: Option<&NumberFormat>, file: &mut File<'_>) -> O
         return None;
     }
     let [(column, text)] = node.get("when").map(Node::entries).unwrap_or_default() else {
-        file.error(node.place, "trailer has no `when` with one column, expected {when: {column: text}, sums: [columns]}");
+        file.error(
+            node.place,
+            "trailer has no `when` with one column, expected {when: {column: text}, sums: [columns]}",
+        );
         return None;
     };
     let text = file.as_text(text, "when")?.to_owned();
