@@ -69,7 +69,7 @@ def post(node, source, sample):
 @pytest.mark.parametrize(
     ("template", "simulators", "source", "sample", "effects"), CASES, ids=[case[0] for case in CASES]
 )
-def test_a_template_runs_at_once_against_the_simulators(
+def test_a_template_runs_at_once_against_the_simulators(  # noqa: PLR0917 - what a case is made of
     template, simulators, source, sample, effects, tmp_path
 ):
     folder = tmp_path / "made"
