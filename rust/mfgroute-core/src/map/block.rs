@@ -159,6 +159,10 @@ fn put(value: &Value<'_>, parent: NodeId, key: Span, as_number: bool, scratch: &
             let text = out.push_text(text);
             out.add(parent, key, Kind::String, text, value.origin)
         }
+        Val::Number(text) => {
+            let text = out.push_text(text);
+            out.add(parent, key, Kind::Number, text, value.origin)
+        }
         Val::Decimal(decimal) => {
             let start = out.text_len() as u32;
             decimal.write_to(out.text_mut());

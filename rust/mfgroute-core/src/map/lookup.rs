@@ -53,11 +53,19 @@ impl Table {
             columns: Vec::new(),
             rows: Vec::new(),
         };
+        if let Some(line) = open_quote(text) {
+            problems.error(file, Place { line, column: 1 }, "a quote is opened and never closed");
+            return None;
+        }
         for (line, row) in rows(text) {
             if row.len() == 1 && row.first().is_some_and(String::is_empty) {
                 continue;
             }
             if table.columns.is_empty() {
+                if let Some(twice) = twice(&row) {
+                    let place = Place { line, column: 1 };
+                    problems.error(file, place, format!("the header has the column {twice} twice"));
+                }
                 table.columns = row;
                 continue;
             }
@@ -147,6 +155,25 @@ pub fn push_key(key: &mut String, part: &str) {
         key.push(SEPARATOR);
     }
     key.push_str(part);
+}
+
+/// A name that is there twice.
+fn twice(names: &[String]) -> Option<&String> {
+    names.iter().enumerate().find(|(index, name)| names.iter().take(*index).any(|other| other == *name)).map(|(_, n)| n)
+}
+
+/// The line of a quote that is never closed.
+fn open_quote(text: &str) -> Option<u32> {
+    let mut line = 1;
+    let mut opened = None;
+    for byte in text.bytes() {
+        match byte {
+            b'"' => opened = if opened.is_some() { None } else { Some(line) },
+            b'\n' => line += 1,
+            _ => {}
+        }
+    }
+    opened
 }
 
 /// The rows of a comma-separated table with the line each starts in.

@@ -224,7 +224,8 @@ impl<'p> Scratch<'p> {
         let val = match self.out.kind(id) {
             Kind::Bool(truth) => Val::Bool(truth),
             Kind::Null | Kind::Object | Kind::Array => Val::Absent,
-            Kind::Number | Kind::String => Val::Text(self.out.text(id).to_owned()),
+            Kind::Number => Val::Number(self.out.text(id).to_owned()),
+            Kind::String => Val::Text(self.out.text(id).to_owned()),
         };
         Value { val, origin: self.out.node(id).origin }
     }

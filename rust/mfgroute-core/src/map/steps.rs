@@ -84,6 +84,7 @@ fn read(value: &Value<'_>, format: Option<&NumberFormat>, tree: &Tree) -> Result
         return Ok(decimal);
     }
     let json_number = match value.val {
+        Val::Number(_) => true,
         Val::Node(id) => match tree.kind(id) {
             Kind::Number => true,
             Kind::Bool(_) => return Err(value.reject(tree, Code::WrongType, "a number")),

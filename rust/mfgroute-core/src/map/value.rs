@@ -17,6 +17,8 @@ pub enum Val<'p> {
     Node(NodeId),
     /// Text that a rule made.
     Text(String),
+    /// A number in JSON syntax, of another field.
+    Number(String),
     /// An exact number.
     Decimal(Decimal),
     /// A value of the plan.
@@ -73,7 +75,7 @@ impl<'p> Value<'p> {
                 Kind::String | Kind::Number | Kind::Bool(_) => Some(Cow::Borrowed(tree.text(*id))),
                 _ => None,
             },
-            Val::Text(text) => Some(Cow::Borrowed(text)),
+            Val::Text(text) | Val::Number(text) => Some(Cow::Borrowed(text)),
             Val::Decimal(decimal) => Some(Cow::Owned(decimal.to_string())),
             Val::Json(Json::String(text)) => Some(Cow::Borrowed(text)),
             Val::Json(Json::Bool(value)) => Some(Cow::Borrowed(if *value { "true" } else { "false" })),

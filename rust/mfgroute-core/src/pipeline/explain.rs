@@ -39,7 +39,10 @@ pub fn outcomes(
     for message in &batch.messages {
         let mapping =
             message.mapping.and_then(|index| plan.mappings.get(index)).map(|mapping| &mapping.label);
-        for item in batch.items.get(message.items.clone()).unwrap_or_default() {
+        let items = batch.items.get(message.items.clone()).unwrap_or_default();
+        // A message is atomic: with one bad item, nothing of it goes anywhere.
+        let refused = !message.independent && items.iter().any(|item| matches!(item, Prepared::Reject(_)));
+        for item in items.iter().filter(|item| !refused || matches!(item, Prepared::Reject(_))) {
             let mut outcome = outcome(plan, &batch, item);
             if let (Some(label), Json::Object(members)) = (mapping, &mut outcome) {
                 members.insert("mapping".to_owned(), json!(label));

@@ -2,6 +2,7 @@
 //! those it takes values of.
 
 use crate::map::{Block, Field, FieldOp, Group, List};
+use crate::path::Path;
 use crate::plan::read::File;
 use crate::plan::value::{SOURCES, STEPS, Scope};
 use crate::schema::{ITEMS, Schema};
@@ -97,7 +98,21 @@ impl Scope<'_> {
         {
             file.error(node.place, format!("a list has {source} too, expected only one source"));
         }
-        let path = node.get("list").and_then(|list| file.path(list))?;
+        let path = node.get("list").and_then(|list| self.paths(list, file).pop())?;
+        self.depth += 1;
+        let op = self.list_op(node, path, names, contract, file);
+        self.depth -= 1;
+        op
+    }
+
+    fn list_op(
+        &mut self,
+        node: &Node,
+        path: Path,
+        names: &Names<'_>,
+        contract: Option<(&Schema, &[String])>,
+        file: &mut File<'_>,
+    ) -> Option<FieldOp> {
         let split = file.text(node, "split").map(str::to_owned);
         let when = node.get("when").and_then(|when| self.cond(when, file));
         let block = node.get("fields").map(|fields| {

@@ -53,7 +53,7 @@ pub fn compile(
         number: None,
     });
     let number = from.number.clone();
-    let mut scope = Scope { builder, number };
+    let mut scope = Scope { builder, number, depth: 0 };
     let when = node.get("when").and_then(|when| scope.cond(when, file));
     let time = node.get("time").and_then(|time| scope.time(time, &Names::NONE, file));
     let common: Vec<(Key, Node)> = node.get("common").map(|c| c.entries().to_vec()).unwrap_or_default();
@@ -103,6 +103,8 @@ fn compile_entry(
         .collect();
     written.extend(fields.iter().map(|(key, node)| (key, node)));
     let schema = scope.builder.contracts.get(contract).map(|contract| Arc::clone(&contract.schema));
+    let (each, id) = each(node, file);
+    scope.depth = each.len();
     let block = scope.block(&written, None, schema.as_deref().map(|schema| (schema, [].as_slice())), file);
     if let Some(schema) = &schema {
         let mapped: Vec<&str> = written.iter().map(|(key, _)| key.text.as_str()).collect();
@@ -126,7 +128,7 @@ fn compile_entry(
         time: node.get("time").and_then(|time| scope.time(time, &Names::NONE, file)),
         block,
     };
-    let (each, id) = each(node, file);
+    scope.depth = 0;
     let position = sets.iter().position(|(known, _)| *known == id);
     let index = position.unwrap_or_else(|| {
         let set = Set { each, entries: Vec::new(), none_ok: false, others_ignore: false, independent: false };
@@ -174,6 +176,11 @@ fn each(node: &Node, file: &mut File<'_>) -> (Vec<Level>, String) {
     let Some(member) = node.get("each") else { return (Vec::new(), String::new()) };
     let split = file.text(node, "split").map(str::to_owned);
     let paths = file.paths(member);
+    for (depth, path) in paths.iter().enumerate() {
+        if path.scopes_up().is_some_and(|up| up > depth) {
+            file.error(member.place, format!("the path {path} climbs above the message"));
+        }
+    }
     let last = paths.len().saturating_sub(1);
     let mut id = String::from("each");
     let levels = paths
@@ -212,7 +219,7 @@ impl Scope<'_> {
             file.error(node.place, "a condition has none of path, all, any, not and cel");
             return None;
         };
-        let path = file.path(path)?;
+        let path = self.paths(path, file).pop()?;
         if let Some(value) = node.get("equals") {
             return Some(Cond::In { path, values: vec![value.to_serde()] });
         }

@@ -313,7 +313,7 @@ fn filters(source: &Node, builder: &mut Builder, file: &mut File<'_>) -> Vec<(St
             file.error(rule.place, "the filter has no `when`");
             continue;
         };
-        let cond = Scope { builder, number: None }.cond(when, file);
+        let cond = Scope { builder, number: None, depth: 0 }.cond(when, file);
         filters.extend(name.zip(cond));
     }
     filters

@@ -6,6 +6,7 @@ use crate::map::{
 };
 use crate::plan::builder::Builder;
 use crate::plan::fields::Names;
+use crate::path::Path;
 use crate::plan::read::File;
 use crate::problem::Place;
 use crate::text::{TextRule, TextRules};
@@ -29,9 +30,23 @@ pub struct Scope<'a> {
     pub builder: &'a mut Builder,
     /// How numbers are written in texts, unless a field says otherwise.
     pub number: Option<NumberFormat>,
+    /// How many `each` and `list` scopes are open.
+    pub depth: usize,
 }
 
 impl Scope<'_> {
+    /// Paths that start within the open scopes.
+    pub fn paths(&self, node: &Node, file: &mut File<'_>) -> Vec<Path> {
+        let paths = file.paths(node);
+        if let Some(path) = paths.iter().find(|path| path.scopes_up().is_some_and(|up| up > self.depth)) {
+            let open = self.depth;
+            let hint = "count the `each` and `list` scopes, or start with `$.`";
+            let message = format!("the path {path} climbs above the message, {open} scopes are open here");
+            file.error_hint(node.place, message, hint);
+        }
+        paths
+    }
+
     /// A source with its steps. `extra` are keys that the caller reads itself.
     pub fn chain(
         &mut self,
@@ -64,7 +79,7 @@ impl Scope<'_> {
     fn source(&mut self, node: &Node, key: &str, names: &Names<'_>, file: &mut File<'_>) -> Option<Source> {
         let member = node.get(key)?;
         Some(match key {
-            "path" => Source::Path(file.paths(member)),
+            "path" => Source::Path(self.paths(member, file)),
             "const" => Source::Const(member.to_serde()),
             "field" => {
                 let name = file.as_text(member, "field")?;
@@ -86,7 +101,7 @@ impl Scope<'_> {
                 }
                 Source::Concat(parts)
             }
-            "join" => Source::Join(file.paths(member)),
+            "join" => Source::Join(self.paths(member, file)),
             "date" => Source::Date(Box::new(self.date(member, names, file)?)),
             "time" => Source::Time(Box::new(self.time(member, names, file)?)),
             _ => Source::Cel(Box::new(self.expr(member, file)?)),
