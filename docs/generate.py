@@ -218,7 +218,6 @@ def contracts() -> list[str]:
 def commands() -> list[str]:
     """The commands, from the program itself."""
     click = importlib.import_module("click")
-    group = _command_group()
     lines = [
         "# Commands",
         "",
@@ -227,17 +226,12 @@ def commands() -> list[str]:
         "`77` permission, `78` configuration.",
         "",
     ]
-    for path, command in _walk(group, ("mfgroute",), click):
+    for path, command in _walk(importlib.import_module("mfgroute.cli.app").app, ("mfgroute",), click):
         context = click.Context(command, info_name=" ".join(path), max_content_width=100, terminal_width=100)
         lines += [f"## {' '.join(path)}", "", "<!-- not run: the help text itself -->", "```text"]
         lines += [line.rstrip() for line in command.get_help(context).splitlines()]
         lines += ["```", ""]
     return lines
-
-
-def _command_group() -> Any:
-    """The click group of the program."""
-    return importlib.import_module("mfgroute.cli.app").app
 
 
 def _walk(command: Any, path: tuple[str, ...], click: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
