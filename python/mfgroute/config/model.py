@@ -104,7 +104,7 @@ class SourceSection(Section, frozen=True, kw_only=True):
     ] = "next"
     record: Annotated[Record | None, Meta(description="Keep raw messages")] = None
     rejects_max: Annotated[
-        ParkedMax | None, Meta(description="Rejected messages kept before this source alone is refused")
+        RejectsMax | None, Meta(description="Rejected messages kept before this source alone is refused")
     ] = None
 
 
@@ -135,6 +135,13 @@ class Limits(Section, frozen=True, kw_only=True):
     in_flight: Annotated[int, Meta(ge=1, le=1024, description="Requests at the same time")] = 4
     rate: Annotated[Rate | None, Meta(description="Most requests per second, minute or hour")] = None
     timeout: Annotated[Duration, Meta(description="Longest wait for one request")] = Duration(30.0)
+
+
+class RejectsMax(Section, frozen=True, kw_only=True):
+    """Bounds of the rejected messages that a source keeps."""
+
+    events: Annotated[int, Meta(ge=1, description="Most messages")] = 10_000
+    bytes: Annotated[Size, Meta(description="Most bytes")] = Size(64 << 20)
 
 
 class ParkedMax(Section, frozen=True, kw_only=True):

@@ -53,6 +53,11 @@ def schema(
 
     properties = {
         "apiVersion": {"const": API_VERSION},
+        "packs": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Packs whose contracts, mappings and lookups this project uses",
+        },
         "node": add(Node, ""),
         "http": add(Http, ""),
         "streams": {"type": "object", "additionalProperties": add(Stream, "")},

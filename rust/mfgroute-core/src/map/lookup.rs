@@ -159,7 +159,11 @@ pub fn push_key(key: &mut String, part: &str) {
 
 /// A name that is there twice.
 fn twice(names: &[String]) -> Option<&String> {
-    names.iter().enumerate().find(|(index, name)| names.iter().take(*index).any(|other| other == *name)).map(|(_, n)| n)
+    names
+        .iter()
+        .enumerate()
+        .find(|(index, name)| names.iter().take(*index).any(|other| other == *name))
+        .map(|(_, n)| n)
 }
 
 /// The line of a quote that is never closed.

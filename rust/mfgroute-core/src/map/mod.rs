@@ -282,8 +282,13 @@ pub enum Step {
     Lookup(Box<Lookup>),
     /// A quantity is converted between units.
     Unit(Box<UnitStep>),
-    /// Multiplied by a fraction.
-    Scale(Rational),
+    /// Multiplied by a fraction, then rounded: the rounding must see the exact product.
+    Scale {
+        /// The fraction.
+        factor: Rational,
+        /// The rounding.
+        round: Option<Round>,
+    },
     /// Rounded.
     Round(Round),
 }
@@ -308,6 +313,8 @@ pub struct UnitStep {
     pub factor: Option<Factor>,
     /// How numbers are written in texts.
     pub number: Option<NumberFormat>,
+    /// A fraction by which the result is multiplied.
+    pub scale: Option<Rational>,
     /// Rounding, taken from the `round` that follows: it must see the exact result.
     pub round: Option<Round>,
 }

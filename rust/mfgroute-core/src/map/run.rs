@@ -274,6 +274,7 @@ impl<'p> Scratch<'p> {
         let val = match value {
             ExprValue::Null => Val::Absent,
             ExprValue::Bool(truth) => Val::Bool(truth),
+            ExprValue::Int(number) => Val::Decimal(crate::value::Decimal::from(number)),
             ExprValue::Decimal(decimal) => Val::Decimal(decimal),
             ExprValue::String(text) => Val::Text(text),
             _ => return Err(Reject::new(Code::ExpressionFailed, "a list or map", "a text, number or bool")),

@@ -53,9 +53,9 @@ impl Step {
             }
             Self::Lookup(lookup) => lookup.find(Some(&value), scratch),
             Self::Unit(step) => step.convert(value, scratch),
-            Self::Scale(factor) => {
-                decimal(value, None, scratch, |decimal| Affine::scale(factor.clone()).convert(decimal, None))
-            }
+            Self::Scale { factor, round } => decimal(value, None, scratch, |decimal| {
+                Rational::from(decimal).mul(factor).to_decimal(*round)
+            }),
             Self::Round(round) => decimal(value, None, scratch, |decimal| round.apply(decimal)),
         }
     }
@@ -110,7 +110,7 @@ impl UnitStep {
             None => {
                 let from = self.from.resolve(scratch)?;
                 let to = self.to.resolve(scratch)?;
-                if from == to {
+                if from == to && self.scale.is_none() {
                     let result = self.round.map_or(Ok(quantity), |round| round.apply(quantity));
                     return finish(value, result, scratch);
                 }
@@ -124,6 +124,7 @@ impl UnitStep {
                 affine.apply(quantity)
             }
         };
+        let rational = self.scale.as_ref().map_or(rational.clone(), |scale| rational.mul(scale));
         let result = rational.to_decimal(self.round);
         finish(value, result, scratch)
     }

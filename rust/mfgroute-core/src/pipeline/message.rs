@@ -140,9 +140,11 @@ impl Worker {
         if let Read::Bytes(bytes) = read {
             self.decode(first, bytes)?;
         }
-        let Some((index, mapping)) = self.select(intake, meta)? else {
+        if let Some(prepared) = self.filtered(intake, first, meta) {
+            batch.items.push(prepared);
             return Ok(());
-        };
+        }
+        let (index, mapping) = self.select(intake, meta)?;
         message.mapping = Some(index);
         if let Some(schema) = &mapping.from.schema {
             self.finish.violations.clear();
@@ -164,12 +166,23 @@ impl Worker {
         }
     }
 
-    /// The one mapping that takes the message; `None` when a filter of the source dropped it.
-    fn select<'a>(
-        &mut self,
-        intake: &Intake<'a>,
-        meta: Meta<'_>,
-    ) -> Result<Option<(usize, &'a Mapping)>, Reject> {
+    /// The filter of the source that drops the message, or the reject that its condition ended in.
+    /// Empty texts are those of the first mapping.
+    fn filtered(&mut self, intake: &Intake<'_>, first: &Mapping, meta: Meta<'_>) -> Option<Prepared> {
+        let filters = intake.source().map(|source| source.filters.as_slice()).filter(|f| !f.is_empty())?;
+        let given = given(intake, first, &self.xml);
+        let mut scratch = Scratch::take(&mut self.space, first, meta, given);
+        let found = filters.iter().find_map(|(name, when)| match when.holds(&mut scratch) {
+            Ok(true) => Some(Prepared::Filtered(Arc::from(name.as_str()))),
+            Ok(false) => None,
+            Err(reject) => Some(Prepared::Reject(reject)),
+        });
+        scratch.give_back(&mut self.space);
+        found
+    }
+
+    /// The one mapping that takes the message.
+    fn select<'a>(&mut self, intake: &Intake<'a>, meta: Meta<'_>) -> Result<(usize, &'a Mapping), Reject> {
         let mut chosen: Option<(usize, &'a Mapping)> = None;
         for (index, mapping) in intake.mappings() {
             if !self.guard(mapping) {
@@ -188,7 +201,7 @@ impl Worker {
             }
             chosen = Some((index, mapping));
         }
-        chosen.map(Some).ok_or_else(|| {
+        chosen.ok_or_else(|| {
             let names: Vec<&str> = intake.mappings().map(|(_, mapping)| mapping.name.as_str()).collect();
             let xml = intake.mappings().any(|(_, mapping)| matches!(mapping.from.decode, Decode::Xml { .. }));
             let found = if xml {
@@ -220,24 +233,20 @@ impl Worker {
         let print = identity::fingerprint(raw);
         let Self { space, finish, xml, .. } = self;
         let mut scratch = Scratch::take(space, mapping, meta, given(intake, mapping, xml));
-        if let Some(rule) = filtered(intake, &mut scratch, batch) {
-            batch.items.push(rule);
-        } else {
-            mapping.run(&mut scratch, &mut |scratch, item, set, outcome| {
-                message.independent |= set.independent;
-                let prepared = match outcome {
-                    Outcome::Filtered(rule) => Prepared::Filtered(Arc::from(rule)),
-                    Outcome::Reject(reject) => Prepared::Reject(Reject { item: Some(item), ..reject }),
-                    Outcome::Event { contract, time } => {
-                        let facts = Facts { item, contract, time, raw_print: mix(print, item), mapping };
-                        finish
-                            .event(intake, &facts, &scratch.message, &scratch.out, meta, batch)
-                            .unwrap_or_else(|reject| Prepared::Reject(Reject { item: Some(item), ..reject }))
-                    }
-                };
-                batch.items.push(prepared);
-            });
-        }
+        mapping.run(&mut scratch, &mut |scratch, item, set, outcome| {
+            message.independent |= set.independent;
+            let prepared = match outcome {
+                Outcome::Filtered(rule) => Prepared::Filtered(Arc::from(rule)),
+                Outcome::Reject(reject) => Prepared::Reject(Reject { item: Some(item), ..reject }),
+                Outcome::Event { contract, time } => {
+                    let facts = Facts { item, contract, time, raw_print: mix(print, item), mapping };
+                    finish
+                        .event(intake, &facts, &scratch.message, &scratch.out, meta, batch)
+                        .unwrap_or_else(|reject| Prepared::Reject(Reject { item: Some(item), ..reject }))
+                }
+            };
+            batch.items.push(prepared);
+        });
         scratch.give_back(space);
     }
 }
@@ -251,18 +260,6 @@ fn given<'a>(intake: &Intake<'a>, mapping: &Mapping, xml: &'a XmlDecoder) -> Giv
         received: intake.recorded,
         xml_root: if is_xml { &xml.head().root } else { "" },
     }
-}
-
-/// The filter of the source that drops the message, or the reject that its condition ended in.
-fn filtered<'p>(intake: &Intake<'p>, scratch: &mut Scratch<'p>, _batch: &mut Batch) -> Option<Prepared> {
-    for (name, when) in &intake.source()?.filters {
-        match when.holds(scratch) {
-            Ok(true) => return Some(Prepared::Filtered(Arc::from(name.as_str()))),
-            Ok(false) => {}
-            Err(reject) => return Some(Prepared::Reject(reject)),
-        }
-    }
-    None
 }
 
 /// The fingerprint of an item of a message with this fingerprint.

@@ -152,7 +152,10 @@ fn warn_send_times(contract: usize, written: &[(&Key, &Node)], scope: &Scope<'_>
         let Some(path) = node.get("path").and_then(Node::text) else { continue };
         let last = path.rsplit('.').next().unwrap_or(path).to_lowercase().replace(['_', '-'], "");
         if SEND_TIMES.contains(&last.as_str()) {
-            let message = format!("the identity field {name} of {} is taken from the send time {path}", contract.label());
+            let message = format!(
+                "the identity field {name} of {} is taken from the send time {path}",
+                contract.label()
+            );
             file.problems.warn(file.name, node.place, message, "a re-send gets a new id and is posted twice");
         }
     }

@@ -186,7 +186,8 @@ fn read_shared(
         let Some(node) = yaml::parse(&bytes, &shown, None, problems) else { continue };
         let mut file = File { name: &shown, problems };
         let Some(compiled) = contract::compile(&node, namespace, &mut file) else {
-            let major = node.get("version").and_then(Node::text).and_then(|version| version.split('.').next());
+            let major =
+                node.get("version").and_then(Node::text).and_then(|version| version.split('.').next());
             let name = node.get("type").and_then(Node::text).unwrap_or_default();
             builder.broken.push(format!("{name}/{}", major.unwrap_or("1")));
             continue;

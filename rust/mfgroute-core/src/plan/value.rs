@@ -4,9 +4,9 @@ use crate::map::lookup::Index;
 use crate::map::{
     Chain, DateSource, Factor, Lookup, Missing, SignRule, Source, Step, TimeSource, UnitRef, UnitStep,
 };
+use crate::path::Path;
 use crate::plan::builder::Builder;
 use crate::plan::fields::Names;
-use crate::path::Path;
 use crate::plan::read::File;
 use crate::problem::Place;
 use crate::text::{TextRule, TextRules};
@@ -176,23 +176,14 @@ impl Scope<'_> {
                 .extend(self.lookup(lookup, names, false, file).map(|lookup| Step::Lookup(Box::new(lookup))));
         }
         let round = node.get("round").and_then(|round| self::round(round, file));
-        if let Some(unit) = node.get("unit") {
-            let scaled = node.get("scale").is_some();
-            let step = self.unit(unit, names, number, round.filter(|_| !scaled), file);
-            steps.extend(step.map(|step| Step::Unit(Box::new(step))));
-        }
-        if let Some(scale) = node.get("scale") {
-            let text = match &scale.value {
-                Value::Number(text) | Value::Text(text) => text.clone(),
-                _ => String::new(),
-            };
-            match Rational::parse(&text) {
-                Ok(factor) => steps.push(Step::Scale(factor)),
-                Err(_) => file.error(scale.place, "scale is not a number or fraction like 1/1000"),
+        let scale = node.get("scale").and_then(|scale| fraction(scale, file));
+        match (node.get("unit"), scale) {
+            (Some(unit), scale) => {
+                let step = self.unit(unit, names, number, scale, round, file);
+                steps.extend(step.map(|step| Step::Unit(Box::new(step))));
             }
-        }
-        if let Some(round) = round.filter(|_| node.get("unit").is_none() || node.get("scale").is_some()) {
-            steps.push(Step::Round(round));
+            (None, Some(factor)) => steps.push(Step::Scale { factor, round }),
+            (None, None) => steps.extend(round.map(Step::Round)),
         }
         steps
     }
@@ -233,7 +224,11 @@ impl Scope<'_> {
                 Missing::Default(missing.get("default").map(Node::to_serde).unwrap_or_default())
             }
             Some((_, missing)) => {
-                file.error(missing.place, "missing is none of reject, keep and {default: …}");
+                let found = missing.text().unwrap_or_else(|| missing.kind()).to_owned();
+                file.error(
+                    missing.place,
+                    format!("missing is {found}, expected reject, keep or {{default: …}}"),
+                );
                 Missing::Reject
             }
         };
@@ -255,6 +250,7 @@ impl Scope<'_> {
         node: &Node,
         names: &Names<'_>,
         number: Option<NumberFormat>,
+        scale: Option<Rational>,
         round: Option<Round>,
         file: &mut File<'_>,
     ) -> Option<UnitStep> {
@@ -266,6 +262,7 @@ impl Scope<'_> {
             return None;
         };
         let from_place = from.place;
+        let to = &to_of(from, to);
         let from = self.unit_ref(from, names, file)?;
         let to = self.unit_ref(to, names, file)?;
         let factor = node.get("factor").and_then(|factor| self.factor(factor, names, file));
@@ -290,7 +287,7 @@ impl Scope<'_> {
             let hint = "add for example round: {places: 3, mode: half_even}";
             file.error_hint(node.place, "units are read from the message and there is no round", hint);
         }
-        Some(UnitStep { from, to, factor, number, round })
+        Some(UnitStep { from, to, factor, number, scale, round })
     }
 
     fn unit_ref(&mut self, node: &Node, names: &Names<'_>, file: &mut File<'_>) -> Option<UnitRef> {
@@ -303,7 +300,6 @@ impl Scope<'_> {
             }
             return unit.map(UnitRef::Fixed);
         }
-        // `to: {codes: …}` alone takes the codes of what `from` reads; that needs a path.
         let chain = self.chain(node, names, &["set"], file)?;
         Some(UnitRef::Read { chain, set })
     }
@@ -383,6 +379,29 @@ fn zone(node: &Node, for_date: bool, file: &mut File<'_>) -> Option<Option<ZoneR
     }
 }
 
+/// `to: {codes: …}` has no source of its own: it translates what `from` reads.
+fn to_of(from: &Node, to: &Node) -> Node {
+    if to.get("codes").is_none() || SOURCES.iter().any(|key| to.get(key).is_some()) {
+        return to.clone();
+    }
+    let source = from.entries().iter().filter(|(key, _)| SOURCES.contains(&key.text.as_str()));
+    let entries = source.chain(to.entries()).cloned().collect();
+    Node { value: Value::Map(entries), place: to.place, replaced: to.replaced }
+}
+
+/// A number or a fraction like `1/1000`.
+fn fraction(node: &Node, file: &mut File<'_>) -> Option<Rational> {
+    let text = match &node.value {
+        Value::Number(text) | Value::Text(text) => text.as_str(),
+        _ => "",
+    };
+    let factor = Rational::parse(text).ok();
+    if factor.is_none() {
+        file.error(node.place, "scale is not a number or fraction like 1/1000");
+    }
+    factor
+}
+
 fn column(index: &Index, name: Option<&str>, place: Place, file: &mut File<'_>) -> Option<usize> {
     index.column(name).map_err(|message| file.error(place, message)).ok()
 }
@@ -412,7 +431,9 @@ fn round(node: &Node, file: &mut File<'_>) -> Option<Round> {
     match (places, mode) {
         (Some(places), Some(mode)) if places <= 38 => Some(Round { places, mode }),
         _ => {
-            file.error(node.place, "round is not {places: 0 to 38, mode: half_even | half_up | down | up}");
+            let found = node.to_serde();
+            let expected = "{places: 0 to 38, mode: half_even | half_up | down | up}";
+            file.error(node.place, format!("round is {found}, expected {expected}"));
             None
         }
     }

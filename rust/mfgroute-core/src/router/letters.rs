@@ -239,7 +239,15 @@ impl Router {
 }
 
 fn summary(source: &str, message: &RejectedMessage) -> Json {
+    let meta: Json = serde_json::from_slice(&message.meta).unwrap_or_default();
+    let text = |name: &str| meta.get(name).and_then(Json::as_str);
+    // Where people find it: `BDE.csv:3`.
+    let place = text("file.name").map(|file| match text("file.line") {
+        Some(line) => format!("{file}:{line}"),
+        None => file.to_owned(),
+    });
     json!({
+        "place": place,
         "number": message.number,
         "source": source,
         "since": when(message.at_ms),

@@ -89,8 +89,8 @@ impl NumberFormat {
     ///
     /// There is at least one digit before the decimal mark and, if the mark is there, after it.
     /// With group marks every group but the first has exactly three digits and the first one to
-    /// three; without any, digits need no groups. Leading zeros are allowed, since fixed-width
-    /// exports pad with them. `+`, exponents and surrounding space are errors of syntax.
+    /// three, and the first does not start with a zero: `0.123` is an English number, not 123.
+    /// Without group marks leading zeros are allowed, since fixed-width exports pad with them. `+`, exponents and surrounding space are errors of syntax.
     pub fn parse(&self, text: &str) -> Result<Decimal, DecimalError> {
         let (negative, unsigned) = self.split_sign(text);
         let (whole, fraction) = match unsigned.split_once(self.decimal) {
@@ -124,6 +124,7 @@ impl NumberFormat {
         };
         is_digits(first)
             && first.len() <= 3
+            && !first.starts_with('0')
             && self
                 .group
                 .is_some_and(|group| rest.split(group).all(|part| part.len() == 3 && is_digits(part)))
