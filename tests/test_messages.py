@@ -16,8 +16,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-core = pytest.importorskip("mfgroute._core", reason="the extension is not built")
-mfgroute = pytest.importorskip("mfgroute")
+import mfgroute
+from mfgroute import _core as core
 
 TESTS = Path(__file__).parent
 GOLDEN = TESTS / "golden"

@@ -1,7 +1,27 @@
-"""Types of the Rust extension. Held to it by stubtest."""
+"""Types of the Rust extension. Held to it by stubtest.
+
+A default of `...` is a value that the extension makes for itself: an empty text or list, the stream
+``business``, the level ``memory``.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
+
+__all__ = [
+    "Batch",
+    "Engine",
+    "Event",
+    "Plan",
+    "Receipt",
+    "Reject",
+    "__version__",
+    "check_schema",
+    "explain",
+    "parse_yaml",
+    "reject_codes",
+    "run_mapping",
+    "units",
+]
 
 __version__: str
 
@@ -15,11 +35,11 @@ class Reject:
         code: str,
         *,
         item: int | None = None,
-        pointer: str = "",
+        pointer: str = ...,
         offset: int | None = None,
         field: str | None = None,
-        found: str = "",
-        expected: str = "",
+        found: str = ...,
+        expected: str = ...,
     ) -> Reject: ...
     @property
     def message(self) -> int: ...
@@ -50,8 +70,8 @@ class Receipt:
         duplicates: int = 0,
         filtered: int = 0,
         dropped: int = 0,
-        level: str = "memory",
-        rejects: Sequence[Reject] = (),
+        level: str = ...,
+        rejects: Sequence[Reject] = ...,
         unsplittable: bool = False,
         resume: tuple[int, int] | None = None,
     ) -> Receipt: ...
@@ -81,7 +101,15 @@ class Event:
     """A canonical event on its way to a sink."""
 
     def __new__(
-        cls, *, id: str, type: str, key: str, offset: int, json: bytes, stream: str = "business", attempt: int = 1
+        cls,
+        *,
+        id: str,
+        type: str,
+        key: str,
+        offset: int,
+        json: bytes,
+        stream: str = ...,
+        attempt: int = 1,
     ) -> Event: ...
     @property
     def id(self) -> str: ...
@@ -113,11 +141,11 @@ class Batch:
     def events(self) -> list[Event]: ...
     def done(self, event: Event, *, reference: str | None = None) -> None: ...
     def done_all(self) -> None: ...
-    def refused(self, event: Event, code: str, reason: str = "") -> None: ...
+    def refused(self, event: Event, code: str, reason: str = ...) -> None: ...
     def retry(
-        self, event: Event, *, after_s: float | None = None, reason: str = "", judged: bool = False
+        self, event: Event, *, after_s: float | None = None, reason: str = ..., judged: bool = False
     ) -> None: ...
-    def in_doubt(self, event: Event, reason: str = "") -> None: ...
+    def in_doubt(self, event: Event, reason: str = ...) -> None: ...
     def release(self) -> None:
         """Give back what was not settled, as if it had not been polled."""
 
@@ -149,7 +177,7 @@ class Engine:
     """Streams, sinks and dead letters of one node. Thread-safe."""
 
     def __new__(cls, plan: Plan, *, data_dir: str | None = None) -> Engine: ...
-    def install(self, plan: Plan, *, discard: Sequence[str] = ()) -> None: ...
+    def install(self, plan: Plan, *, discard: Sequence[str] = ...) -> None: ...
     def submit(
         self,
         source: str,

@@ -140,8 +140,9 @@ class Inbox(Source):
 
 
 class Sink(ABC):
-    """A place events go to, for the life of one connection. All calls of one object may run concurrently,
-    but never two with an event of the same key.
+    """A place events go to, for the life of one connection.
+
+    All calls of one object may run concurrently, but never two with an event of the same key.
     """
 
     Config: ClassVar[type[Config]]

@@ -1,4 +1,4 @@
-"""The router with the engine of the extension. Skipped while the extension is a partial build."""
+"""The router with the engine of the extension."""
 
 import asyncio
 import json
@@ -6,14 +6,9 @@ import json
 import pytest
 from fakes_runtime import NODE, QUICK, FakeSink, FakeSource
 
-from mfgroute import _core
 from mfgroute.events import Intake
 from mfgroute.observe.metrics import Metrics
 from mfgroute.runtime.app import Router
-
-pytestmark = pytest.mark.skipif(
-    not (hasattr(_core, "Engine") and hasattr(_core, "Plan")), reason="the extension is a partial build"
-)
 
 PROJECT = (
     NODE

@@ -29,6 +29,10 @@ class Node(Section, frozen=True, kw_only=True):
     ]
     site: Annotated[str, Meta(max_length=64, description="Plant or site of this node")] = ""
     data_dir: Annotated[str, Meta(min_length=1, description="Folder of this node's own files")] = "data"
+    dedup_window: Annotated[
+        int,
+        Meta(ge=1, le=100_000_000, description="Event ids that are remembered; beyond it: at least once"),
+    ] = 1_000_000
 
 
 class Http(Section, frozen=True, kw_only=True):
@@ -99,6 +103,9 @@ class SourceSection(Section, frozen=True, kw_only=True):
         Literal["next", "hold_key"], Meta(description="What a reject means for later messages of its key")
     ] = "next"
     record: Annotated[Record | None, Meta(description="Keep raw messages")] = None
+    rejects_max: Annotated[
+        ParkedMax | None, Meta(description="Rejected messages kept before this source alone is refused")
+    ] = None
 
 
 class Effect(Section, frozen=True, kw_only=True):

@@ -45,8 +45,20 @@ pub struct Header<'a> {
 impl<'a> Header<'a> {
     fn texts(&self) -> [&'a str; TEXTS] {
         [
-            self.id, self.source, self.full_type, self.time, self.key, self.dataschema, self.transaction,
-            self.process, self.step, self.traceparent, self.recorded, self.site, self.kind, self.mapping,
+            self.id,
+            self.source,
+            self.full_type,
+            self.time,
+            self.key,
+            self.dataschema,
+            self.transaction,
+            self.process,
+            self.step,
+            self.traceparent,
+            self.recorded,
+            self.site,
+            self.kind,
+            self.mapping,
         ]
     }
 
@@ -75,11 +87,37 @@ pub fn read(record: &[u8]) -> Option<(Header<'_>, &[u8])> {
         *text = std::str::from_utf8(bytes).ok()?;
         rest = after;
     }
-    let [id, source, full_type, time, key, dataschema, transaction, process, step, traceparent, recorded, site, kind, mapping] =
-        texts;
+    let [
+        id,
+        source,
+        full_type,
+        time,
+        key,
+        dataschema,
+        transaction,
+        process,
+        step,
+        traceparent,
+        recorded,
+        site,
+        kind,
+        mapping,
+    ] = texts;
     let header = Header {
-        id, source, full_type, time, key, dataschema, transaction, process, step, traceparent, recorded, site,
-        kind, mapping,
+        id,
+        source,
+        full_type,
+        time,
+        key,
+        dataschema,
+        transaction,
+        process,
+        step,
+        traceparent,
+        recorded,
+        site,
+        kind,
+        mapping,
     };
     Some((header, rest))
 }

@@ -167,7 +167,8 @@ pub fn parse(
     let text = match std::str::from_utf8(text) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {
-            let line = text.iter().take(error.valid_up_to()).filter(|&&byte| byte == b'\n').count() as u32 + 1;
+            let line =
+                text.iter().take(error.valid_up_to()).filter(|&&byte| byte == b'\n').count() as u32 + 1;
             problems.error(file, Place { line, column: 1 }, "the file is not UTF-8");
             return None;
         }
@@ -312,6 +313,9 @@ impl Reader<'_, '_> {
                     };
                     let hint = format!("set it, or give a default: ${{{what}:-value}}");
                     self.problems.error_hint(self.file, at, message, hint);
+                    out.push_str("${");
+                    out.push_str(name);
+                    out.push('}');
                 }
             }
             replaced = true;
@@ -391,10 +395,7 @@ mod tests {
         let (node, problems) = read("a: NO\nb: 1.50\nc: ~\nd: true\ne: '1'\nf: 1:30\ng: 0x1F\nh: 1e3");
         assert!(problems.is_empty(), "{problems:?}");
         let json = node.unwrap().to_serde().to_string();
-        assert_eq!(
-            json,
-            r#"{"a":"NO","b":1.50,"c":null,"d":true,"e":"1","f":"1:30","g":"0x1F","h":1e+3}"#
-        );
+        assert_eq!(json, r#"{"a":"NO","b":1.50,"c":null,"d":true,"e":"1","f":"1:30","g":"0x1F","h":1e+3}"#);
     }
 
     #[test]

@@ -51,7 +51,9 @@ fn level(ack: Option<&str>) -> PyResult<()> {
         Some("durable" | "sealed") => Err(PyValueError::new_err(
             "the streams of this version are in memory: the level durable is not available, expected memory",
         )),
-        Some(other) => Err(PyValueError::new_err(format!("ack is {other}, expected memory, durable or sealed"))),
+        Some(other) => {
+            Err(PyValueError::new_err(format!("ack is {other}, expected memory, durable or sealed")))
+        }
     }
 }
 
@@ -101,9 +103,8 @@ impl Engine {
             return Err(PyValueError::new_err("metas has not one entry for each message"));
         }
         let common = pairs(meta.as_ref());
-        let own: Option<Vec<Vec<(&str, &str)>>> = metas.as_ref().map(|metas| {
-            metas.iter().map(|one| merged(&common, one)).collect()
-        });
+        let own: Option<Vec<Vec<(&str, &str)>>> =
+            metas.as_ref().map(|metas| metas.iter().map(|one| merged(&common, one)).collect());
         self.router.engine().rearm();
         let bytes: usize = messages.iter().map(|message| message.len()).sum();
         let run = || {
@@ -178,9 +179,8 @@ impl Engine {
     fn dead_letters<'py>(&self, py: Python<'py>, request: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let request: serde_json::Value =
             serde_json::from_slice(request).map_err(|error| PyValueError::new_err(error.to_string()))?;
-        let answer = py
-            .detach(|| self.router.dead_letters(&request))
-            .map_err(|error| router_error(py, &error))?;
+        let answer =
+            py.detach(|| self.router.dead_letters(&request)).map_err(|error| router_error(py, &error))?;
         Ok(PyBytes::new(py, answer.to_string().as_bytes()))
     }
 
@@ -270,12 +270,7 @@ impl Batch {
         slf
     }
 
-    fn __exit__(
-        &self,
-        _kind: &Bound<'_, PyAny>,
-        _error: &Bound<'_, PyAny>,
-        _trace: &Bound<'_, PyAny>,
-    ) {
+    fn __exit__(&self, _kind: &Bound<'_, PyAny>, _error: &Bound<'_, PyAny>, _trace: &Bound<'_, PyAny>) {
         self.release();
     }
 
@@ -358,4 +353,3 @@ impl Drop for Batch {
         self.release();
     }
 }
-

@@ -41,10 +41,8 @@ impl Plan {
     ) -> PyResult<Self> {
         let config: Value =
             serde_json::from_slice(config).map_err(|error| PyValueError::new_err(error.to_string()))?;
-        let places: BTreeMap<String, Place> = places
-            .into_iter()
-            .map(|(pointer, (line, column))| (pointer, Place { line, column }))
-            .collect();
+        let places: BTreeMap<String, Place> =
+            places.into_iter().map(|(pointer, (line, column))| (pointer, Place { line, column })).collect();
         match py.detach(|| project::compile(&root, &config, &places)) {
             Ok(plan) => Ok(Self { plan: Arc::new(plan) }),
             Err(problems) => Err(config_error(py, &problems)),
@@ -83,23 +81,37 @@ fn summary(plan: &CorePlan) -> Value {
         .sources
         .iter()
         .map(|source| {
-            let mappings: Vec<&str> =
-                source.mappings.iter().filter_map(|index| plan.mappings.get(*index)).map(|m| m.name.as_str()).collect();
-            let decode =
-                source.mappings.first().and_then(|index| plan.mappings.get(*index)).map(|m| m.from.decode.name());
+            let mappings: Vec<&str> = source
+                .mappings
+                .iter()
+                .filter_map(|index| plan.mappings.get(*index))
+                .map(|m| m.name.as_str())
+                .collect();
+            let decode = source
+                .mappings
+                .first()
+                .and_then(|index| plan.mappings.get(*index))
+                .map(|m| m.from.decode.name());
             json!({"name": source.name, "uri": source.uri, "mappings": mappings, "decode": decode})
         })
         .collect();
-    let mappings: Vec<Value> =
-        plan.mappings.iter().map(|m| json!({"name": m.name, "label": m.label, "decode": m.from.decode.name()})).collect();
+    let mappings: Vec<Value> = plan
+        .mappings
+        .iter()
+        .map(|m| json!({"name": m.name, "label": m.label, "decode": m.from.decode.name()}))
+        .collect();
     let tables: Vec<Value> =
         plan.tables.iter().map(|(name, version)| json!({"name": name, "version": version})).collect();
     let routes: Vec<Value> = plan
         .routes
         .iter()
         .map(|route| {
-            let sinks: Vec<&str> =
-                route.sinks.iter().filter_map(|index| plan.engine.sinks.get(*index)).map(|s| s.name.as_str()).collect();
+            let sinks: Vec<&str> = route
+                .sinks
+                .iter()
+                .filter_map(|index| plan.engine.sinks.get(*index))
+                .map(|s| s.name.as_str())
+                .collect();
             json!({"name": route.name, "to": sinks, "sources": route.sources})
         })
         .collect();

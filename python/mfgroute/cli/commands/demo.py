@@ -26,5 +26,5 @@ def command(*, once: bool, folder: Path | None) -> int:
     import importlib  # noqa: PLC0415 - only needed here
 
     demo = importlib.import_module("mfgroute.testing.demo")
-    code: int = demo.main(once=once, output=session().output, keep_dir=folder)
+    code: int = demo.main(once=once, output=session().output, directory=folder)
     return code

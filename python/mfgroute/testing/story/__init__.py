@@ -11,9 +11,11 @@ Items are counted as in promise 1: each event that a message makes is one, each 
 * `model`: steps, outcomes, totals.
 * `messages`: the documents that the plants write.
 * `chapters`: the steps, in order.
-* `play`: the whole story and the effects it must have.
+* `expected`: every effect that it must have.
+* `play`: the whole story.
 """
 
+from mfgroute.testing.story.expected import Expected, describe
 from mfgroute.testing.story.model import (
     SYSTEMS,
     Drop,
@@ -30,6 +32,7 @@ from mfgroute.testing.story.play import story
 __all__ = [
     "SYSTEMS",
     "Drop",
+    "Expected",
     "Misbehave",
     "Outcome",
     "Post",
@@ -37,5 +40,6 @@ __all__ = [
     "Signals",
     "Step",
     "Story",
+    "describe",
     "story",
 ]

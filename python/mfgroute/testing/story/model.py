@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from mfgroute.testing.simulators.ledger import Mischief
+from mfgroute.testing.story.expected import Expected
 
 __all__ = ["SYSTEMS", "Drop", "Misbehave", "Outcome", "Post", "Signal", "Signals", "Step", "Story"]
 
@@ -113,12 +114,21 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         setup: master data of systems, for ``POST /setup``.
         steps: in order; a step begins when the one before was answered.
-        effects: system -> kind of effect -> how many.
+        expected: every effect, exactly once.
     """
 
     setup: dict[str, dict[str, Any]]
     steps: tuple[Step, ...]
-    effects: dict[str, dict[str, int]]
+    expected: tuple[Expected, ...]
+
+    @property
+    def effects(self) -> dict[str, dict[str, int]]:
+        """How many effects of each kind each system must have."""
+        counts: dict[str, dict[str, int]] = {}
+        for effect in sorted(self.expected):
+            kinds = counts.setdefault(effect.system, {})
+            kinds[effect.what] = kinds.get(effect.what, 0) + 1
+        return counts
 
     @property
     def sources(self) -> dict[str, Outcome]:
@@ -142,7 +152,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
             "duplicates": total.duplicates,
             "filtered": total.filtered,
             "dropped": 0,
-            "delivered": sum(sum(kinds.values()) for kinds in self.effects.values()),
+            "delivered": len(self.expected),
         }
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from mfgroute.testing.story import chapters
+from mfgroute.testing.story.expected import EXPECTED
 from mfgroute.testing.story.messages import ORDERS
 from mfgroute.testing.story.model import Story
 
@@ -20,22 +21,6 @@ def story() -> Story:
             "closed_periods": ["2026-10"],
         }
     }
-    effects = {
-        "erp": {
-            "byproduct_receipt": 1,
-            "confirmation": 10,
-            "goods_issue": 5,
-            "goods_receipt": 2,
-            "lot_released": 2,
-            "lot_restricted": 2,
-            "scrap_confirmation": 2,
-        },
-        "wms": {"receipt": 2, "shipment_blocked": 2, "shipment_unblocked": 2, "staging": 4},
-        "qms": {"inspection": 1, "nonconformance": 1},
-        "mes": {"routing": 4},
-        "cmms": {"work_order": 2},
-        "portal": {"milestone": 7},
-    }
     steps = (
         *chapters.orders(),
         *chapters.morning(),
@@ -46,4 +31,4 @@ def story() -> Story:
         *chapters.hold(),
         *chapters.evening(),
     )
-    return Story(setup=setup, steps=steps, effects=effects)
+    return Story(setup=setup, steps=steps, expected=EXPECTED)

@@ -172,7 +172,9 @@ impl State {
         }
         ids.extend(self.journal.settlements().filter_map(|settlement| match &settlement.what {
             Settled::Delivered { reference: Some(known) } if known.as_bytes() == text => Some(settlement.id),
-            Settled::Skipped { posted_as: Some(known), .. } if known.as_bytes() == text => Some(settlement.id),
+            Settled::Skipped { posted_as: Some(known), .. } if known.as_bytes() == text => {
+                Some(settlement.id)
+            }
             _ => None,
         }));
         ids

@@ -132,7 +132,11 @@ impl List {
             return Ok(());
         }
         if value.text(&scratch.message).is_none() {
-            return Err(value.reject(&scratch.message, Code::WrongType, "a list of plain values, or `fields`"));
+            return Err(value.reject(
+                &scratch.message,
+                Code::WrongType,
+                "a list of plain values, or `fields`",
+            ));
         }
         put(&value, array, Span::default(), as_number, scratch);
         Ok(())

@@ -35,9 +35,9 @@ impl Cond {
                 Ok(false)
             }
             Self::Not(part) => Ok(!part.holds(scratch)?),
-            Self::In { path, values } => any(path, scratch, |scratch, id| {
-                values.iter().any(|value| equal(scratch, id, value))
-            }),
+            Self::In { path, values } => {
+                any(path, scratch, |scratch, id| values.iter().any(|value| equal(scratch, id, value)))
+            }
             Self::Present { path, present } => Ok(any(path, scratch, |_, _| true)? == *present),
             Self::Prefix { path, prefix } => {
                 any(path, scratch, |scratch, id| scratch.message.text(id).starts_with(prefix.as_str()))

@@ -87,7 +87,11 @@ impl Table {
     /// A sentence when the table has too few columns.
     pub fn index(&self, keys: usize, problems: &mut Problems) -> Result<Index, String> {
         if keys == 0 || keys > self.columns.len() {
-            return Err(format!("table {} has {} columns, {keys} keys are given", self.name, self.columns.len()));
+            return Err(format!(
+                "table {} has {} columns, {keys} keys are given",
+                self.name,
+                self.columns.len()
+            ));
         }
         let mut rows = HashMap::with_capacity(self.rows.len());
         let mut first_lines: HashMap<String, u32> = HashMap::new();
@@ -96,7 +100,11 @@ impl Table {
             if let Some(first) = first_lines.get(&key) {
                 let shown = row.get(..keys).unwrap_or_default().join(", ");
                 let place = Place { line: *line, column: 1 };
-                problems.error(&self.file, place, format!("the key {shown} is there twice, first in line {first}"));
+                problems.error(
+                    &self.file,
+                    place,
+                    format!("the key {shown} is there twice, first in line {first}"),
+                );
                 continue;
             }
             first_lines.insert(key.clone(), *line);
@@ -145,6 +153,8 @@ pub fn push_key(key: &mut String, part: &str) {
 fn rows(text: &str) -> Vec<(u32, Vec<String>)> {
     let mut out = Vec::new();
     let mut reader = csv_core::Reader::new();
+    // With a line end at its end, no record is left open when the input is used up.
+    let text = if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") };
     let mut input = text.as_bytes();
     let (mut cells, mut buffer, mut ends) = (Vec::new(), vec![0_u8; text.len() + 1], [0_usize; 64]);
     let mut line = 1_u32;
@@ -164,7 +174,6 @@ fn rows(text: &str) -> Vec<(u32, Vec<String>)> {
                 }
                 out.push((start, std::mem::take(&mut cells)));
             }
-            csv_core::ReadRecordResult::InputEmpty if !input.is_empty() => {}
             csv_core::ReadRecordResult::InputEmpty if read > 0 => {}
             _ => return out,
         }

@@ -136,7 +136,9 @@ impl<'p> Scratch<'p> {
     /// Whether the value is a text that stands for "absent".
     #[must_use]
     pub fn is_empty_text(&self, id: NodeId) -> bool {
-        !self.empty.is_empty() && self.message.kind(id) == Kind::String && self.is_empty(self.message.text(id))
+        !self.empty.is_empty()
+            && self.message.kind(id) == Kind::String
+            && self.is_empty(self.message.text(id))
     }
 
     /// Appends what the path finds to `work`.
@@ -164,7 +166,8 @@ impl<'p> Scratch<'p> {
                 return Err(value.reject(&self.message, Code::WrongType, "a text to take apart"));
             }
             let text = self.message.text(id).to_owned();
-            for part in text.split(|c| delimiters.contains(c)).map(str::trim).filter(|part| !part.is_empty()) {
+            for part in text.split(|c| delimiters.contains(c)).map(str::trim).filter(|part| !part.is_empty())
+            {
                 let span = self.message.push_text(part);
                 let made = self.message.add_detached(id, Kind::String, span);
                 self.work.push(made);
@@ -337,7 +340,8 @@ impl Set {
             let outcome = if self.none_ok {
                 Outcome::Filtered("none")
             } else {
-                let reject = Reject::new(Code::EachEmpty, "no items", format!("items at {path}, or `none: ok`"));
+                let reject =
+                    Reject::new(Code::EachEmpty, "no items", format!("items at {path}, or `none: ok`"));
                 Outcome::Reject(reject)
             };
             emit(scratch, item, self, outcome);
@@ -430,7 +434,11 @@ fn event_time<'p>(source: &'p TimeSource, scratch: &mut Scratch<'p>) -> Result<I
 
 impl Entry {
     /// Writes `data` of the current item; gives the event time.
-    fn make<'p>(&'p self, mapping: &'p Mapping, scratch: &mut Scratch<'p>) -> Result<Option<Instant>, Reject> {
+    fn make<'p>(
+        &'p self,
+        mapping: &'p Mapping,
+        scratch: &mut Scratch<'p>,
+    ) -> Result<Option<Instant>, Reject> {
         scratch.out.clear();
         scratch.slots.clear();
         scratch.blocks.clear();
@@ -443,7 +451,11 @@ impl Entry {
         result
     }
 
-    fn write<'p>(&'p self, mapping: &'p Mapping, scratch: &mut Scratch<'p>) -> Result<Option<Instant>, Reject> {
+    fn write<'p>(
+        &'p self,
+        mapping: &'p Mapping,
+        scratch: &mut Scratch<'p>,
+    ) -> Result<Option<Instant>, Reject> {
         let time = match (&self.time, &mapping.time) {
             (None, None) => None,
             (Some(own), _) => Some(event_time(own, scratch)?),

@@ -16,9 +16,9 @@ impl Step {
             Self::Text(rules) => {
                 let mut out = String::new();
                 let text = value.scalar(&scratch.message, "a text")?;
-                rules.apply(&text, &mut out).map_err(|error| {
-                    value.reject(&scratch.message, Code::TextRule, &error.to_string())
-                })?;
+                rules
+                    .apply(&text, &mut out)
+                    .map_err(|error| value.reject(&scratch.message, Code::TextRule, &error.to_string()))?;
                 drop(text);
                 let val = if scratch.is_empty(&out) { Val::Absent } else { Val::Text(out) };
                 Ok(value.with(val))
@@ -32,7 +32,11 @@ impl Step {
                 let text = value.scalar(&scratch.message, "a code")?;
                 let Some((_, json)) = table.iter().find(|(code, _)| code.as_str() == text) else {
                     let known = table.iter().map(|(code, _)| code.as_str()).collect::<Vec<_>>().join(", ");
-                    return Err(value.reject(&scratch.message, Code::CodeUnknown, &format!("one of {known}")));
+                    return Err(value.reject(
+                        &scratch.message,
+                        Code::CodeUnknown,
+                        &format!("one of {known}"),
+                    ));
                 };
                 drop(text);
                 Ok(Value { origin: value.origin, ..Value::json(json) })
@@ -111,7 +115,8 @@ impl UnitStep {
                 }
                 let Some(affine) = units::convert(from, to) else {
                     let found = format!("{} ({})", from.code(), from.dimension_name());
-                    let expected = format!("a unit of {} like {}, or a factor", to.dimension_name(), to.code());
+                    let expected =
+                        format!("a unit of {} like {}, or a factor", to.dimension_name(), to.code());
                     let pointer = value.pointer(&scratch.message);
                     return Err(Reject::new(Code::UnitIncompatible, found, expected).at(pointer));
                 };

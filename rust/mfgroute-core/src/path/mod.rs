@@ -122,7 +122,9 @@ impl Path {
     /// Whether the path says itself that it means several values: it has `[*]` or `**`.
     #[must_use]
     pub fn names_many(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step.name, Name::Below(_)) || step.selects.contains(&Select::All))
+        self.steps
+            .iter()
+            .any(|step| matches!(step.name, Name::Below(_)) || step.selects.contains(&Select::All))
     }
 
     /// Appends what the path names, in document order. An array that is named counts as one value.

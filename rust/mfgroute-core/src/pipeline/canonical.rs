@@ -10,18 +10,38 @@ use crate::tree::{Kind, Tree, write_json_string};
 
 /// Attributes that the envelope writes itself.
 const OWN: &[&str] = &[
-    "specversion", "id", "source", "type", "time", "subject", "datacontenttype", "dataschema", "partitionkey",
-    "correlationid", "traceparent", "recordedtime", "bampid", "bamtxid", "bamptxsid", "mfgsite", "mfgkind", "data",
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "time",
+    "subject",
+    "datacontenttype",
+    "dataschema",
+    "partitionkey",
+    "correlationid",
+    "traceparent",
+    "recordedtime",
+    "bampid",
+    "bamtxid",
+    "bamptxsid",
+    "mfgsite",
+    "mfgkind",
+    "data",
 ];
 
 impl Worker {
     /// Prepares one canonical event.
-    pub(super) fn canonical(&mut self, intake: &Intake<'_>, raw: &[u8], batch: &mut Batch) -> Result<(), Reject> {
+    pub(super) fn canonical(
+        &mut self,
+        intake: &Intake<'_>,
+        raw: &[u8],
+        batch: &mut Batch,
+    ) -> Result<(), Reject> {
         self.json.decode(raw, &mut self.space.message)?;
         let tree = &self.space.message;
-        let bad = |found: &str, expected: &str, at: &str| {
-            Reject::new(Code::BadCloudEvent, found, expected).at(at)
-        };
+        let bad =
+            |found: &str, expected: &str, at: &str| Reject::new(Code::BadCloudEvent, found, expected).at(at);
         if tree.kind(0) != Kind::Object {
             return Err(bad("no object", "a CloudEvent as a JSON object", ""));
         }
@@ -30,16 +50,17 @@ impl Worker {
             return Err(bad(version, "specversion 1.0", "/specversion"));
         }
         let required = |name: &str| {
-            text(tree, name).filter(|text| !text.is_empty()).ok_or_else(|| {
-                bad("nothing", &format!("the attribute {name}"), &format!("/{name}"))
-            })
+            text(tree, name)
+                .filter(|text| !text.is_empty())
+                .ok_or_else(|| bad("nothing", &format!("the attribute {name}"), &format!("/{name}")))
         };
         let (id, source, kind) = (required("id")?, required("source")?, required("type")?);
         let found = intake.plan.contracts.iter().position(|contract| {
             let suffix = format!("{}.v{}", contract.name, contract.major);
             kind == &*contract.full_type || kind.strip_suffix(&suffix).is_some_and(|rest| rest.ends_with('.'))
         });
-        let Some((index, contract)) = found.and_then(|index| Some((index, intake.plan.contracts.get(index)?)))
+        let Some((index, contract)) =
+            found.and_then(|index| Some((index, intake.plan.contracts.get(index)?)))
         else {
             return Err(Reject::new(Code::TypeUnknown, kind, "the type of an installed contract").at("/type"));
         };

@@ -61,7 +61,10 @@ pub fn compare(spec: &Json, made: &[Json]) -> Result<(), String> {
         };
         for (name, value) in expected.as_object().into_iter().flatten() {
             if reject.get(name) != Some(value) {
-                return Err(format!("the reject has {name} {}, expected {value}", reject.get(name).unwrap_or(&Json::Null)));
+                return Err(format!(
+                    "the reject has {name} {}, expected {value}",
+                    reject.get(name).unwrap_or(&Json::Null)
+                ));
             }
         }
         return Ok(());
@@ -93,7 +96,8 @@ fn equal(a: &Json, b: &Json) -> bool {
     match (a, b) {
         (Json::Number(a), Json::Number(b)) => {
             let (a, b) = (a.to_string(), b.to_string());
-            a == b || crate::value::Decimal::parse(&a).is_ok_and(|a| crate::value::Decimal::parse(&b) == Ok(a))
+            a == b
+                || crate::value::Decimal::parse(&a).is_ok_and(|a| crate::value::Decimal::parse(&b) == Ok(a))
         }
         (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b)),
         (Json::Object(a), Json::Object(b)) => {

@@ -17,7 +17,13 @@ use crate::reject::Reject;
 ///
 /// A CSV document that cannot be taken apart is one reject, too.
 #[must_use]
-pub fn outcomes(plan: &Plan, source: usize, mapping: Option<usize>, bytes: &[u8], meta: Meta<'_>) -> Vec<Json> {
+pub fn outcomes(
+    plan: &Plan,
+    source: usize,
+    mapping: Option<usize>,
+    bytes: &[u8],
+    meta: Meta<'_>,
+) -> Vec<Json> {
     let recorded = "1970-01-01T00:00:00Z";
     let intake = Intake { plan, source, recorded, mapping };
     let (mut worker, mut batch) = (Worker::default(), Batch::default());
@@ -31,7 +37,8 @@ pub fn outcomes(plan: &Plan, source: usize, mapping: Option<usize>, bytes: &[u8]
     }
     let mut out = Vec::new();
     for message in &batch.messages {
-        let mapping = message.mapping.and_then(|index| plan.mappings.get(index)).map(|mapping| &mapping.label);
+        let mapping =
+            message.mapping.and_then(|index| plan.mappings.get(index)).map(|mapping| &mapping.label);
         for item in batch.items.get(message.items.clone()).unwrap_or_default() {
             let mut outcome = outcome(plan, &batch, item);
             if let (Some(label), Json::Object(members)) = (mapping, &mut outcome) {

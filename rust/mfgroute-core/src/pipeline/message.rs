@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Prepared, PreparedMessage};
 use crate::contract::Contract;
+use crate::decode::Limits;
 use crate::decode::csv::decode_stored;
 use crate::decode::json::JsonDecoder;
 use crate::decode::xml::XmlDecoder;
-use crate::decode::Limits;
 use crate::dedup::Prints;
 use crate::identity::{self, IdHasher};
 use crate::map::run::{Given, Meta, Outcome, Scratch, Workspace};
@@ -92,7 +92,14 @@ pub enum Read<'b> {
 
 impl Worker {
     /// Prepares one message. `raw` is what is kept of it when something is rejected.
-    pub fn message(&mut self, intake: &Intake<'_>, read: Read<'_>, raw: &[u8], meta: Meta<'_>, batch: &mut Batch) {
+    pub fn message(
+        &mut self,
+        intake: &Intake<'_>,
+        read: Read<'_>,
+        raw: &[u8],
+        meta: Meta<'_>,
+        batch: &mut Batch,
+    ) {
         let items = batch.items.len();
         let raw_range = batch.push(raw);
         let meta_range = push_meta(meta, batch);
@@ -223,9 +230,9 @@ impl Worker {
                     Outcome::Reject(reject) => Prepared::Reject(Reject { item: Some(item), ..reject }),
                     Outcome::Event { contract, time } => {
                         let facts = Facts { item, contract, time, raw_print: mix(print, item), mapping };
-                        finish.event(intake, &facts, &scratch.message, &scratch.out, meta, batch).unwrap_or_else(
-                            |reject| Prepared::Reject(Reject { item: Some(item), ..reject }),
-                        )
+                        finish
+                            .event(intake, &facts, &scratch.message, &scratch.out, meta, batch)
+                            .unwrap_or_else(|reject| Prepared::Reject(Reject { item: Some(item), ..reject }))
                     }
                 };
                 batch.items.push(prepared);
@@ -308,7 +315,8 @@ impl Finish {
         meta: Meta<'_>,
         batch: &mut Batch,
     ) -> Result<Prepared, Reject> {
-        let (Some(contract), Some(source)) = (intake.plan.contracts.get(facts.contract), intake.source()) else {
+        let (Some(contract), Some(source)) = (intake.plan.contracts.get(facts.contract), intake.source())
+        else {
             return Err(Reject::new(Code::TypeUnknown, "nothing", "an installed contract"));
         };
         self.check(contract, data, 0, |node| pointer_of(message, data, node))?;
@@ -332,8 +340,16 @@ impl Finish {
         };
         // The time of admission is no part of what a re-send is compared by.
         let compared = if facts.time.is_some() { time.as_str() } else { "" };
-        let mut prepared =
-            self.record(intake, facts.contract, contract, (data, 0), &envelope, compared, facts.raw_print, batch);
+        let mut prepared = self.record(
+            intake,
+            facts.contract,
+            contract,
+            (data, 0),
+            &envelope,
+            compared,
+            facts.raw_print,
+            batch,
+        );
         if let Ok(Prepared::Event { item, time, .. }) = &mut prepared {
             *item = facts.item;
             *time = facts.time;
@@ -410,7 +426,12 @@ impl Finish {
             time: envelope.time,
             key: &self.key,
             dataschema: &dataschema,
-            transaction: contract.business.transaction.as_ref().and_then(|f| f.text(data, root)).unwrap_or(""),
+            transaction: contract
+                .business
+                .transaction
+                .as_ref()
+                .and_then(|f| f.text(data, root))
+                .unwrap_or(""),
             process: contract.business.process.as_deref().unwrap_or(""),
             step: contract.business.step.as_deref().unwrap_or(""),
             traceparent: envelope.traceparent,

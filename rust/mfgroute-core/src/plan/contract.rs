@@ -13,8 +13,23 @@ use crate::units;
 use crate::yaml::{Node, Value};
 
 const KEYS: &[&str] = &[
-    "type", "version", "kind", "stream", "owner", "lifecycle", "key", "idempotency", "across_sources",
-    "volatile", "business", "schema", "examples", "title", "description", "rules", "compatibility",
+    "type",
+    "version",
+    "kind",
+    "stream",
+    "owner",
+    "lifecycle",
+    "key",
+    "idempotency",
+    "across_sources",
+    "volatile",
+    "business",
+    "schema",
+    "examples",
+    "title",
+    "description",
+    "rules",
+    "compatibility",
 ];
 
 /// Compiles one contract; `None` when it has errors.
@@ -40,7 +55,10 @@ pub fn compile(node: &Node, namespace: &str, file: &mut File<'_>) -> Option<Cont
     let key = key(node, &schema, file)?;
     let idempotency = fields(node, "idempotency", &schema, true, file);
     if idempotency.is_empty() {
-        file.error(node.place, "the contract has no idempotency, expected the fields that tell one fact from another");
+        file.error(
+            node.place,
+            "the contract has no idempotency, expected the fields that tell one fact from another",
+        );
     }
     let volatile = fields(node, "volatile", &schema, false, file);
     let business = business(node, &schema, file);
@@ -93,7 +111,10 @@ fn compile_schema(node: &Node, file: &mut File<'_>) -> Option<Schema> {
         Err(problems) => {
             for problem in problems {
                 let place = place_of(schema, &problem.pointer);
-                file.error(place, format!("the schema is wrong at {:?}: {}", problem.pointer, problem.message));
+                file.error(
+                    place,
+                    format!("the schema is wrong at {:?}: {}", problem.pointer, problem.message),
+                );
             }
             None
         }
@@ -126,11 +147,17 @@ pub fn place_of(node: &Node, pointer: &str) -> Place {
 
 fn key(node: &Node, schema: &Schema, file: &mut File<'_>) -> Option<(String, Vec<Field>)> {
     let Some(key) = node.get("key") else {
-        file.error(node.place, "the contract has no key, expected for example `key: {order: [data.site, data.order]}`");
+        file.error(
+            node.place,
+            "the contract has no key, expected for example `key: {order: [data.site, data.order]}`",
+        );
         return None;
     };
     let [(name, parts)] = key.entries() else {
-        file.error(key.place, "key has not exactly one name, expected for example {order: [data.site, data.order]}");
+        file.error(
+            key.place,
+            "key has not exactly one name, expected for example {order: [data.site, data.order]}",
+        );
         return None;
     };
     let fields: Vec<Field> = file.texts(parts, "a key field").iter().map(|text| Field::parse(text)).collect();
@@ -177,8 +204,10 @@ fn business(node: &Node, schema: &Schema, file: &mut File<'_>) -> Business {
 }
 
 fn check_examples(contract: &Contract, node: &Node, file: &mut File<'_>) {
-    let places: Vec<Place> =
-        node.get("examples").map(|list| list.items().iter().map(|item| item.place).collect()).unwrap_or_default();
+    let places: Vec<Place> = node
+        .get("examples")
+        .map(|list| list.items().iter().map(|item| item.place).collect())
+        .unwrap_or_default();
     for (example, place) in contract.examples.iter().zip(places) {
         let data = match example {
             Json::Object(members) if members.len() <= 2 => members.get("data").unwrap_or(example),
@@ -191,7 +220,10 @@ fn check_examples(contract: &Contract, node: &Node, file: &mut File<'_>) {
         for violation in violations {
             let pointer = violation.pointer(&tree);
             let (found, expected) = (&violation.found, &violation.expected);
-            file.error(place, format!("the example is not valid at {pointer:?}: {found}, expected {expected}"));
+            file.error(
+                place,
+                format!("the example is not valid at {pointer:?}: {found}, expected {expected}"),
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::map::{Block, Field, FieldOp, Group, List};
 use crate::plan::read::File;
-use crate::plan::value::{STEPS, SOURCES, Scope};
+use crate::plan::value::{SOURCES, STEPS, Scope};
 use crate::schema::{ITEMS, Schema};
 use crate::yaml::{Key, Node};
 
@@ -51,7 +51,8 @@ impl Scope<'_> {
             }
             let group = group(&mut block.groups, above);
             let place = contract.map(|(schema, prefix)| {
-                let path: Vec<&str> = prefix.iter().map(String::as_str).chain(parts.iter().copied()).collect();
+                let path: Vec<&str> =
+                    prefix.iter().map(String::as_str).chain(parts.iter().copied()).collect();
                 (schema, path)
             });
             if let Some((schema, path)) = &place {
@@ -63,7 +64,8 @@ impl Scope<'_> {
                         && info.types.iter().any(|kind| ["number", "integer"].contains(kind))
                 })
             });
-            let inner = place.map(|(schema, path)| (schema, path.iter().map(ToString::to_string).collect::<Vec<_>>()));
+            let inner = place
+                .map(|(schema, path)| (schema, path.iter().map(ToString::to_string).collect::<Vec<_>>()));
             let op = self.field_op(node, &names, inner.as_ref().map(|(s, p)| (*s, p.as_slice())), file);
             let Some(op) = op else { continue };
             block.fields.push(Field {
@@ -90,7 +92,9 @@ impl Scope<'_> {
         }
         let known: Vec<&str> = ["list", "split", "when", "fields"].iter().chain(STEPS).copied().collect();
         file.keys(node, "a list", &known);
-        if let Some(source) = SOURCES.iter().filter(|key| **key != "lookup").find(|key| node.get(key).is_some()) {
+        if let Some(source) =
+            SOURCES.iter().filter(|key| **key != "lookup").find(|key| node.get(key).is_some())
+        {
             file.error(node.place, format!("a list has {source} too, expected only one source"));
         }
         let path = node.get("list").and_then(|list| file.path(list))?;
@@ -98,9 +102,8 @@ impl Scope<'_> {
         let when = node.get("when").and_then(|when| self.cond(when, file));
         let block = node.get("fields").map(|fields| {
             let written: Vec<Written<'_>> = fields.entries().iter().map(|(key, node)| (key, node)).collect();
-            let item: Option<(&Schema, Vec<String>)> = contract.map(|(schema, prefix)| {
-                (schema, prefix.iter().cloned().chain([ITEMS.to_owned()]).collect())
-            });
+            let item: Option<(&Schema, Vec<String>)> = contract
+                .map(|(schema, prefix)| (schema, prefix.iter().cloned().chain([ITEMS.to_owned()]).collect()));
             self.block(&written, Some(names), item.as_ref().map(|(s, p)| (*s, p.as_slice())), file)
         });
         let steps = self.steps(node, names, false, file);

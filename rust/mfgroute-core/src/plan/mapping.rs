@@ -29,7 +29,8 @@ pub struct Example {
     pub spec: Json,
 }
 
-const KEYS: &[&str] = &["from", "when", "time", "common", "emit", "examples", "title", "description", "owner"];
+const KEYS: &[&str] =
+    &["from", "when", "time", "common", "emit", "examples", "title", "description", "owner"];
 const ENTRY_KEYS: &[&str] = &["to", "each", "split", "when", "time", "fields", "others", "none", "items"];
 
 /// Compiles one mapping. `bytes` is the file, for its hash.
@@ -44,7 +45,13 @@ pub fn compile(
     if !file.keys(node, "a mapping", KEYS) {
         return None;
     }
-    let from = from(node, builder, file)?;
+    // With a wrong `from` the rest is still read, so that all problems are reported.
+    let from = from(node, builder, file).unwrap_or(From {
+        decode: Decode::Json,
+        schema: None,
+        empty: Vec::new(),
+        number: None,
+    });
     let number = from.number.clone();
     let mut scope = Scope { builder, number };
     let when = node.get("when").and_then(|when| scope.cond(when, file));
@@ -60,7 +67,14 @@ pub fn compile(
     }
     let label = format!("{name}@{:012x}", identity::fingerprint(bytes) >> 80);
     let sets = sets.into_iter().map(|(_, set)| set).collect();
-    (file.problems.0.len() == errors).then(|| Mapping { name: name.to_owned(), label, from, when, time, sets })
+    (file.problems.0.len() == errors).then(|| Mapping {
+        name: name.to_owned(),
+        label,
+        from,
+        when,
+        time,
+        sets,
+    })
 }
 
 fn compile_entry(
@@ -74,10 +88,13 @@ fn compile_entry(
         return;
     }
     let Some(to) = node.get("to") else {
-        file.error(node.place, "an entry of emit has no `to`, expected a contract like production.operation.completed/1");
+        file.error(
+            node.place,
+            "an entry of emit has no `to`, expected a contract like production.operation.completed/1",
+        );
         return;
     };
-    let Some(contract) = scope.builder.contract(to, file) else { return };
+    let contract = scope.builder.contract(to, file).unwrap_or(usize::MAX);
     let fields = node.get("fields").map(Node::entries).unwrap_or_default();
     let mut written: Vec<(&Key, &Node)> = common
         .iter()
@@ -102,6 +119,7 @@ fn compile_entry(
             }
         }
     }
+    warn_send_times(contract, &written, scope, file);
     let entry = Entry {
         contract,
         when: node.get("when").and_then(|when| scope.cond(when, file)),
@@ -120,6 +138,22 @@ fn compile_entry(
     set.others_ignore |= word(node, "others", "ignore", file);
     set.independent |= word(node, "items", "each", file);
     set.entries.push(entry);
+}
+
+/// An identity that is made of a send time makes a new event of every re-send.
+fn warn_send_times(contract: usize, written: &[(&Key, &Node)], scope: &Scope<'_>, file: &mut File<'_>) {
+    const SEND_TIMES: &[&str] = &["sentat", "sendtime", "sent", "timestamp", "creationdatetime", "createdat"];
+    let Some(contract) = scope.builder.contracts.get(contract) else { return };
+    for field in &contract.idempotency {
+        let name = field.dotted();
+        let Some((_, node)) = written.iter().find(|(key, _)| key.text == name) else { continue };
+        let Some(path) = node.get("path").and_then(Node::text) else { continue };
+        let last = path.rsplit('.').next().unwrap_or(path).to_lowercase().replace(['_', '-'], "");
+        if SEND_TIMES.contains(&last.as_str()) {
+            let message = format!("the identity field {name} of {} is taken from the send time {path}", contract.label());
+            file.problems.warn(file.name, node.place, message, "a re-send gets a new id and is posted twice");
+        }
+    }
 }
 
 /// A key that knows one word.
@@ -197,8 +231,20 @@ impl Scope<'_> {
 }
 
 const FROM_KEYS: &[&str] = &[
-    "decode", "schema", "empty", "number", "root", "namespace", "delimiter", "encoding", "header", "quote",
-    "skip_rows", "group_by", "trailer", "use",
+    "decode",
+    "schema",
+    "empty",
+    "number",
+    "root",
+    "namespace",
+    "delimiter",
+    "encoding",
+    "header",
+    "quote",
+    "skip_rows",
+    "group_by",
+    "trailer",
+    "use",
 ];
 
 fn from(node: &Node, builder: &Builder, file: &mut File<'_>) -> Option<From> {
@@ -321,7 +367,10 @@ fn trailer(node: &Node, number: Option<&NumberFormat>, file: &mut File<'_>) -> O
         return None;
     }
     let [(column, text)] = node.get("when").map(Node::entries).unwrap_or_default() else {
-        file.error(node.place, "trailer has no `when` with one column, expected {when: {column: text}, sums: [columns]}");
+        file.error(
+            node.place,
+            "trailer has no `when` with one column, expected {when: {column: text}, sums: [columns]}",
+        );
         return None;
     };
     let text = file.as_text(text, "when")?.to_owned();

@@ -100,8 +100,13 @@ fn check_streams(main: &Node, plan: &Plan, file: &mut File<'_>) {
             .flat_map(|set| &set.entries)
             .any(|entry| entry.contract == index);
         if plan.stream_of.get(index) == Some(&usize::MAX) && (made || canonical) {
-            let hint = format!("add for example {}: {{durability: memory, capacity: 256MiB}}", contract.stream);
-            let message = format!("there is no stream {}, which the contract {} names", contract.stream, contract.label());
+            let hint =
+                format!("add for example {}: {{durability: memory, capacity: 256MiB}}", contract.stream);
+            let message = format!(
+                "there is no stream {}, which the contract {} names",
+                contract.stream,
+                contract.label()
+            );
             file.error_hint(place, message, hint);
         }
     }
@@ -157,12 +162,21 @@ fn size(node: &Node, key: &str, default: u64, file: &mut File<'_>) -> u64 {
 #[must_use]
 pub fn size_bytes(text: &str) -> Option<u64> {
     const UNITS: &[(&str, u64)] = &[
-        ("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10),
-        ("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("KB", 1_000), ("kB", 1_000),
-        ("B", 1), ("", 1),
+        ("TiB", 1 << 40),
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("KiB", 1 << 10),
+        ("TB", 1_000_000_000_000),
+        ("GB", 1_000_000_000),
+        ("MB", 1_000_000),
+        ("KB", 1_000),
+        ("kB", 1_000),
+        ("B", 1),
+        ("", 1),
     ];
-    let (digits, factor) =
-        UNITS.iter().find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits.trim(), *factor)))?;
+    let (digits, factor) = UNITS
+        .iter()
+        .find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits.trim(), *factor)))?;
     digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
@@ -171,8 +185,9 @@ pub fn size_bytes(text: &str) -> Option<u64> {
 pub fn duration_ms(text: &str) -> Option<u64> {
     const UNITS: &[(&str, u64)] =
         &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-    let (digits, factor) =
-        UNITS.iter().find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits.trim(), *factor)))?;
+    let (digits, factor) = UNITS
+        .iter()
+        .find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits.trim(), *factor)))?;
     digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 

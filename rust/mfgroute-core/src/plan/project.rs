@@ -138,18 +138,23 @@ fn files(
     let mut found: Vec<(String, String, Vec<u8>)> = Vec::new();
     for (prefix, folder) in folders {
         let Ok(entries) = std::fs::read_dir(folder.join(sub)) else { continue };
-        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
+        let mut paths: Vec<PathBuf> =
+            entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
         paths.sort();
         for path in paths {
             let Some(full) = path.file_name().and_then(|name| name.to_str()) else { continue };
-            let Some(name) = full.strip_suffix(ending).filter(|name| !name.starts_with('.')) else { continue };
+            let Some(name) = full.strip_suffix(ending).filter(|name| !name.starts_with('.')) else {
+                continue;
+            };
             if found.iter().any(|(known, _, _)| known == name) {
                 continue;
             }
             let shown = format!("{prefix}{sub}/{full}");
             match std::fs::read(&path) {
                 Ok(bytes) => found.push((name.to_owned(), shown, bytes)),
-                Err(error) => problems.error(&shown, Place::default(), format!("the file cannot be read: {error}")),
+                Err(error) => {
+                    problems.error(&shown, Place::default(), format!("the file cannot be read: {error}"))
+                }
             }
         }
     }
@@ -180,7 +185,12 @@ fn read_shared(
     for (_, shown, bytes) in files(folders, "contracts", ".yaml", problems) {
         let Some(node) = yaml::parse(&bytes, &shown, None, problems) else { continue };
         let mut file = File { name: &shown, problems };
-        let Some(compiled) = contract::compile(&node, namespace, &mut file) else { continue };
+        let Some(compiled) = contract::compile(&node, namespace, &mut file) else {
+            let major = node.get("version").and_then(Node::text).and_then(|version| version.split('.').next());
+            let name = node.get("type").and_then(Node::text).unwrap_or_default();
+            builder.broken.push(format!("{name}/{}", major.unwrap_or("1")));
+            continue;
+        };
         match builder.contracts.iter().find(|known| known.label() == compiled.label()) {
             Some(known) => {
                 let message = format!("the contract {} is also in {}", compiled.label(), known.file);
@@ -255,10 +265,12 @@ fn read_sources(main: &Node, builder: &mut Builder, plan: &mut Plan, file: &mut 
             match plan.mapping(text) {
                 Some(index) => mappings.push(index),
                 None if file.problems.0.iter().any(|problem| {
-                    problem.severity == Severity::Error && problem.file.ends_with(&format!("mappings/{text}.yaml"))
+                    problem.severity == Severity::Error
+                        && problem.file.ends_with(&format!("mappings/{text}.yaml"))
                 }) => {}
                 None => {
-                    let known: Vec<&str> = plan.mappings.iter().map(|mapping| mapping.name.as_str()).collect();
+                    let known: Vec<&str> =
+                        plan.mappings.iter().map(|mapping| mapping.name.as_str()).collect();
                     let hint = match nearest(text, &known) {
                         Some(close) => format!("did you mean {close}?"),
                         None => format!("write mappings/{text}.yaml"),
@@ -267,10 +279,17 @@ fn read_sources(main: &Node, builder: &mut Builder, plan: &mut Plan, file: &mut 
                 }
             }
         }
-        let decodes: Vec<&str> =
-            mappings.iter().filter_map(|index| plan.mappings.get(*index)).map(|m| m.from.decode.name()).collect();
+        let decodes: Vec<&str> = mappings
+            .iter()
+            .filter_map(|index| plan.mappings.get(*index))
+            .map(|m| m.from.decode.name())
+            .collect();
         if decodes.windows(2).any(|pair| pair.first() != pair.last()) {
-            let message = format!("the mappings of source {} read {}, expected one format", name.text, decodes.join(" and "));
+            let message = format!(
+                "the mappings of source {} read {}, expected one format",
+                name.text,
+                decodes.join(" and ")
+            );
             file.error(source.place, message);
         }
         let uri = source.get("uri").and_then(Node::text);
@@ -282,7 +301,8 @@ fn read_sources(main: &Node, builder: &mut Builder, plan: &mut Plan, file: &mut 
 
 fn filters(source: &Node, builder: &mut Builder, file: &mut File<'_>) -> Vec<(String, Cond)> {
     let Some(filter) = source.get("filter") else { return Vec::new() };
-    let rules: Vec<&Node> = if filter.items().is_empty() { vec![filter] } else { filter.items().iter().collect() };
+    let rules: Vec<&Node> =
+        if filter.items().is_empty() { vec![filter] } else { filter.items().iter().collect() };
     let mut filters = Vec::new();
     for rule in rules {
         if !file.keys(rule, "filter", &["when", "name"]) {

@@ -38,7 +38,8 @@ fn route(node: &Node, plan: &Plan, file: &mut File<'_>) -> Option<Route> {
     for text in file.texts(patterns, "type") {
         match TypePattern::parse(&text) {
             Ok(pattern) => {
-                let known = plan.contracts.iter().any(|contract| pattern.matches(&contract.name, contract.major));
+                let known =
+                    plan.contracts.iter().any(|contract| pattern.matches(&contract.name, contract.major));
                 if !known {
                     unknown_type(&text, patterns, plan, file);
                 }
@@ -56,11 +57,16 @@ fn route(node: &Node, plan: &Plan, file: &mut File<'_>) -> Option<Route> {
                 match plan.engine.sinks.iter().position(|sink| sink.name == text) {
                     Some(index) => sinks.push(index),
                     None => {
-                        let known: Vec<&str> = plan.engine.sinks.iter().map(|sink| sink.name.as_str()).collect();
+                        let known: Vec<&str> =
+                            plan.engine.sinks.iter().map(|sink| sink.name.as_str()).collect();
                         let message = format!("there is no sink {text}");
                         match nearest(&text, &known) {
-                            Some(close) => file.error_hint(to.place, message, format!("did you mean {close}?")),
-                            None => file.error(to.place, format!("{message}, known are {}", known.join(", "))),
+                            Some(close) => {
+                                file.error_hint(to.place, message, format!("did you mean {close}?"))
+                            }
+                            None => {
+                                file.error(to.place, format!("{message}, known are {}", known.join(", ")))
+                            }
                         }
                     }
                 }
@@ -116,7 +122,8 @@ fn conditions(node: &Node, route: &mut Route, plan: &Plan, file: &mut File<'_>) 
         match Expr::compile(text, &env) {
             Ok(expr) => {
                 if let Some(path) = expr.unguarded_optionals().first() {
-                    let message = format!("the field {path} of {} is optional and not guarded", contract.label());
+                    let message =
+                        format!("the field {path} of {} is optional and not guarded", contract.label());
                     let hint = format!("write has(data.{path}) && …");
                     file.error_hint(node.place, message, hint.replace("data.data.", "data."));
                 }

@@ -1,7 +1,9 @@
 //! Compiling value specifications: sources, steps, times.
 
 use crate::map::lookup::Index;
-use crate::map::{Chain, DateSource, Factor, Lookup, Missing, SignRule, Source, Step, TimeSource, UnitRef, UnitStep};
+use crate::map::{
+    Chain, DateSource, Factor, Lookup, Missing, SignRule, Source, Step, TimeSource, UnitRef, UnitStep,
+};
 use crate::plan::builder::Builder;
 use crate::plan::fields::Names;
 use crate::plan::read::File;
@@ -31,7 +33,13 @@ pub struct Scope<'a> {
 
 impl Scope<'_> {
     /// A source with its steps. `extra` are keys that the caller reads itself.
-    pub fn chain(&mut self, node: &Node, names: &Names<'_>, extra: &[&str], file: &mut File<'_>) -> Option<Chain> {
+    pub fn chain(
+        &mut self,
+        node: &Node,
+        names: &Names<'_>,
+        extra: &[&str],
+        file: &mut File<'_>,
+    ) -> Option<Chain> {
         let node = &self.builder.resolve(node, file);
         let known: Vec<&str> = SOURCES.iter().chain(STEPS).chain(extra).copied().collect();
         if !file.keys(node, "a value", &known) {
@@ -92,7 +100,8 @@ impl Scope<'_> {
         match crate::expr::Expr::compile(text, &env) {
             Ok(expr) => Some(expr),
             Err(problem) => {
-                let message = format!("the expression is wrong at character {}: {}", problem.column, problem.message);
+                let message =
+                    format!("the expression is wrong at character {}: {}", problem.column, problem.message);
                 match problem.hint {
                     Some(hint) => file.error_hint(node.place, message, hint),
                     None => file.error(node.place, message),
@@ -103,7 +112,13 @@ impl Scope<'_> {
     }
 
     /// The steps of a value, in the fixed order of the interface.
-    pub fn steps(&mut self, node: &Node, names: &Names<'_>, lookup_is_source: bool, file: &mut File<'_>) -> Vec<Step> {
+    pub fn steps(
+        &mut self,
+        node: &Node,
+        names: &Names<'_>,
+        lookup_is_source: bool,
+        file: &mut File<'_>,
+    ) -> Vec<Step> {
         let mut steps = Vec::new();
         if let Some(text) = node.get("text") {
             steps.extend(text_rules(text, file).map(Step::Text));
@@ -142,7 +157,8 @@ impl Scope<'_> {
             }
         }
         if let Some(lookup) = node.get("lookup").filter(|_| !lookup_is_source) {
-            steps.extend(self.lookup(lookup, names, false, file).map(|lookup| Step::Lookup(Box::new(lookup))));
+            steps
+                .extend(self.lookup(lookup, names, false, file).map(|lookup| Step::Lookup(Box::new(lookup))));
         }
         let round = node.get("round").and_then(|round| self::round(round, file));
         if let Some(unit) = node.get("unit") {
@@ -166,7 +182,13 @@ impl Scope<'_> {
         steps
     }
 
-    fn lookup(&mut self, node: &Node, names: &Names<'_>, source: bool, file: &mut File<'_>) -> Option<Lookup> {
+    fn lookup(
+        &mut self,
+        node: &Node,
+        names: &Names<'_>,
+        source: bool,
+        file: &mut File<'_>,
+    ) -> Option<Lookup> {
         if let Value::Text(name) = &node.value {
             if source {
                 let hint = "write {table: …, key: [{path: …}]}, or give a path beside it";
@@ -206,7 +228,9 @@ impl Scope<'_> {
     fn keys(&mut self, node: &Node, names: &Names<'_>, file: &mut File<'_>) -> Vec<Chain> {
         let Some(key) = node.get("key") else { return Vec::new() };
         match &key.value {
-            Value::List(items) => items.iter().filter_map(|item| self.chain(item, names, &[], file)).collect(),
+            Value::List(items) => {
+                items.iter().filter_map(|item| self.chain(item, names, &[], file)).collect()
+            }
             _ => self.chain(key, names, &[], file).into_iter().collect(),
         }
     }
@@ -238,8 +262,11 @@ impl Scope<'_> {
                 }
                 Some(affine) if round.is_none() && !crate::value::terminates_always(affine) => {
                     let hint = "add for example round: {places: 6, mode: half_even}";
-                    let message =
-                        format!("{} to {} may have no finite decimal form and there is no round", from.code(), to.code());
+                    let message = format!(
+                        "{} to {} may have no finite decimal form and there is no round",
+                        from.code(),
+                        to.code()
+                    );
                     file.error_hint(from_place, message, hint);
                 }
                 _ => {}

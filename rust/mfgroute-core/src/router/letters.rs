@@ -21,7 +21,7 @@ use serde_json::{Value as Json, json};
 
 use super::report::{Names, cause_json, when};
 use super::{Router, RouterError};
-use crate::engine::{Actor, ActError, ParkedEvent, RejectedMessage};
+use crate::engine::{ActError, Actor, ParkedEvent, RejectedMessage};
 use crate::pipeline::explain::reject_json;
 use crate::record;
 
@@ -63,7 +63,9 @@ impl Router {
             ("inbox", _) => Ok(self.inbox()),
             ("rejects", verb) => self.rejects(verb, &request),
             ("parked", verb) => self.parked(verb, &request),
-            (kind, _) => Err(RouterError::Request(format!("kind is {kind}, expected rejects, parked or inbox"))),
+            (kind, _) => {
+                Err(RouterError::Request(format!("kind is {kind}, expected rejects, parked or inbox")))
+            }
         }
     }
 
@@ -92,18 +94,26 @@ impl Router {
             }
             "skip" => {
                 let (source, message) = self.reject(request)?;
-                act(self.engine().skip_reject(self.source_number(&source)?, message.number, request.actor()))?;
+                act(self.engine().skip_reject(
+                    self.source_number(&source)?,
+                    message.number,
+                    request.actor(),
+                ))?;
                 Ok(json!({"skipped": 1}))
             }
-            _ => Err(RouterError::Request(format!("rejects knows list, show, edit, retry, skip, export, not {verb}"))),
+            _ => Err(RouterError::Request(format!(
+                "rejects knows list, show, edit, retry, skip, export, not {verb}"
+            ))),
         }
     }
 
     fn source_number(&self, name: &str) -> Result<u16, RouterError> {
         let active = self.active();
-        active.plan.source(name).and_then(|index| active.installed.sources.get(index).copied()).ok_or_else(|| {
-            RouterError::Unknown { what: "source", name: name.to_owned() }
-        })
+        active
+            .plan
+            .source(name)
+            .and_then(|index| active.installed.sources.get(index).copied())
+            .ok_or_else(|| RouterError::Unknown { what: "source", name: name.to_owned() })
     }
 
     /// The rejected messages that `source`, `code` and `answered` select.
@@ -120,7 +130,8 @@ impl Router {
             }
             for message in act(self.engine().rejects(*number, answered))? {
                 let wanted = request.text("code");
-                if wanted.is_none_or(|code| message.rejects.iter().any(|reject| reject.code.as_str() == code)) {
+                if wanted.is_none_or(|code| message.rejects.iter().any(|reject| reject.code.as_str() == code))
+                {
                     found.push((source.name.clone(), message));
                 }
             }

@@ -274,7 +274,11 @@ impl Router {
     /// # Errors
     ///
     /// Some are not in flight; the others are settled.
-    pub fn settle(&self, sink: SinkNo, outcomes: Vec<(crate::engine::DeliveryId, Outcome)>) -> Result<(), RouterError> {
+    pub fn settle(
+        &self,
+        sink: SinkNo,
+        outcomes: Vec<(crate::engine::DeliveryId, Outcome)>,
+    ) -> Result<(), RouterError> {
         self.engine.settle(sink, outcomes).map_err(RouterError::Stale)
     }
 

@@ -181,7 +181,9 @@ fn standing(standing: &Standing) -> Json {
         Standing::Settled { what: Settled::Skipped { reason, posted_as }, at_ms } => {
             json!({"state": "skipped", "reason": reason, "posted_as": posted_as, "at": when(*at_ms)})
         }
-        Standing::Settled { what: Settled::Dropped, at_ms } => json!({"state": "dropped", "at": when(*at_ms)}),
+        Standing::Settled { what: Settled::Dropped, at_ms } => {
+            json!({"state": "dropped", "at": when(*at_ms)})
+        }
         Standing::Finished => json!({"state": "finished"}),
     }
 }

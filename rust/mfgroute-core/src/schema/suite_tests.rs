@@ -69,9 +69,13 @@ fn run(paths: &[PathBuf], options: &SchemaOptions<'_>) -> Tally {
 
 #[test]
 fn the_required_part_of_the_official_suite_passes() {
-    let folder = Path::new("/work/shared/data/json-schema");
+    let folder = match std::env::var_os("MFGROUTE_SHARED") {
+        Some(shared) => PathBuf::from(shared),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"),
+    }
+    .join("data/json-schema");
     if !folder.is_dir() {
-        eprintln!("skipped: {} is absent", folder.display());
+        eprintln!("skipped: no JSON Schema test suite in {}; set MFGROUTE_SHARED", folder.display());
         return;
     }
     let mut remotes = Vec::new();

@@ -1,0 +1,85 @@
+# `make demo` and `make test` need Python >= 3.11, Rust >= 1.88, make and the package registries; the rest is theirs.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Only installs; the versions of everything else are in requirements.lock and requirements-dev.lock.
+UV_VERSION := 0.13.9
+INSTALL := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet
+EXTENSION := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
+export PYTHON
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/.made:
+	@.ci/rust
+	@python=$$(.ci/python) && echo "making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.made requirements.lock
+	@echo "installing requirements.lock"
+	@$(INSTALL) -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	@echo "installing requirements-dev.lock"
+	@$(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.runtime $(EXTENSION)
+	@echo "building the release extension (minutes, the first time)"
+	@$(INSTALL) maturin==$$(sed -n 's/^maturin==//p' requirements-dev.lock)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --uv --quiet
+	@touch $@
+
+.PHONY: demo
+demo: $(VENV)/.built ## Run the main job on this machine; ARGS="--once --output json" is passed on.
+	@$(BIN)/mfgroute demo $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev $(VENV)/.built ## Run every test, lint and type check; ONLY="pytest mypy" runs some.
+	@$(BIN)/python tools/verify.py $(ONLY)
+
+.PHONY: lint
+lint: $(VENV)/.dev $(VENV)/.built ## Run the lints and type checks alone.
+	@$(BIN)/python tools/verify.py --lint
+
+.PHONY: fmt
+fmt: $(VENV)/.dev ## Format Rust and Python.
+	@cargo fmt --all
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format .
+
+.PHONY: torture
+torture: $(VENV)/.dev $(VENV)/.built ## Run the random tests for MINUTES=60 and record it in docs/reliability.
+	@$(BIN)/python tools/torture.py --minutes $(or $(MINUTES),60)
+
+.PHONY: bench
+bench: $(VENV)/.dev $(VENV)/.built ## Measure workload W1 beside its peer; ROUNDS=7.
+	@$(BIN)/python bench/run.py --rounds $(or $(ROUNDS),7)
+
+.PHONY: docs
+docs: $(VENV)/.dev $(VENV)/.built ## Build the Rust documentation and check the pages against the code.
+	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
+	@$(BIN)/python tools/verify.py docs
+
+.PHONY: lock
+lock: $(VENV)/.made ## Choose new versions within the bounds of pyproject.toml.
+	@$(BIN)/uv pip compile -q -U --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+		pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile -q -U --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
+		-c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+
+.PHONY: clean
+clean: ## Remove everything that was built.
+	@rm -rf $(VENV) target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -f python/mfgroute/_core*.so

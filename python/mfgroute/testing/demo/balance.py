@@ -1,0 +1,138 @@
+"""The balance of a run: counters of both nodes and ledgers of all systems, against what the story must do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from mfgroute.testing.story import SYSTEMS, Expected, Misbehave, Outcome, Story, describe
+
+__all__ = ["Balance", "balance"]
+
+_ITEMS = ("received", "accepted", "rejected", "duplicates", "filtered", "dropped")
+_EVENTS = ("delivered", "queued", "in_flight", "parked", "in_doubt", "skipped", "dropped")
+#: The source and the sink of the link, and the sink that only keeps a copy.
+_LINK_SOURCE, _LINK_SINK, _COPY = "edges", "core", "log"
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True):
+    """What was counted, and where it differs from what must have happened.
+
+    Attributes:
+        totals: of the plant as a whole, as the JSON of the demo has them.
+        link: of the link alone.
+        effects: system -> kind -> how many.
+        differences: a sentence each; empty when everything is as expected.
+    """
+
+    totals: dict[str, int]
+    link: dict[str, int]
+    effects: dict[str, dict[str, int]]
+    differences: list[str]
+
+    def document(self) -> dict[str, Any]:
+        """The last line of ``mfgroute demo --output json``."""
+        return {
+            **self.totals,
+            "link": self.link,
+            "effects": self.effects,
+            "differences": self.differences,
+        }
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is unaccounted for and every effect happened once."""
+        return not self.totals["unaccounted"] and not self.differences
+
+
+def balance(
+    story: Story, edge: dict[str, Any], core: dict[str, Any], ledgers: dict[str, dict[str, Any]]
+) -> Balance:
+    """Add up one snapshot of each node and each ledger.
+
+    Messages are counted at the first node that they meet, deliveries at the business systems.
+    """
+    first = {**edge["sources"], **core["sources"]}
+    link = _link(edge["sinks"][_LINK_SINK], first.pop(_LINK_SOURCE))
+    sinks = {name: core["sinks"][name] for name in SYSTEMS}
+    items = {name: sum(source[name] for source in first.values()) for name in _ITEMS}
+    events = {name: sum(sink[name] for sink in sinks.values()) for name in _EVENTS}
+    totals = {
+        **items,
+        **{name: count for name, count in events.items() if name != "dropped"},
+        "dropped": items["dropped"] + events["dropped"],
+        "unaccounted": edge["unaccounted"] + core["unaccounted"] + link["unaccounted"],
+    }
+    differences = [
+        *_wrong_counts(story, first, totals, link),
+        *_wrong_sinks({**sinks, "link": edge["sinks"][_LINK_SINK], _COPY: core["sinks"][_COPY]}),
+        *_wrong_effects(story, ledgers),
+    ]
+    effects = {name: dict(ledgers[name]["counts"]) for name in SYSTEMS}
+    return Balance(totals=totals, link=link, effects=effects, differences=differences)
+
+
+def _link(sink: dict[str, Any], source: dict[str, Any]) -> dict[str, int]:
+    """Both ends of the link. What was sent again after a lost answer is a duplicate there."""
+    arrived = source["accepted"] + source["rejected"] + source["dropped"]
+    ended = {name: sink[name] for name in ("matched", *_EVENTS)}
+    received = {name: source[name] for name in ("received", "accepted", "rejected", "duplicates")}
+    return {**ended, **received, "unaccounted": max(0, sink["delivered"] - arrived)}
+
+
+def _wrong_counts(
+    story: Story, first: dict[str, Any], totals: dict[str, int], link: dict[str, int]
+) -> Iterator[str]:
+    for name, source in first.items():
+        expected = story.sources.get(name, Outcome())
+        for item in _ITEMS:
+            wanted = 0 if item == "dropped" else getattr(expected, item)
+            if source[item] != wanted:
+                yield f"source {name}: {item} is {source[item]}, expected {wanted}"
+        codes = dict(Counter(expected.rejects))
+        if source["rejected_by_code"] != codes:
+            yield f"source {name}: rejects are {source['rejected_by_code']}, expected {codes}"
+    for item, wanted in story.totals.items():
+        if totals[item] != wanted:
+            yield f"the plant as a whole: {item} is {totals[item]}, expected {wanted}"
+    for item in ("delivered", "accepted"):
+        if link[item] != story.link:
+            yield f"the link: {item} is {link[item]}, expected {story.link}"
+    if totals["unaccounted"]:
+        yield f"{totals['unaccounted']} items or events are unaccounted for"
+
+
+def _wrong_sinks(sinks: dict[str, Any]) -> Iterator[str]:
+    for name, sink in sinks.items():
+        for item in _EVENTS[1:]:
+            if sink[item]:
+                yield f"sink {name}: {item} is {sink[item]}, expected 0"
+
+
+def _wrong_effects(story: Story, ledgers: dict[str, dict[str, Any]]) -> Iterator[str]:
+    for system in SYSTEMS:
+        ledger = ledgers[system]
+        happened = Counter(_said(system, effect) for effect in ledger["effects"])
+        expected = Counter(effect.said for effect in story.expected if effect.system == system)
+        for said, count in (expected - happened).items():
+            yield f"{said} is missing{_times(count)}"
+        for said, count in (happened - expected).items():
+            often = "happened again" if said in expected else "was not expected"
+            yield f"{said} {often}{_times(count)}"
+        for refusal in ledger["refusals"]:
+            yield f"{system} refused {refusal['key']}: {refusal['message']}"
+        wishes = [step for step in story.steps if isinstance(step, Misbehave) and step.system == system]
+        wanted = {wish.kind: wish.times for wish in wishes}
+        if ledger["misbehaved"] != wanted:
+            yield f"{system} misbehaved {ledger['misbehaved']}, expected {wanted}"
+
+
+def _said(system: str, effect: dict[str, Any]) -> str:
+    return Expected(system, effect["what"], effect["key"], describe(effect)).said
+
+
+def _times(count: int) -> str:
+    return "" if count == 1 else f", {count} times"
