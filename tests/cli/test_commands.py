@@ -163,7 +163,7 @@ def test_check_says_what_it_found(run):
     assert run("check", "--output", "json").json["ok"]
 
 
-def test_check_names_every_problem_with_its_place_and_a_hint(run, project):
+def test_check_names_every_problem_with_its_place_and_a_hint(run, mfgroute, project):
     text = PROJECT.replace("adapter: console", "").replace(
         'adapter: files, path: "./out', 'adapter: flies, path: "./out'
     )
@@ -178,7 +178,7 @@ def test_check_names_every_problem_with_its_place_and_a_hint(run, project):
     assert lines[-1].startswith("3 errors")
     found = run("check", "--output", "json")
     assert (found.code, len(found.json["problems"])) == (78, 3)
-    started = run("run")
+    started = mfgroute("run")
     assert started.code == 78
     assert len([line for line in started.err.splitlines() if line.startswith("mfgroute.yaml:")]) == 3
 
