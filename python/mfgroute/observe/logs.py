@@ -37,7 +37,8 @@ class _Writer:
             self.stream.write(line + b"\n")
             self.stream.flush()
         except (OSError, ValueError):
-            # Whoever read our log is gone, or the stream is closed. Events must flow all the same, and there is nobody to tell.
+            # Whoever read our log is gone, or the stream is closed. Events must flow all the same, and
+            # there is nobody to tell.
             return
 
     def debug(self, line: bytes) -> None:
