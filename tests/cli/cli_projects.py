@@ -197,16 +197,12 @@ class Node:
         headers = {"Content-Type": "application/x-ndjson", "Authorization": f"Bearer {token}"}
         url = f"{self.ready['url']}/v1/sources/{source}"
         request = urllib.request.Request(url, data=body, headers=headers)
-        while True:
-            try:
-                with urllib.request.urlopen(request, timeout=20) as answer:
-                    return json.load(answer)
-            except urllib.error.HTTPError as error:
-                with error:
-                    document = json.load(error)
-                if error.code == 503 and "not open" in document["detail"]:
-                    continue  # The inbox opens a moment after the listener; the server answers at once.
-                return document
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return json.load(error)
 
     def stop(self, number=signal.SIGTERM):
         """End the node and return its exit code."""

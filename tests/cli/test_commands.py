@@ -163,7 +163,7 @@ def test_check_says_what_it_found(run):
     assert run("check", "--output", "json").json["ok"]
 
 
-def test_check_names_every_problem_with_its_place_and_a_hint(run, project):
+def test_check_names_every_problem_with_its_place_and_a_hint(run, mfgroute, project):
     text = PROJECT.replace("adapter: console", "").replace(
         'adapter: files, path: "./out', 'adapter: flies, path: "./out'
     )
@@ -178,7 +178,7 @@ def test_check_names_every_problem_with_its_place_and_a_hint(run, project):
     assert lines[-1].startswith("3 errors")
     found = run("check", "--output", "json")
     assert (found.code, len(found.json["problems"])) == (78, 3)
-    started = run("run")
+    started = mfgroute("run")
     assert started.code == 78
     assert len([line for line in started.err.splitlines() if line.startswith("mfgroute.yaml:")]) == 3
 
@@ -405,7 +405,7 @@ def test_demo_is_handed_its_options(run, monkeypatch, tmp_path):
     fake = types.SimpleNamespace(main=lambda **given: asked.update(given) or 7)
     monkeypatch.setitem(sys.modules, "mfgroute.testing.demo", fake)
     assert run("demo", "--once", "--output", "json", "--dir", tmp_path / "kept").code == 7
-    assert asked == {"once": True, "output": "json", "keep_dir": tmp_path / "kept"}
+    assert asked == {"once": True, "output": "json", "directory": tmp_path / "kept"}
 
 
 def test_a_mistake_of_ours_is_one_line_and_says_where_the_traceback_is(run, monkeypatch):

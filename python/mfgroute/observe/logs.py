@@ -36,8 +36,9 @@ class _Writer:
         try:
             self.stream.write(line + b"\n")
             self.stream.flush()
-        except OSError:
-            # Whoever read our log is gone. Events must flow all the same, and there is nobody to tell.
+        except (OSError, ValueError):
+            # Whoever read our log is gone, or the stream is closed. Events must flow all the same, and
+            # there is nobody to tell.
             return
 
     def debug(self, line: bytes) -> None:

@@ -32,6 +32,9 @@ from mfgroute.runtime.wakes import Wakes, wait
 
 _log = get_logger()
 
+#: Most turns of the event loop that a start waits for inboxes.
+_OPENING_TURNS = 1000
+
 #: Something that runs as long as the node, such as its HTTP listener.
 Service: TypeAlias = type[AbstractAsyncContextManager[Any]]
 
@@ -125,6 +128,7 @@ class Router:
             for service in self.services:
                 await stack.enter_async_context(service(self))  # type: ignore[call-arg]
             await self._parts.follow(self.project)
+            await self._inboxes_open()
             self._stack = stack.pop_all()
         _log.info("started", node=self.project.model.node.id, sources=len(self._parts.sources))
 
@@ -271,6 +275,19 @@ class Router:
             stopped=[name for name, one in sinks.items() if one.get("stopped")],
             draining=self.draining,
         )
+
+    async def _inboxes_open(self) -> None:
+        """Let inboxes open, so that whoever was told that the node is ready may post at once.
+
+        They connect to nothing, so a few turns of the loop are enough; a slower one is not waited for.
+        """
+        sources = self.project.model.sources
+        kinds = {name: self._adapters.source(source.section.adapter) for name, source in sources.items()}
+        names = [name for name, kind in kinds.items() if issubclass(kind, Inbox)]
+        for _ in range(_OPENING_TURNS):
+            if all(self.inbox(name) is not None for name in names):
+                return
+            await asyncio.sleep(0)
 
     async def _load(self, path: str | Path) -> Project:
         return await asyncio.to_thread(load_project, path, adapters=self._adapters, environ=self._environ)
