@@ -7,6 +7,22 @@ A default of `...` is a value that the extension makes for itself: an empty text
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
+__all__ = [
+    "Batch",
+    "Engine",
+    "Event",
+    "Plan",
+    "Receipt",
+    "Reject",
+    "__version__",
+    "check_schema",
+    "explain",
+    "parse_yaml",
+    "reject_codes",
+    "run_mapping",
+    "units",
+]
+
 __version__: str
 
 @final

@@ -16,7 +16,7 @@ def drain(engine, sink):
     while True:
         with engine.poll(sink) as batch:
             if len(batch) == 0:
-                return [event for event in sorted(events, key=lambda event: event.offset)]
+                return sorted(events, key=lambda event: event.offset)
             events += batch.events
             batch.done_all()
 
