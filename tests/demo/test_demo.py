@@ -85,7 +85,9 @@ async def test_the_story_ends_with_every_effect_once_and_nothing_unaccounted(dem
         "filtered": 7,
         "dropped": 0,
     }
-    waiting = ("queued", "in_flight", "parked", "in_doubt", "skipped", "unaccounted")
+    assert told["received"] == sum(told[name] for name in SOURCES[1:])
+    assert told["matched"] == told["delivered"]
+    waiting = ("queued", "in_flight", "parked", "in_doubt", "skipped", "dropped_at_sinks", "unaccounted")
     assert {name: told[name] for name in waiting} == dict.fromkeys(waiting, 0)
     assert told["delivered"] == sum(sum(kinds.values()) for kinds in told["effects"].values()) == 49
     assert (told["link"]["matched"], told["link"]["accepted"], told["link"]["unaccounted"]) == (32, 32, 0)

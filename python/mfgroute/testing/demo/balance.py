@@ -62,8 +62,8 @@ def balance(
     events = {name: sum(sink[name] for sink in sinks.values()) for name in _EVENTS}
     totals = {
         **items,
-        **{name: count for name, count in events.items() if name != "dropped"},
-        "dropped": items["dropped"] + events["dropped"],
+        "matched": sum(sink["matched"] for sink in sinks.values()),
+        **{("dropped_at_sinks" if name == "dropped" else name): count for name, count in events.items()},
         "unaccounted": edge["unaccounted"] + core["unaccounted"] + link["unaccounted"],
     }
     differences = [

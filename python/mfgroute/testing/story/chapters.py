@@ -163,7 +163,7 @@ def plant_b() -> Sequence[Step]:
     return [
         _mes_b(
             extruder,
-            "MES B finishes operation 0020 in B2MML: a night shift of the month before",
+            "MES B finishes operation 0020 in B2MML (night shift of last month)",
             accepted=4,
             filtered=2,
         ),
@@ -288,7 +288,7 @@ def presses() -> Sequence[Step]:
                 ("Order", "1004799", 900),
                 ("Good", 0, 901),
             ),
-            says="press 8 counts 60 pieces, stops for a minute, and its counter is reset for the next order",
+            says="press 8 counts 60 pieces, stops for a minute, and starts its next order at zero",
             outcome=Outcome(accepted=1),
         ),
         Signals(
