@@ -1,4 +1,4 @@
-# ruff: noqa: E501, ISC004, C901, PLR0912 - golden bytes and one long simulation
+# ruff: noqa: ISC004, C901, PLR0912 - golden bytes and one long simulation
 """The two state machines against each other, over a network that does what it likes."""
 
 import random

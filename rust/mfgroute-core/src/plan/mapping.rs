@@ -46,7 +46,7 @@ pub fn compile(
         return None;
     }
     let from = from(node, builder, file)?;
-    let number = from.number.clone();
+    let number = from.number;
     let mut scope = Scope { builder, number };
     let when = node.get("when").and_then(|when| scope.cond(when, file));
     let time = node.get("time").and_then(|time| scope.time(time, &Names::NONE, file));
