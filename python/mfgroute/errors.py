@@ -16,6 +16,8 @@ that the program or its surroundings failed::
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -52,7 +54,11 @@ class ConfigError(MfgrouteError):
 
     Attributes:
         problems: in the order of files and lines.
+        partial: what could be read all the same (document, places, replaced), so that a caller can go on
+            and report everything at once; `None` when nothing could.
     """
+
+    partial: tuple[Any, dict[str, tuple[int, int]], list[str]] | None = None
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems

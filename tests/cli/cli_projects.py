@@ -67,7 +67,9 @@ tests:
     given: {evt: DONE, id: A-1, ts: "2026-11-24T07:10:00+01:00", order: "4711", wc: P1, good: 5}
     expect:
       - to: production.operation.completed/1
-        data: {site: DE04, order: "4711", operation: "0010", report: A-1, type: final, posting_date: "2026-11-24", goods: by_erp, work_center: 20-P1, quantity: {unit: H87, good: "5", scrap: "0"}}
+        data:
+          {site: DE04, order: "4711", operation: "0010", report: A-1, type: final, posting_date: "2026-11-24",
+           goods: by_erp, work_center: 20-P1, quantity: {unit: H87, good: "5", scrap: "0"}}
     routes: [sap, log]
 
   - name: an unknown press is refused

@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 
-RUN = (
-    "import sys; from pathlib import Path; from mfgroute.testing.demo import main; "
-    "sys.exit(main(once='--once' in sys.argv, output='json', directory=Path(sys.argv[1])))"
-)
+ENVIRON = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 SOURCES = ("received", "accepted", "rejected", "duplicates", "filtered", "dropped")
 pytestmark = pytest.mark.timeout(240)
 
@@ -25,11 +22,15 @@ async def demo(tmp_path):
     async def of(*arguments, **environ):
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-c",
-            RUN,
+            "-m",
+            "mfgroute",
+            "demo",
+            "--output",
+            "json",
+            "--dir",
             str(tmp_path / "demo"),
             *arguments,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environ},
+            env=ENVIRON | environ,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -45,6 +46,18 @@ async def demo(tmp_path):
 
 def document(out):
     return json.loads(out.splitlines()[-1])
+
+
+async def codes_of_commands(report):
+    """Exit codes of the five commands that the demo prints, run in a shell as they are."""
+    codes = []
+    lines = [line.strip() for line in report.splitlines() if line.startswith("  mfgroute ")]
+    for line in lines:
+        command = line.replace("mfgroute", f"{sys.executable} -m mfgroute", 1)
+        quiet = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_shell(command, env=ENVIRON, stdout=quiet, stderr=quiet)
+        codes.append(await process.wait())
+    return codes
 
 
 def processes_of(folder):
@@ -92,8 +105,7 @@ async def test_the_story_ends_with_every_effect_once_and_nothing_unaccounted(dem
         "a row of table work-centers",
     ):
         assert reason in report
-    commands = [line for line in report.splitlines() if line.startswith("  mfgroute ")]
-    assert len(commands) == 5
+    assert await codes_of_commands(report) == [0, 0, 65, 0, 0]  # The third shows the wrong XML file.
     assert processes_of(tmp_path / "demo") == []
 
 
@@ -112,6 +124,21 @@ async def test_the_story_fails_when_a_system_does_not_do_everything_once(demo, f
     assert told["unaccounted"] == 0
     assert [said in difference for difference in told["differences"]] == [True]
     assert told["differences"][0].startswith(fault.partition(":")[0])
+
+
+async def test_without_once_the_nodes_go_on_and_answer_the_commands_until_ctrl_c(demo, tmp_path):
+    process = await demo(MFGROUTE_DEMO_PACE_S="0")
+    report = b""
+    while b"The nodes go on running" not in report:
+        line = await process.stderr.readline()
+        assert line, report.decode()
+        report += line
+    assert await codes_of_commands(report.decode()) == [0] * 5
+    process.send_signal(signal.SIGINT)
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert document(out)["differences"] == []
+    assert processes_of(tmp_path / "demo") == []
 
 
 async def test_ctrl_c_ends_all_processes(demo, tmp_path):

@@ -370,7 +370,8 @@ async def test_a_command_that_cannot_be_done_is_refused_with_its_reason(node):
 
 
 async def test_a_reload_by_command_reports_every_problem(node, project):
-    assert await ask(node, "reload") == {"warnings": []}
+    [warning] = (await ask(node, "reload"))["warnings"]
+    assert "`sources.open` has no `token`" in warning["message"]
     await ask(node, "reload", discard=["wms"])
     assert node.engine.discarded == ["wms"]
     with pytest.raises(Refused, match="`discard` is a list of sinks"):

@@ -91,7 +91,7 @@ async def test_a_slab_is_taken_whole(root, registry):
         FakeSource.feed.put_nowait(Intake(slab=slab))
         _, receipt = await FakeSource.acked.get()
         assert receipt.accepted == 20_000
-        assert await router.stop() == 0
+        assert await router.stop(drain_timeout_s=60) == 0
     assert len(FakeSink.written) == 20_000
 
 

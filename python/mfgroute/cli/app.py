@@ -157,10 +157,23 @@ def _with_globals(command: click.Command, own: list[click.Parameter]) -> list[cl
             *[one for one in own if one.name == "help"]]  # fmt: skip
 
 
+class _ReaderGoneError(Exception):
+    """Whoever read our output is gone."""
+
+
 class _App(Group):
     """The top group."""
 
     group_class = Group
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click itself would end a broken pipe with 1."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
+        return result
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, without an import."""
@@ -238,8 +251,7 @@ def run(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         result = app.main(args=given, prog_name="mfgroute", standalone_mode=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, _ReaderGoneError):
         return failures.broken_pipe()
     except (KeyboardInterrupt, click.Abort):
         return 130

@@ -107,11 +107,14 @@ def read_project(path: str | Path, adapters: Adapters, *, environ: Mapping[str, 
     file = find_project(path)
     root = file.parent
     values = Substitution(environ, root)
+    found: list[Problem] = []
     try:
         document, places, replaced = _core.parse_yaml(_content(file), file.name, values)
     except ConfigError as error:
         found = _problems(error.problems)
-        raise ConfigError(_masked(_merged(found, _unreplaced(file, adapters)), values)) from None
+        if error.partial is None:
+            raise ConfigError(_masked(found, values)) from None
+        document, places, replaced = error.partial
     notes = Notes(file.name, places, frozenset(replaced))
     reader = _Reader(notes, adapters)
     model = reader.model(document)
@@ -120,6 +123,11 @@ def read_project(path: str | Path, adapters: Adapters, *, environ: Mapping[str, 
         core_document = {**core_document, "packs": packs.resolve(core_document, root, notes)}
     plan, core_problems = _compile(root, core_document, places)
     problems = _merged(notes.problems, core_problems)
+    if found:
+        # What follows from a value that could not be replaced says nothing new.
+        unset = {places[pointer] for pointer in _replaceable(document, "") if pointer in places}
+        problems = [problem for problem in problems if (problem.line, problem.column) not in unset]
+        problems = _merged(found, problems)
     problems = _masked(problems, values)
     if model is None or plan is None or any(problem.severity == "error" for problem in problems):
         raise ConfigError(problems)
@@ -306,18 +314,6 @@ def _content(file: Path) -> bytes:
     if len(content) > _FILE_BYTES_MAX:
         raise _error(str(file), f"`{file.name}` has {len(content)} bytes, expected at most {_FILE_BYTES_MAX}")
     return content
-
-
-def _unreplaced(file: Path, adapters: Adapters) -> list[Problem]:
-    """What else is wrong with a file in which some ``${...}`` have no value; those values are left out."""
-    try:
-        document, places, _ = _core.parse_yaml(_content(file), file.name)
-    except ConfigError:
-        return []
-    notes = Notes(file.name, places, frozenset())
-    _Reader(notes, adapters).model(document)
-    open_places = {places[pointer] for pointer in _replaceable(document, "") if pointer in places}
-    return [problem for problem in notes.problems if (problem.line, problem.column) not in open_places]
 
 
 def _replaceable(value: Any, pointer: str) -> Iterator[str]:

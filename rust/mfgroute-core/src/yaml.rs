@@ -313,6 +313,9 @@ impl Reader<'_, '_> {
                     };
                     let hint = format!("set it, or give a default: ${{{what}:-value}}");
                     self.problems.error_hint(self.file, at, message, hint);
+                    out.push_str("${");
+                    out.push_str(name);
+                    out.push('}');
                 }
             }
             replaced = true;

@@ -65,13 +65,24 @@ pub fn parse_yaml<'py>(
     if let Some(error) = failed {
         return Err(error);
     }
-    let Some(node) = node.filter(|_| problems.0.is_empty()) else {
+    let Some(node) = node else {
         return Err(config_error(py, &problems.0));
     };
+    let parsed = parsed(py, &node)?;
+    if problems.0.is_empty() {
+        return Ok(parsed);
+    }
+    // What could be read goes along, so that everything is reported at once.
+    let error = config_error(py, &problems.0);
+    error.value(py).setattr("partial", parsed)?;
+    Err(error)
+}
+
+fn parsed<'py>(py: Python<'py>, node: &Node) -> PyResult<Parsed<'py>> {
     let (found, replaced) = node.places();
     let places = PyDict::new(py);
     for (pointer, place) in found {
         places.set_item(pointer, (place.line, place.column))?;
     }
-    Ok((to_python(py, &node)?, places, replaced))
+    Ok((to_python(py, node)?, places, replaced))
 }

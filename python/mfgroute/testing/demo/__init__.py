@@ -2,7 +2,8 @@
 
 * `run`: from the first process to the last, `main`.
 * `folder`: where it works and what it leaves behind.
-* `processes`, `scene`: what runs and how to speak to it; `machines` and `systems` are processes.
+* `processes`, `scene`: what runs and how to speak to it; `machines` and `systems` are processes,
+  `openings` what they are told.
 * `teller`: plays the story and watches.
 * `screen`, `report`: what is shown meanwhile and afterwards.
 * `balance`: whether it was what had to happen.

@@ -9,29 +9,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
-from datetime import UTC, datetime
+from datetime import UTC
 
 import msgspec
 
+from mfgroute.testing.demo.openings import Change, MachinesOpening
 from mfgroute.testing.plant import PlantServer
-
-__all__ = ["Change", "Opening"]
-
-
-class Change(msgspec.Struct, frozen=True):
-    """A node changes: name after ``ns=2;s=``, value and source time."""
-
-    node: str
-    value: bool | int | str
-    at: datetime
-
-
-class Opening(msgspec.Struct, frozen=True):
-    """Where to listen, the machines, and what stands on them before anybody connects."""
-
-    port: int
-    machines: list[str]
-    before: list[Change]
 
 
 async def _apply(plant: PlantServer, change: Change) -> None:
@@ -43,7 +26,7 @@ async def _serve() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    opening = msgspec.json.decode(await reader.readline(), type=Opening)
+    opening = msgspec.json.decode(await reader.readline(), type=MachinesOpening)
     async with PlantServer(opening.machines, port=opening.port) as plant:
         gc.enable()
         for change in opening.before:

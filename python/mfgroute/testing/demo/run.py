@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import aiohttp
 import msgspec
@@ -17,11 +17,11 @@ from rich.console import Console
 
 from mfgroute.testing.demo.balance import Balance
 from mfgroute.testing.demo.folder import Folder, Occupied
+from mfgroute.testing.demo.openings import Fault
 from mfgroute.testing.demo.processes import ChildDied, Processes
 from mfgroute.testing.demo.report import commands, print_commands, print_report
 from mfgroute.testing.demo.scene import Scene
 from mfgroute.testing.demo.screen import COLUMNS, Line, LiveScreen, PlainScreen, Screen
-from mfgroute.testing.demo.systems import Fault
 from mfgroute.testing.demo.teller import Teller
 from mfgroute.testing.story import SYSTEMS, story
 
@@ -30,6 +30,9 @@ __all__ = ["main"]
 #: Pause after a step: for a person who follows it, and on a terminal with `once`.
 _PACE_S, _FAST_S = 1.3, 0.1
 _HTTP_S = 20.0
+#: How long the end of a process may take to be noticed after a request to it failed.
+_REASON_S = 2.0
+_T = TypeVar("_T")
 _FAILED, _USAGE, _INTERNAL, _CANNOT_CREATE, _LOCKED, _INTERRUPTED = 1, 2, 70, 73, 75, 130
 
 
@@ -60,12 +63,19 @@ def main(*, once: bool, output: Literal["table", "json"], directory: Path | None
     except OSError as error:
         return _fail(f"cannot make the folder of the demo: {error}", _CANNOT_CREATE)
     with folder:
-        try:
-            return asyncio.run(_Demo(folder, once=once, output=output, faults=faults).run())
-        except ChildDied as error:
-            return _fail(str(error), _INTERNAL)
-        except TimeoutError:
-            return _fail(f"a process did not become ready, see {folder.logs}", _INTERNAL)
+        return _run(_Demo(folder, once=once, output=output, faults=faults), folder.logs)
+
+
+def _run(demo: _Demo, logs: Path) -> int:
+    """Run it, and say in a sentence why it broke off if it does."""
+    try:
+        return asyncio.run(demo.run())
+    except ChildDied as error:
+        return _fail(str(error), _INTERNAL)
+    except TimeoutError:
+        return _fail(f"a process did not become ready or did not answer, see {logs}", _INTERNAL)
+    except (OSError, ValueError, aiohttp.ClientError) as error:
+        return _fail(f"the story broke off: {error}; see {logs}", _INTERNAL)
 
 
 class _Demo:
@@ -88,7 +98,8 @@ class _Demo:
             console = Console(stderr=self._json, width=COLUMNS, color_system=None)
         elif console.width > COLUMNS:
             console.width = COLUMNS
-        screen: Screen = LiveScreen(console) if console.is_terminal else PlainScreen(console)
+        live = console.is_terminal and not console.is_dumb_terminal
+        screen: Screen = LiveScreen(console) if live else PlainScreen(console)
         timeout = aiohttp.ClientTimeout(total=_HTTP_S)
         async with aiohttp.ClientSession(timeout=timeout) as http, Processes(self._folder.logs) as processes:
             scene = Scene(self._folder, processes, http)
@@ -109,21 +120,8 @@ class _Demo:
                 Line("note", f"three plants, an edge, a core and six systems start; {self._folder.root}")
             )
             await scene.open(told, self._faults, lambda name, pid: screen.line(_ready(name, pid)))
-            fast_s = _FAST_S if screen.console.is_terminal else 0.0
-            pace_s = fast_s if self._once else _PACE_S
-            teller = Teller(scene, told, screen, pace_s=pace_s)
-            watch = asyncio.create_task(processes.watch())
-            tell = asyncio.create_task(teller.tell())
-            try:
-                await asyncio.wait((watch, tell), return_when=asyncio.FIRST_COMPLETED)
-                if watch.done():
-                    watch.result()
-            finally:
-                for task in (watch, tell):
-                    if not task.done():
-                        task.cancel()
-                await asyncio.gather(watch, tell, return_exceptions=True)
-            added, last = tell.result()
+            teller = Teller(scene, told, screen, pace_s=self._pace_s(screen.console))
+            added, last = await _watched(teller.tell(), processes)
         print_report(screen.console, last, added, teller.refused, screen.elapsed_s)
         ledgers = msgspec.json.format(msgspec.json.encode(last.ledgers), indent=1)
         await asyncio.to_thread((self._folder.root / "ledgers.json").write_bytes, ledgers)
@@ -131,6 +129,11 @@ class _Demo:
         where = "Try these now:" if not self._once else f"Everything is kept in {self._folder.root}. Try:"
         print_commands(screen.console, lines, where)
         return added
+
+    def _pace_s(self, console: Console) -> float:
+        if "MFGROUTE_DEMO_PACE_S" in os.environ:  # Tests have no time to read along.
+            return float(os.environ["MFGROUTE_DEMO_PACE_S"])
+        return _PACE_S if not self._once else _FAST_S if console.is_terminal else 0.0
 
     async def _until_stopped(self, work: Coroutine[Any, Any, Any]) -> Any:
         """The result of `work`, or `None` when somebody stops the demo."""
@@ -144,6 +147,27 @@ class _Demo:
                 one.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.gather(task, stopped, return_exceptions=True)
+
+
+async def _watched(work: Coroutine[Any, Any, _T], processes: Processes) -> _T:
+    """The result of `work`.
+
+    Raises:
+        ChildDied: a process ended meanwhile, which is the reason of whatever else failed.
+    """
+    watch = asyncio.create_task(processes.watch())
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait((watch, task), return_when=asyncio.FIRST_COMPLETED)
+        if task.done() and task.exception() is not None:
+            await asyncio.wait((watch,), timeout=_REASON_S)
+        if watch.done():
+            watch.result()
+        return task.result()
+    finally:
+        for one in (watch, task):
+            one.cancel()
+        await asyncio.gather(watch, task, return_exceptions=True)
 
 
 def _ready(name: str, pid: int) -> Line:
@@ -161,7 +185,7 @@ def _faults(text: str) -> dict[str, Fault]:
     if not text:
         return {}
     system, _, fault = text.partition(":")
-    if system not in SYSTEMS or fault not in get_args(Fault) or not fault:
+    if system not in SYSTEMS or fault not in get_args(Fault):
         raise ValueError(f"MFGROUTE_DEMO_FAULT is `{text}`, expected for example erp:posts-twice")
     return {system: cast("Fault", fault)}
 

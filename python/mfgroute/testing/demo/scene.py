@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from mfgroute.testing.demo import machines, systems
 from mfgroute.testing.demo.control import ask
 from mfgroute.testing.demo.folder import Folder, free_ports
+from mfgroute.testing.demo.openings import Change, Fault, MachinesOpening, SystemsOpening
 from mfgroute.testing.demo.processes import Child, ChildDied, Processes
 from mfgroute.testing.story import SYSTEMS, Misbehave, Post, Signal, Signals, Story
 
@@ -26,9 +26,9 @@ TOKENS = {
     "erp-orders": "demo-token-of-the-erp",
     "qms": "demo-token-of-the-qms",
 }
-_READY_S = 45.0
+#: Long, for machines with much else to do; without load it takes a tenth.
+_READY_S = 100.0
 _LOOK_S = 0.05
-_RUN = "import sys; from mfgroute.api.node import run; sys.exit(bool(run(sys.argv[1])))"
 
 
 class Scene:
@@ -49,9 +49,7 @@ class Scene:
         self._base = datetime.now(UTC)
         self._machines: Child | None = None
 
-    async def open(
-        self, story: Story, faults: dict[str, systems.Fault], say: Callable[[str, int], None]
-    ) -> None:
+    async def open(self, story: Story, faults: dict[str, Fault], say: Callable[[str, int], None]) -> None:
         """Start all processes and wait until each is ready and connected.
 
         Args:
@@ -66,8 +64,8 @@ class Scene:
         core, edge, link, machines_port = free_ports(4)
         self._nodes = {"core": f"http://127.0.0.1:{core}", "edge": f"http://127.0.0.1:{edge}"}
         async with asyncio.timeout(_READY_S):
-            plant = await self._start("machines", machines, self._opening(story, machines_port))
-            business = await self._start("systems", systems, systems.Opening(story.setup, faults))
+            plant = await self._start("machines", self._opening(story, machines_port))
+            business = await self._start("systems", SystemsOpening(story.setup, faults))
             self.urls = msgspec.json.decode((await business.read()).strip(), type=dict[str, str])
             say("systems", business.process.pid)
             self.folder.write_projects(
@@ -127,8 +125,8 @@ class Scene:
         asked = {"kind": "rejects", "verb": "list"}
         return await ask(self._data(node), "dead_letters", request=asked)
 
-    async def _start(self, name: str, module: Any, opening: msgspec.Struct) -> Child:
-        child = await self._processes.start(name, ["-m", module.__name__], talks=True)
+    async def _start(self, name: str, opening: msgspec.Struct) -> Child:
+        child = await self._processes.start(name, ["-m", f"{__package__}.{name}"], talks=True)
         await child.write(msgspec.json.encode(opening))
         return child
 
@@ -155,12 +153,12 @@ class Scene:
         return self._project(node) / "data"
 
     async def _run(self, node: str) -> Child:
-        return await self._processes.start(node, ["-c", _RUN, str(self._project(node))])
+        return await self._processes.start(node, ["-m", "mfgroute", "run", "-c", str(self._project(node))])
 
-    def _opening(self, story: Story, port: int) -> machines.Opening:
+    def _opening(self, story: Story, port: int) -> MachinesOpening:
         before = [signal for step in story.steps if isinstance(step, Signals) for signal in step.before]
         names = dict.fromkeys(signal.node.partition(".")[0] for signal in before)
-        return machines.Opening(port, list(names), [self._change(signal) for signal in before])
+        return MachinesOpening(port, list(names), [self._change(signal) for signal in before])
 
-    def _change(self, signal: Signal) -> machines.Change:
-        return machines.Change(signal.node, signal.value, self._base + timedelta(seconds=signal.at_s))
+    def _change(self, signal: Signal) -> Change:
+        return Change(signal.node, signal.value, self._base + timedelta(seconds=signal.at_s))

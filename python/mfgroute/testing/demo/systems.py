@@ -9,23 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from mfgroute.testing.demo.openings import Fault, SystemsOpening
 from mfgroute.testing.simulators import SIMULATORS, Effect, Ledger, Simulator
-
-__all__ = ["Fault", "Opening"]
-
-#: What a system can be made to do wrong, to show that the demo notices.
-Fault = Literal["", "posts-twice", "forgets"]
-
-
-class Opening(msgspec.Struct, frozen=True):
-    """Master data by system, and a fault by system."""
-
-    setup: dict[str, dict[str, Any]]
-    faults: dict[str, Fault] = {}
 
 
 class _PostsTwice(Ledger):
@@ -57,12 +46,12 @@ class _Forgets(Ledger):
 _FAULTY: dict[Fault, type[Ledger]] = {"posts-twice": _PostsTwice, "forgets": _Forgets}
 
 
-def _simulator(name: str, opening: Opening) -> Simulator:
+def _simulator(name: str, opening: SystemsOpening) -> Simulator:
     kind = SIMULATORS[name]
     simulator = kind()
-    faulty = _FAULTY.get(opening.faults.get(name, ""))
-    if faulty is not None:
-        simulator.ledger = faulty(name, upsert=kind.upsert, first_document=kind.first_document)
+    fault = opening.faults.get(name)
+    if fault is not None:
+        simulator.ledger = _FAULTY[fault](name, upsert=kind.upsert, first_document=kind.first_document)
     simulator.setup(opening.setup.get(name, {}))
     return simulator
 
@@ -71,7 +60,7 @@ async def _serve() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    opening = msgspec.json.decode(await reader.readline(), type=Opening)
+    opening = msgspec.json.decode(await reader.readline(), type=SystemsOpening)
     async with contextlib.AsyncExitStack() as running:
         urls = {}
         for name in SIMULATORS:

@@ -17,6 +17,8 @@ __all__ = ["Refused", "Snapshot", "Teller"]
 _LOOK_S = 0.2
 #: How long nothing may change before the wait for quiet is given up.
 _STILL_S = 10.0
+#: In the message whose quantity is converted by a factor of its material.
+_CARTONS = b'"uom":"KAR"'
 _ENDINGS = {"application/json": "json", "application/xml": "xml"}
 
 
@@ -53,7 +55,7 @@ class Teller:
 
     Attributes:
         refused: what was rejected, in the order of the story.
-        samples: source -> name of the file with its first message.
+        samples: source -> name of a file with a message of it that was taken; the most telling one.
         surprises: steps that were not answered as the story says.
     """
 
@@ -75,6 +77,8 @@ class Teller:
                 await self._play(number, step)
                 await asyncio.sleep(self._pace_s)
             await self._settle()
+            if watching.done():
+                watching.result()
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
@@ -117,8 +121,8 @@ class Teller:
         self.refused += [_refused(step.source, error, sample) for error in errors]
         counted = {name: int(answer.get(name, 0)) for name in ("accepted", "duplicates", "filtered")}
         found = Outcome(**counted, rejects=codes)
-        if found.accepted:
-            self.samples.setdefault(step.source, sample)
+        if found.accepted and (step.source not in self.samples or _CARTONS in step.body):
+            self.samples[step.source] = sample
         if found != step.outcome:
             self.surprises.append(
                 f"{step.says}: answered {status} {_words(found)}, expected {_words(step.outcome)}"

@@ -15,6 +15,8 @@ use crate::yaml::{Node, Value};
 pub struct Builder {
     /// Contracts in the order of their files.
     pub contracts: Vec<Contract>,
+    /// Labels of contracts whose files have errors: that they are missing is no further problem.
+    pub broken: Vec<String>,
     /// Tables by name.
     pub tables: BTreeMap<String, Table>,
     /// Input schemas by path relative to the project folder, such as `schemas/mes.json`.
@@ -29,7 +31,7 @@ impl Builder {
     pub fn contract(&self, node: &Node, file: &mut File<'_>) -> Option<usize> {
         let text = file.as_text(node, "to")?;
         let found = self.contracts.iter().position(|contract| contract.label() == text);
-        if found.is_none() {
+        if found.is_none() && !self.broken.iter().any(|label| label == text) {
             let labels: Vec<String> = self.contracts.iter().map(Contract::label).collect();
             let known: Vec<&str> = labels.iter().map(String::as_str).collect();
             let message = format!("there is no contract {text}");

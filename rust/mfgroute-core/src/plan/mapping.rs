@@ -45,7 +45,13 @@ pub fn compile(
     if !file.keys(node, "a mapping", KEYS) {
         return None;
     }
-    let from = from(node, builder, file)?;
+    // With a wrong `from` the rest is still read, so that all problems are reported.
+    let from = from(node, builder, file).unwrap_or(From {
+        decode: Decode::Json,
+        schema: None,
+        empty: Vec::new(),
+        number: None,
+    });
     let number = from.number;
     let mut scope = Scope { builder, number };
     let when = node.get("when").and_then(|when| scope.cond(when, file));
@@ -88,7 +94,7 @@ fn compile_entry(
         );
         return;
     };
-    let Some(contract) = scope.builder.contract(to, file) else { return };
+    let contract = scope.builder.contract(to, file).unwrap_or(usize::MAX);
     let fields = node.get("fields").map(Node::entries).unwrap_or_default();
     let mut written: Vec<(&Key, &Node)> = common
         .iter()
@@ -113,6 +119,7 @@ fn compile_entry(
             }
         }
     }
+    warn_send_times(contract, &written, scope, file);
     let entry = Entry {
         contract,
         when: node.get("when").and_then(|when| scope.cond(when, file)),
@@ -131,6 +138,25 @@ fn compile_entry(
     set.others_ignore |= word(node, "others", "ignore", file);
     set.independent |= word(node, "items", "each", file);
     set.entries.push(entry);
+}
+
+/// An identity that is made of a send time makes a new event of every re-send.
+fn warn_send_times(contract: usize, written: &[(&Key, &Node)], scope: &Scope<'_>, file: &mut File<'_>) {
+    const SEND_TIMES: &[&str] = &["sentat", "sendtime", "sent", "timestamp", "creationdatetime", "createdat"];
+    let Some(contract) = scope.builder.contracts.get(contract) else { return };
+    for field in &contract.idempotency {
+        let name = field.dotted();
+        let Some((_, node)) = written.iter().find(|(key, _)| key.text == name) else { continue };
+        let Some(path) = node.get("path").and_then(Node::text) else { continue };
+        let last = path.rsplit('.').next().unwrap_or(path).to_lowercase().replace(['_', '-'], "");
+        if SEND_TIMES.contains(&last.as_str()) {
+            let message = format!(
+                "the identity field {name} of {} is taken from the send time {path}",
+                contract.label()
+            );
+            file.problems.warn(file.name, node.place, message, "a re-send gets a new id and is posted twice");
+        }
+    }
 }
 
 /// A key that knows one word.

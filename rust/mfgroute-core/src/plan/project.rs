@@ -185,7 +185,13 @@ fn read_shared(
     for (_, shown, bytes) in files(folders, "contracts", ".yaml", problems) {
         let Some(node) = yaml::parse(&bytes, &shown, None, problems) else { continue };
         let mut file = File { name: &shown, problems };
-        let Some(compiled) = contract::compile(&node, namespace, &mut file) else { continue };
+        let Some(compiled) = contract::compile(&node, namespace, &mut file) else {
+            let major =
+                node.get("version").and_then(Node::text).and_then(|version| version.split('.').next());
+            let name = node.get("type").and_then(Node::text).unwrap_or_default();
+            builder.broken.push(format!("{name}/{}", major.unwrap_or("1")));
+            continue;
+        };
         match builder.contracts.iter().find(|known| known.label() == compiled.label()) {
             Some(known) => {
                 let message = format!("the contract {} is also in {}", compiled.label(), known.file);

@@ -114,7 +114,7 @@ impl File<'_> {
         match Path::parse(text) {
             Ok(path) => Some(path),
             Err(error) => {
-                self.error(node.place, format!("the path {text:?} is wrong at character {error}"));
+                self.error(node.place, format!("the path {text:?} is wrong: {error}"));
                 None
             }
         }
