@@ -13,6 +13,8 @@ UV_VERSION := 0.13.9
 INSTALL := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet
 EXTENSION := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 export PYTHON
+# Where rustup puts a toolchain, for shells that do not look there.
+export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .PHONY: help
 help: ## List the targets.
@@ -67,7 +69,8 @@ bench: $(VENV)/.dev $(VENV)/.built ## Measure workload W1 beside its peer; ROUND
 	@$(BIN)/python bench/run.py --rounds $(or $(ROUNDS),7)
 
 .PHONY: docs
-docs: $(VENV)/.dev $(VENV)/.built ## Build the Rust documentation and check the pages against the code.
+docs: $(VENV)/.dev $(VENV)/.built ## Write the reference from the code, build the Rust documentation, check the pages.
+	@if [ -f docs/generate.py ]; then $(BIN)/python docs/generate.py; fi
 	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet
 	@$(BIN)/python tools/verify.py docs
 

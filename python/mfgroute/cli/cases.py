@@ -160,7 +160,7 @@ def _text(value: Any) -> str:
 def _differences(spec: dict[str, Any], outcomes: list[dict[str, Any]]) -> Iterable[str]:
     """Sentences, one for each difference."""
     rejects = [one["reject"] for one in outcomes if "reject" in one]
-    events = [one for one in outcomes if "to" in one and "withheld" not in one]
+    events = [one for one in outcomes if "to" in one]
     wanted = [*([spec["reject"]] if "reject" in spec else []), *(spec.get("rejects") or [])]
     if wanted:
         yield from _reject_differences(wanted, rejects)

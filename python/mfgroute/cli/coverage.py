@@ -37,7 +37,7 @@ def uncovered(project: Project, results: Sequence[Result]) -> dict[str, list[str
 
 
 def _events(results: Sequence[Result]) -> list[dict[str, Any]]:
-    return [one for result in results for one in result.outcomes if "to" in one and "withheld" not in one]
+    return [one for result in results for one in result.outcomes if "to" in one]
 
 
 def _entries(project: Project, name: str) -> list[str]:

@@ -23,12 +23,12 @@ def project() -> Project:
 
 def mapped(project: Project, mapping: str, message: bytes, meta: Mapping[str, str]) -> list[dict[str, Any]]:
     """What one mapping makes of a message."""
-    return _judged(project, _core.run_mapping(project.plan, mapping, message, dict(meta)))
+    return _lines(_core.run_mapping(project.plan, mapping, message, dict(meta)))
 
 
 def received(project: Project, source: str, message: bytes, meta: Mapping[str, str]) -> list[dict[str, Any]]:
     """What becomes of a message that a source receives."""
-    return _judged(project, _core.explain(project.plan, source, message, dict(meta)))
+    return _lines(_core.explain(project.plan, source, message, dict(meta)))
 
 
 def meta_of(given: Iterable[str]) -> dict[str, str]:
@@ -53,9 +53,6 @@ def print_outcomes(outcomes: list[dict[str, Any]], *, with_sinks: bool) -> None:
         elif "filtered" in outcome:
             show.line(f"filtered by {outcome['filtered']}{mapping}")
         else:
-            if outcome.get("withheld"):
-                show.line(f"withheld, as another item of the message is rejected: {outcome['to']}{mapping}")
-                continue
             show.line(f"event {outcome['to']}  {outcome['key']}  {outcome['time']}{mapping}")
             show.line(f"  id {outcome['id']}")
             show.pretty(outcome["data"], "  ")
@@ -92,18 +89,6 @@ def mapping_document(project: Project, name: str) -> dict[str, Any]:
     return {}
 
 
-def _judged(project: Project, lines: bytes) -> list[dict[str, Any]]:
-    """Outcomes; an event beside a reject of its message is marked as withheld.
-
-    A message is atomic, and the core lists what its items would have become. The rows of a CSV file are
-    messages of their own, and a mapping with ``items: each`` opts out; there nothing is marked.
-    """
-    found: list[dict[str, Any]] = [json.loads(line) for line in lines.splitlines()]
-    if not any("reject" in one for one in found) or not any("to" in one for one in found):
-        return found
-    label = next((one["mapping"] for one in found if "mapping" in one), "")
-    document = mapping_document(project, label.partition("@")[0])
-    decode = (document.get("from") or {}).get("decode")
-    if decode == "csv" or any(entry.get("items") == "each" for entry in document.get("emit", [])):
-        return found
-    return [{**one, "withheld": True, "sinks": []} if "to" in one else one for one in found]
+def _lines(document: bytes) -> list[dict[str, Any]]:
+    """The objects of a document with one in each line."""
+    return [json.loads(line) for line in document.splitlines()]

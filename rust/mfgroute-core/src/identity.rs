@@ -101,7 +101,9 @@ mod tests {
     fn parts_cannot_run_together() {
         let id = |parts: &[&str]| {
             let mut hasher = IdHasher::default();
-            parts.iter().for_each(|part| hasher.part(part));
+            for part in parts {
+                hasher.part(part);
+            }
             hasher.finish()
         };
         assert_ne!(id(&["ab", "c"]), id(&["a", "bc"]));

@@ -146,7 +146,6 @@ impl Tree {
     /// A range of the text buffer.
     #[must_use]
     #[inline]
-    #[expect(clippy::indexing_slicing, reason = "spans come from this tree")]
     pub fn span(&self, span: Span) -> &str {
         &self.text[span.start as usize..(span.start + span.len) as usize]
     }

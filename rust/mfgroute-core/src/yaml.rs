@@ -376,7 +376,6 @@ fn place(marker: saphyr_parser::Marker) -> Place {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

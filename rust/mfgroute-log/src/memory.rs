@@ -183,7 +183,9 @@ mod tests {
 
     fn frame(records: &[&[u8]]) -> Frame {
         let mut frame = Frame::new();
-        records.iter().for_each(|record| frame.push(record));
+        for record in records {
+            frame.push(record);
+        }
         frame
     }
 

@@ -7,6 +7,13 @@
 //! * [`json`]: documents as Python objects.
 //! * [`errors`]: errors as exceptions of `mfgroute.errors`.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    clippy::implicit_hasher,
+    clippy::must_use_candidate,
+    reason = "the signatures are what Python hands over and takes back"
+)]
+
 pub mod config;
 pub mod engine;
 pub mod errors;

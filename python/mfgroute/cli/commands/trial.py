@@ -77,7 +77,7 @@ def _try(file: Path, source: str | None, meta: tuple[str, ...]) -> int:
             show.line(f"sink {name} is sent:")
             for event in events:
                 show.line(f"  {event['to']}  {event['key']}  id {event['id']}")
-        unwanted = [one for one in outcomes if "to" in one and not one["sinks"] and "withheld" not in one]
+        unwanted = [one for one in outcomes if "to" in one and not one["sinks"]]
         if unwanted:
             show.line("no route wants:")
             for event in unwanted:

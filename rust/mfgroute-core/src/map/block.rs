@@ -111,10 +111,7 @@ impl List {
         if let Some(block) = &self.block {
             let item = scratch.item();
             let object = scratch.out.add(array, Span::default(), Kind::Object, Span::default(), item);
-            return block.write(object, scratch).map_err(|reject| {
-                scratch.set_list_position(position);
-                reject
-            });
+            return block.write(object, scratch).inspect_err(|_| scratch.set_list_position(position));
         }
         let item = scratch.item();
         let item = crate::path::scalar(&scratch.message, item).unwrap_or(item);

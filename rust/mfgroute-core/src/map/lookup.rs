@@ -212,7 +212,6 @@ fn rows(text: &str) -> Vec<(u32, Vec<String>)> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 

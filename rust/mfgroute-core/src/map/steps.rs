@@ -135,10 +135,13 @@ fn finish<'p>(
     result: Result<Decimal, DecimalError>,
     scratch: &Scratch<'_>,
 ) -> Result<Value<'p>, Reject> {
-    result.map(|decimal| value.clone().with(Val::Decimal(decimal))).map_err(|error| {
-        let (code, expected) = decimal_reject(error);
-        value.reject(&scratch.message, code, expected)
-    })
+    match result {
+        Ok(decimal) => Ok(value.with(Val::Decimal(decimal))),
+        Err(error) => {
+            let (code, expected) = decimal_reject(error);
+            Err(value.reject(&scratch.message, code, expected))
+        }
+    }
 }
 
 impl UnitRef {

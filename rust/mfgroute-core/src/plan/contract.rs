@@ -122,6 +122,7 @@ fn compile_schema(node: &Node, file: &mut File<'_>) -> Option<Schema> {
 }
 
 /// The test for `x-codes`.
+#[must_use]
 pub fn code_set(name: &str) -> Option<schema::CodeSet> {
     let set = units::CodeSet::by_name(name)?;
     Some(Arc::new(move |code: &str| set.unit(code).is_some()))

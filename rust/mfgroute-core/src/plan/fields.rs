@@ -14,7 +14,7 @@ pub struct Names<'a> {
     outer: Option<&'a Names<'a>>,
 }
 
-impl<'a> Names<'a> {
+impl Names<'_> {
     /// No fields: conditions and times come before any.
     pub const NONE: Names<'static> = Names { fields: Vec::new(), outer: None };
 

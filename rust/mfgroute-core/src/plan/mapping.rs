@@ -52,7 +52,7 @@ pub fn compile(
         empty: Vec::new(),
         number: None,
     });
-    let number = from.number.clone();
+    let number = from.number;
     let mut scope = Scope { builder, number, depth: 0 };
     let when = node.get("when").and_then(|when| scope.cond(when, file));
     let time = node.get("time").and_then(|time| scope.time(time, &Names::NONE, file));

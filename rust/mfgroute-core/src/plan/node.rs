@@ -19,6 +19,7 @@ const EVENTS_MAX: u64 = 100_000_000;
 
 /// The values of the main file with their places.
 #[must_use]
+#[expect(clippy::needless_pass_by_value, reason = "each call makes the pointer of its value")]
 pub fn located(json: &Json, places: &BTreeMap<String, Place>, pointer: String) -> Node {
     let place = places.get(&pointer).copied().unwrap_or_default();
     let value = match json {

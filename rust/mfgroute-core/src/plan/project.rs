@@ -153,7 +153,7 @@ fn files(
             match std::fs::read(&path) {
                 Ok(bytes) => found.push((name.to_owned(), shown, bytes)),
                 Err(error) => {
-                    problems.error(&shown, Place::default(), format!("the file cannot be read: {error}"))
+                    problems.error(&shown, Place::default(), format!("the file cannot be read: {error}"));
                 }
             }
         }

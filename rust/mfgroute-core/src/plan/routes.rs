@@ -62,10 +62,10 @@ fn route(node: &Node, plan: &Plan, file: &mut File<'_>) -> Option<Route> {
                         let message = format!("there is no sink {text}");
                         match nearest(&text, &known) {
                             Some(close) => {
-                                file.error_hint(to.place, message, format!("did you mean {close}?"))
+                                file.error_hint(to.place, message, format!("did you mean {close}?"));
                             }
                             None => {
-                                file.error(to.place, format!("{message}, known are {}", known.join(", ")))
+                                file.error(to.place, format!("{message}, known are {}", known.join(", ")));
                             }
                         }
                     }

@@ -138,18 +138,18 @@ impl Scope<'_> {
         if let Some(text) = node.get("text") {
             steps.extend(text_rules(text, file).map(Step::Text));
         }
-        let mut number = self.number.clone();
+        let mut number = self.number;
         if let Some(format) = node.get("number") {
             if !format.entries().is_empty() {
                 number = number_format(format, file);
             }
-            steps.push(Step::Number(number.clone()));
+            steps.push(Step::Number(number));
         } else if node.get("unit").is_none() && (node.get("scale").is_some() || node.get("round").is_some()) {
-            steps.push(Step::Number(number.clone()));
+            steps.push(Step::Number(number));
         }
         if let Some(sign) = node.get("sign") {
             if steps.iter().all(|step| !matches!(step, Step::Number(_))) {
-                steps.push(Step::Number(number.clone()));
+                steps.push(Step::Number(number));
             }
             match file.as_text(sign, "sign") {
                 Some("abs") => steps.push(Step::Sign(SignRule::Abs)),

@@ -264,7 +264,7 @@ fn whole(source: &str, message: &RejectedMessage) -> Json {
         match std::str::from_utf8(&message.raw) {
             Ok(text) => members.insert("message".to_owned(), json!(text)),
             Err(_) => {
-                let hex: String = message.raw.iter().map(|byte| format!("{byte:02x}")).collect();
+                let hex = message.raw.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
                 members.insert("message_hex".to_owned(), json!(hex))
             }
         };

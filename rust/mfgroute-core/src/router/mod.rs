@@ -210,7 +210,7 @@ impl Router {
                 Ok(next) => next,
                 Err(reject) => {
                     answer.unsplittable = true;
-                    worker.refused(reject, slab, meta, &mut batch);
+                    Worker::refused(reject, slab, meta, &mut batch);
                     None
                 }
             };
@@ -342,14 +342,14 @@ fn handed(delivery: Delivery) -> Option<Handed> {
 #[must_use]
 pub fn recorded_now() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let instant = Instant::new(now.as_secs() as i64, now.subsec_millis() * 1_000_000);
+    let instant = Instant::new(now.as_secs().cast_signed(), now.subsec_millis() * 1_000_000);
     instant.map(|instant| instant.to_string()).unwrap_or_default()
 }
 
 impl Worker {
     /// Notes a slab that could not be taken apart as one rejected message. Bytes beyond the limit of a
     /// message are not kept.
-    fn refused(&mut self, reject: Reject, slab: &[u8], meta: Meta<'_>, batch: &mut Batch) {
+    fn refused(reject: Reject, slab: &[u8], meta: Meta<'_>, batch: &mut Batch) {
         let kept = slab.get(..slab.len().min(1 << 20)).unwrap_or_default();
         crate::pipeline::slab::refuse(reject, kept, meta, batch);
     }

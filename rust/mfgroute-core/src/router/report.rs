@@ -11,7 +11,7 @@ use crate::time::Instant;
 /// Milliseconds since 1970 as RFC 3339 in UTC.
 #[must_use]
 pub fn when(at_ms: u64) -> String {
-    let instant = Instant::new((at_ms / 1000) as i64, (at_ms % 1000) as u32 * 1_000_000);
+    let instant = Instant::new((at_ms / 1000).cast_signed(), (at_ms % 1000) as u32 * 1_000_000);
     instant.map(|instant| instant.to_string()).unwrap_or_default()
 }
 
