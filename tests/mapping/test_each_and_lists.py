@@ -1,8 +1,11 @@
 """Items of a message: `each`, `list`, what nobody takes, and atomicity."""
 
 import json
+from contextlib import closing
 
 import pytest
+
+from mfgroute import _core
 
 from .conftest import lines
 
@@ -25,6 +28,16 @@ def short(result):
         else:
             out.append(line["to"][0] + line["data"]["id"])
     return out
+
+
+def admit(project, text, message):
+    """Ids of the events that an engine admits, and codes of the rejects."""
+    with closing(_core.Engine(project.load(text))) as engine:
+        receipt = engine.submit("src", [json.dumps(message).encode()])
+        with engine.poll("log") as batch:
+            ids = [json.loads(event.json)["data"]["id"] for event in batch]
+            batch.done_all()
+        return ids, [reject.code for reject in receipt.rejects]
 
 
 def items(*names, **more):
@@ -58,8 +71,7 @@ def test_an_empty_each_may_be_declared_fine(project, message):
 
 def test_an_empty_each_rejects_the_events_of_the_other_entries_too(project):
     plain = entry("", fields='id: {const: "x"}')
-    result = run(project, plain, WIDE, message={})
-    assert result == ["!each_empty"]
+    assert admit(project, HEAD + plain + WIDE, {}) == ([], ["each_empty"])
 
 
 def test_entries_of_the_same_each_emit_item_by_item(project):
@@ -80,11 +92,11 @@ def test_the_same_each_is_one_set_even_with_another_entry_between(project):
 
 
 def test_an_item_that_no_entry_takes_is_a_reject_of_the_message(project):
-    assert run(project, A, B, message=items("p1", "z2")) == ["!item_unmatched"]
+    assert admit(project, HEAD + A + B, items("p1", "z2")) == ([], ["item_unmatched"])
 
 
 def test_the_unmatched_item_is_named_by_its_index(project):
-    [line] = project.run(HEAD + A, items("p1", "p2", "z3"))
+    line = project.run(HEAD + A, items("p1", "p2", "z3"))[-1]
     assert line["reject"]["item"] == 2
     assert line["reject"]["pointer"].startswith("/a/2")
 
@@ -101,7 +113,7 @@ def test_one_entry_that_ignores_others_speaks_for_all_with_its_each(project):
 def test_ignoring_the_others_of_one_each_says_nothing_about_another(project):
     other = entry("each: 'b[*]'\nwhen: {path: t, equals: p}", to="other/1")
     message = items("z1", b=[{"id": "z2", "t": "z"}])
-    assert run(project, IGNORE, other, message=message) == ["!item_unmatched"]
+    assert admit(project, HEAD + IGNORE + other, message) == ([], ["item_unmatched"])
 
 
 def test_all_items_ignored_is_no_error(project):
@@ -110,10 +122,16 @@ def test_all_items_ignored_is_no_error(project):
 
 def test_one_bad_item_rejects_the_whole_message(project):
     message = {"a": [{"id": "p1"}, {"id": ""}, {"id": "p3"}]}
-    [line] = project.run(HEAD + WIDE, message)
-    assert line["reject"]["code"] == "contract_invalid"
+    assert admit(project, HEAD + WIDE, message) == ([], ["contract_invalid"])
+    [line] = [line for line in project.run(HEAD + WIDE, message) if "reject" in line]
     assert line["reject"]["item"] == 1
     assert line["reject"]["pointer"] == "/a/1/id"
+
+
+@pytest.mark.xfail(strict=True, reason="bug: M1 eval and explain show events of a message that is refused as a whole")
+def test_the_preview_of_a_refused_message_shows_no_event_on_its_way_to_a_sink(project):
+    message = {"a": [{"id": "p1"}, {"id": ""}]}
+    assert short(project.run(HEAD + WIDE, message)) == ["!contract_invalid"]
 
 
 def test_items_each_rejects_only_the_bad_item(project):
@@ -133,7 +151,7 @@ def test_items_each_of_one_entry_does_not_free_the_other_entry(project):
     message = {"a": [{"id": "", "t": "p"}, {"id": "p2", "t": "p"}], "b": [{"id": "b1"}]}
     assert sorted(run(project, free, strict, message=message)) == ["!contract_invalid", "ob1", "tp2"]
     message = {"a": [{"id": "p1", "t": "p"}], "b": [{"id": ""}]}
-    assert "tp1" not in run(project, free, strict, message=message)[:0] + ["x"]
+    assert admit(project, HEAD + free + strict, message)[1] == ["contract_invalid"]
 
 
 def test_every_bad_item_is_reported_with_its_index(project):
@@ -205,8 +223,8 @@ LISTS = [
     ("items: {list: a, fields: {n.m: {path: x}}}", {"a": [{"x": 1}]}, {"items": [{"n": {"m": 1}}]}),
     (
         "items: {list: a, fields: {n: {path: x}, c: {field: n}}}",
-        {"a": [{"x": 1}, {"x": 2}]},
-        {"items": [{"n": 1, "c": 1}, {"n": 2, "c": 2}]},
+        {"a": [{"x": "1"}, {"x": True}]},
+        {"items": [{"n": "1", "c": "1"}, {"n": True, "c": True}]},
     ),
 ]
 
@@ -216,6 +234,12 @@ def test_a_list_makes_a_list_of_one_or_many(project, field, message, expected):
     [line] = project.run(HEAD + entry("", fields="id: {const: x}, " + field), message)
     assert "data" in line, line
     assert line["data"] == {"id": "x", **expected}
+
+
+@pytest.mark.xfail(strict=True, reason="bug: M2 field turns a number into a text")
+def test_a_field_made_of_another_field_has_its_type(project):
+    [line] = project.run(HEAD + entry("", fields="id: {const: x}, v: {path: x}, c: {field: v}"), {"x": 1})
+    assert line["data"]["c"] == line["data"]["v"]
 
 
 def test_a_bad_item_of_a_list_names_its_place(project):

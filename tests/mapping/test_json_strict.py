@@ -135,7 +135,7 @@ def test_a_number_beyond_38_digits_is_never_rounded(one, text):
     assert reject.get("code") in {"number_overflow", "number_too_long"}, reject
 
 
-@pytest.mark.parametrize("message", [b"1", b'"x"', b"null", b"true", b"[]", b'[{"a":1}]'])
+@pytest.mark.parametrize("message", [b"1", b'"x"', b"null", b"true", b"[]", b"[[]]"])
 def test_a_message_that_is_not_an_object_makes_no_crash(plan, message):
     for line in lines(plan, message):
         assert "data" in line or "reject" in line
