@@ -89,7 +89,7 @@ def test_the_form_may_be_declared_once_for_the_message(one):
     check(one("n: {path: a, number: {}}", {"a": "1.234,50"}, head=head), "1234.5")
 
 
-@pytest.mark.parametrize("value", [True, [1, 2], {"x": 1}])
+@pytest.mark.parametrize("value", [True, {"x": 1}])
 def test_what_is_no_number_is_refused(one, value):
     found = one("n: {path: a, number: {}}", {"a": value})
     assert found.get("code") in {"bad_number", "wrong_type"}, found
