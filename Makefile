@@ -8,9 +8,9 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Only installs; the versions of everything else are in requirements.lock and requirements-dev.lock.
+# Only for `make lock`; what is installed stands in requirements.lock and requirements-dev.lock.
 UV_VERSION := 0.13.9
-INSTALL := VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 EXTENSION := Cargo.toml Cargo.lock pyproject.toml $(shell find rust -name '*.rs' -o -name Cargo.toml)
 export PYTHON
 # Where rustup puts a toolchain, for shells that do not look there.
@@ -23,7 +23,6 @@ help: ## List the targets.
 $(VENV)/.made:
 	@.ci/rust
 	@python=$$(.ci/python) && echo "making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.made requirements.lock
@@ -39,7 +38,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 $(VENV)/.built: $(VENV)/.runtime $(EXTENSION)
 	@echo "building the release extension (minutes, the first time)"
 	@$(INSTALL) maturin==$$(sed -n 's/^maturin==//p' requirements-dev.lock)
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --uv --quiet
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet
 	@touch $@
 
 .PHONY: demo
@@ -76,6 +75,7 @@ docs: $(VENV)/.dev $(VENV)/.built ## Write the reference from the code, build th
 
 .PHONY: lock
 lock: $(VENV)/.made ## Choose new versions within the bounds of pyproject.toml.
+	@$(INSTALL) uv==$(UV_VERSION)
 	@$(BIN)/uv pip compile -q -U --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \
 		pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q -U --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate \

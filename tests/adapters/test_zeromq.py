@@ -9,7 +9,6 @@ import msgspec
 import pytest
 import zmq
 import zmq.asyncio
-from structlog.testing import capture_logs
 
 from mfgroute.adapter import Context
 from mfgroute.adapters.zeromq import EdgePeer, ZeroMqSink, ZeroMqSinkConfig, ZeroMqSource, ZeroMqSourceConfig
@@ -78,6 +77,11 @@ async def take(source, level="durable", accepted=None):
     intake = await asyncio.wait_for(source.read(), 5)
     await source.ack(intake, Receipt(accepted=len(intake.messages), level=level))
     return intake
+
+
+def logged(caplog):
+    """The lines of our log, read back."""
+    return [json.loads(record.getMessage()) for record in caplog.records if record.name == "mfgroute"]
 
 
 async def test_events_arrive_as_they_are_and_are_done_when_the_core_has_its_receipt(plant, sink):
@@ -218,15 +222,15 @@ async def test_an_event_of_a_foreign_source_becomes_a_reject_that_says_so(plant,
     assert plant.source.counts["foreign_sources"] == 1
 
 
-async def test_an_unknown_client_key_is_refused_counted_and_logged(plant):
-    with capture_logs() as logs:
+async def test_an_unknown_client_key_is_refused_counted_and_logged(plant, caplog):
+    with caplog.at_level("DEBUG", logger="mfgroute"):
         sink = plant.sink(key="other", connect_timeout_s=1.0)
         with pytest.raises(Disconnected, match="does not know our key"):
             await sink.open()
         await sink.close()
     assert plant.source.counts["refused_clients"] >= 1
     assert plant.source.counts["blocks"] == 0
-    (line, *_) = [entry for entry in logs if entry["event"] == "edge_refused"]
+    (line, *_) = [entry for entry in logged(caplog) if entry["event"] == "edge_refused"]
     assert line["key"] == plant.public("other")
     assert line["mechanism"] == "CURVE"
 
@@ -380,15 +384,17 @@ async def test_with_enforcement_a_missing_guard_lets_nobody_in(tmp_path, monkeyp
     await plant.source.close()
 
 
-async def test_a_forked_lane_ends_the_sink_and_is_logged(plant, sink):
+async def test_a_forked_lane_ends_the_sink_and_is_logged(plant, sink, caplog):
     writing = asyncio.create_task(sink.write([make_event(1)]))
     await take(plant.source)
     await writing
     lane = sink.link._lanes["business"]
     lane._last, lane.acked, lane._acked_hash = 0, 0, bytes(16)  # As a snapshot from before would be.
     sink.link._send(lane.hello())
-    with capture_logs() as logs:
+    with caplog.at_level("DEBUG", logger="mfgroute"):
         await until(lambda: sink.link.failure is not None)
-    assert any(entry["event"] == "edge_link_stopped" and entry["log_level"] == "error" for entry in logs)
+    assert any(
+        entry["event"] == "edge_link_stopped" and entry["level"] == "error" for entry in logged(caplog)
+    )
     with pytest.raises(AdapterError, match="put back"):
         await sink.write([make_event(2)])

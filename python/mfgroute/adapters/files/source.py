@@ -9,7 +9,6 @@ from collections import deque
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-import structlog
 from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Source
@@ -18,6 +17,7 @@ from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.sizes import SIZE_PATTERN, size_bytes
 from mfgroute.errors import Disconnected
 from mfgroute.events import Intake, Receipt
+from mfgroute.observe.logs import get_logger
 
 __all__ = ["FilesSource", "FilesSourceConfig"]
 
@@ -27,7 +27,7 @@ _BATCH_BYTES_MAX = 4 << 20
 _CLAIM_MAX = 1000
 _NAMED_MAX = 10_000
 
-_log = structlog.get_logger("mfgroute.adapters.files")
+_log = get_logger(adapter="files")
 
 
 class FilesSourceConfig(Config):

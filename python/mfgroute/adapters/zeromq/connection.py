@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-import structlog
 import zmq
 import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
@@ -29,10 +28,11 @@ from mfgroute.adapters.zeromq.guard import tune
 from mfgroute.adapters.zeromq.keys import KeyPair
 from mfgroute.adapters.zeromq.link import EdgeLane, LinkError
 from mfgroute.errors import AdapterError, Disconnected, MfgrouteError
+from mfgroute.observe.logs import get_logger
 
 __all__ = ["EdgeConnection"]
 
-_log = structlog.get_logger("mfgroute.adapters.zeromq")
+_log = get_logger(adapter="zeromq")
 
 _MESSAGE_MAX = 65_536
 _HANDSHAKES: dict[int, str] = {

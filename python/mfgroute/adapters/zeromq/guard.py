@@ -7,13 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
-import structlog
 import zmq
 import zmq.asyncio
 from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
 from mfgroute.errors import AdapterError
+from mfgroute.observe.logs import get_logger
 
 __all__ = ["ZAP_DOMAIN", "Guard", "require_refusal", "tune"]
 
@@ -22,7 +22,7 @@ _ENDPOINT = "inproc://zeromq.zap.01"
 _HWM = 4096
 _TEST_S = 5.0
 
-_log = structlog.get_logger("mfgroute.adapters.zeromq")
+_log = get_logger(adapter="zeromq")
 
 
 def tune(socket: zmq.asyncio.Socket, *, message_max: int, linger_ms: int) -> None:

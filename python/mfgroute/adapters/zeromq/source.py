@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
-import structlog
 import zmq
 import zmq.asyncio
 from msgspec import Meta
@@ -25,6 +24,7 @@ from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, KeyPair, load_secret, 
 from mfgroute.adapters.zeromq.link import CoreLink
 from mfgroute.errors import AdapterError, Disconnected, MfgrouteError
 from mfgroute.events import Intake, Receipt
+from mfgroute.observe.logs import get_logger
 
 __all__ = ["EdgePeer", "ZeroMqSource", "ZeroMqSourceConfig"]
 
@@ -42,7 +42,7 @@ _ALARMS = (
     "gaps",
 )
 
-_log = structlog.get_logger("mfgroute.adapters.zeromq")
+_log = get_logger(adapter="zeromq")
 
 
 class EdgePeer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

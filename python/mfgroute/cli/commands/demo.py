@@ -13,7 +13,7 @@ from mfgroute.cli.app import Command, session
 @click.option("--once", is_flag=True, help="Play the story once, check every effect and end.")
 @click.option(
     "--dir", "folder", type=click.Path(path_type=Path, file_okay=False),
-    help="Where to keep the data; default: a new folder.",
+    help="Where to keep the data; default: ./mfgroute-demo.",
 )  # fmt: skip
 def command(*, once: bool, folder: Path | None) -> int:
     r"""Show a simulated plant, its edge and core nodes and its business systems at work.
