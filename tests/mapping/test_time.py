@@ -162,13 +162,13 @@ CONFIG = [
     "at: {time: {path: t, zone: Europe/Berlin, ambiguous: earlier, nonexistent: skip}}",
     'at: {time: {path: t, format: "%Y-%m-%d %H:%M:%S"}}',
     "at: {time: {path: t, format: epoch_m}}",
+    'date: {date: {path: t, format: "%Y-%m-%dT%H:%M:%S%z"}}',
     'at: {time: {path: t, format: "%Q"}}',
     'at: {time: {path: t, format: ""}}',
     "at: {time: {zone: UTC}}",
     "at: {time: {path: t, zoen: UTC}}",
     'date: {date: {path: t, zone: Europe/Berlin, day_starts: "25:00"}}',
     "date: {date: {path: t, zone: Europe/Berlin, day_starts: 6}}",
-    "date: {date: {path: t}}",
 ]
 
 
