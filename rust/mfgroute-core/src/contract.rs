@@ -25,6 +25,8 @@ pub struct Contract {
     pub owner: String,
     /// CloudEvents type: `<namespace>.<name>.v<major>`.
     pub full_type: Arc<str>,
+    /// CloudEvents `dataschema`: `mfgroute:contract:<name>:<version>`.
+    pub dataschema: String,
     /// Where it was read, for messages.
     pub file: String,
     /// Name of the key (`order`) and the fields it is made of.

@@ -54,13 +54,14 @@ pub fn fingerprint(bytes: &[u8]) -> u128 {
 /// Text form of an id: lowercase UUID.
 #[must_use]
 pub fn text(id: u128) -> String {
-    let hex = format!("{id:032x}");
     let mut out = String::with_capacity(36);
-    for (index, digit) in hex.chars().enumerate() {
-        if matches!(index, 8 | 12 | 16 | 20) {
+    for (index, byte) in id.to_be_bytes().into_iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
             out.push('-');
         }
-        out.push(digit);
+        for digit in [byte >> 4, byte & 15] {
+            out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+        }
     }
     out
 }

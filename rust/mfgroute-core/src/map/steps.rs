@@ -121,11 +121,17 @@ impl UnitStep {
                     let pointer = value.pointer(&scratch.message);
                     return Err(Reject::new(Code::UnitIncompatible, found, expected).at(pointer));
                 };
-                affine.apply(quantity)
+                match &self.scale {
+                    // One step without a reduced fraction in between: the usual case.
+                    None => return finish(value, affine.convert(quantity, self.round), scratch),
+                    Some(_) => affine.apply(quantity),
+                }
             }
         };
-        let rational = self.scale.as_ref().map_or(rational.clone(), |scale| rational.mul(scale));
-        let result = rational.to_decimal(self.round);
+        let result = match &self.scale {
+            None => rational.to_decimal(self.round),
+            Some(scale) => rational.mul(scale).to_decimal(self.round),
+        };
         finish(value, result, scratch)
     }
 }

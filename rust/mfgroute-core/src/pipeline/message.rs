@@ -415,14 +415,13 @@ impl Finish {
         data.write_json(root, &mut self.data);
         let body = body_print(contract, compared_time, &self.data, data, root);
         let id_text = identity::text(id);
-        let dataschema = format!("mfgroute:contract:{}:{}", contract.name, contract.version);
         let header = Header {
             id: envelope.id.unwrap_or(&id_text),
             source: envelope.source,
             full_type: &contract.full_type,
             time: envelope.time,
             key: &self.key,
-            dataschema: &dataschema,
+            dataschema: &contract.dataschema,
             transaction: contract
                 .business
                 .transaction

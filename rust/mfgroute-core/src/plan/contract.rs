@@ -65,6 +65,7 @@ pub fn compile(node: &Node, namespace: &str, file: &mut File<'_>) -> Option<Cont
     let examples = node.get("examples").map(|list| list.items().iter().map(Node::to_serde).collect());
     let major = major.unwrap_or(1);
     let contract = Contract {
+        dataschema: format!("mfgroute:contract:{name}:{version}"),
         full_type: format!("{namespace}.{name}.v{major}").into(),
         name,
         major,
