@@ -23,6 +23,7 @@ help: ## List the targets.
 $(VENV)/.made:
 	@.ci/rust
 	@python=$$(.ci/python) && echo "making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
+	@$(INSTALL) 'pip>=25.1'
 	@touch $@
 
 $(VENV)/.runtime: $(VENV)/.made requirements.lock
