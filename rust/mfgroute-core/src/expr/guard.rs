@@ -12,16 +12,29 @@ struct Walk<'s> {
     /// Paths that are present for sure.
     guards: Vec<Path>,
     out: Vec<String>,
+    /// Every path that is used or asked for.
+    all: Vec<String>,
+}
+
+/// Every path of `data` that an expression uses or asks `has()` for.
+pub(crate) fn all(op: &Op) -> Vec<String> {
+    let mut walk = Walk::new(None);
+    walk.visit(op);
+    walk.all
 }
 
 /// Paths of `data` that may be absent and are not guarded.
 pub(crate) fn unguarded(op: &Op, schema: Option<&Schema>) -> Vec<String> {
-    let mut walk = Walk { schema, locals: Vec::new(), guards: Vec::new(), out: Vec::new() };
+    let mut walk = Walk::new(schema);
     walk.visit(op);
     walk.out
 }
 
-impl Walk<'_> {
+impl<'s> Walk<'s> {
+    fn new(schema: Option<&'s Schema>) -> Self {
+        Self { schema, locals: Vec::new(), guards: Vec::new(), out: Vec::new(), all: Vec::new() }
+    }
+
     fn path(&self, op: &Op) -> Option<Path> {
         match op {
             Op::Root(Root::Data) => Some(Vec::new()),
@@ -70,7 +83,13 @@ impl Walk<'_> {
                 self.visit(operand);
                 self.reference(operand, name);
             }
-            Op::Has(operand, _) | Op::Not(operand) | Op::Size(operand) | Op::AsDecimal(operand) => {
+            Op::Has(operand, name) => {
+                self.visit(operand);
+                if let Some(parent) = self.path(operand) {
+                    self.all.push(extend(parent, name).join("."));
+                }
+            }
+            Op::Not(operand) | Op::Size(operand) | Op::AsDecimal(operand) => {
                 self.visit(operand);
             }
             Op::Matches(operand, _) => self.visit(operand),
@@ -127,6 +146,7 @@ impl Walk<'_> {
     }
 
     fn need(&mut self, parent: &Path, name: &str) {
+        self.all.push(extend(parent.clone(), name).join("."));
         let steps: Vec<&str> = parent.iter().map(String::as_str).collect();
         if self.schema.is_some_and(|schema| schema.requires_member(&steps, name)) {
             return;

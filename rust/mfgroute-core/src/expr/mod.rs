@@ -111,6 +111,7 @@ pub struct Expr {
     op: op::Op,
     foreign: Option<foreign::Foreign>,
     unguarded: Vec<String>,
+    paths: Vec<String>,
 }
 
 impl Expr {
@@ -118,9 +119,10 @@ impl Expr {
     pub fn compile(source: &str, env: &ExprEnv<'_>) -> Result<Self, ExprProblem> {
         let compiled = compile::compile(source, env)?;
         let unguarded = guard::unguarded(&compiled.op, env.schema);
+        let paths = guard::all(&compiled.op);
         let foreign =
             if compiled.foreign { Some(foreign::Foreign::new(source, &compiled.op)?) } else { None };
-        Ok(Self { op: compiled.op, foreign, unguarded })
+        Ok(Self { op: compiled.op, foreign, unguarded, paths })
     }
 
     /// Evaluates a condition.
@@ -150,6 +152,12 @@ impl Expr {
     #[must_use]
     pub fn is_native(&self) -> bool {
         self.foreign.is_none()
+    }
+
+    /// Every path of `data` that is used or asked for with `has()`, dotted, items of lists as `*`.
+    #[must_use]
+    pub fn paths(&self) -> &[String] {
+        &self.paths
     }
 
     /// Paths of `data` that may be absent and that no `has()` guards, dotted, items of lists as `*`.

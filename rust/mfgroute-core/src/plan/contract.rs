@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::contract::{Business, Contract, Field};
+use crate::plan::keywords;
 use crate::plan::read::File;
 use crate::problem::Place;
 use crate::schema::{self, Schema, SchemaOptions};
@@ -106,6 +107,7 @@ fn compile_schema(node: &Node, file: &mut File<'_>) -> Option<Schema> {
         file.error(node.place, "the contract has no schema");
         return None;
     };
+    keywords::check(schema, file);
     let options = SchemaOptions { assert_formats: true, resources: &[], code_sets: &code_set };
     match Schema::compile(&schema.to_serde(), &options) {
         Ok(compiled) => Some(compiled),

@@ -1,6 +1,8 @@
 //! Compiling the fields of an entry or list: names, groups, and an order in which each field comes after
 //! those it takes values of.
 
+use serde_json::Value as Json;
+
 use crate::map::{Block, Field, FieldOp, Group, List};
 use crate::path::Path;
 use crate::plan::read::File;
@@ -69,6 +71,10 @@ impl Scope<'_> {
                 .map(|(schema, path)| (schema, path.iter().map(ToString::to_string).collect::<Vec<_>>()));
             let op = self.field_op(node, &names, inner.as_ref().map(|(s, p)| (*s, p.as_slice())), file);
             let Some(op) = op else { continue };
+            if let Some((schema, path)) = &inner {
+                let path: Vec<&str> = path.iter().map(String::as_str).collect();
+                fixed_values(node, schema, &path, file);
+            }
             block.fields.push(Field {
                 name: key.text.clone(),
                 group,
@@ -140,6 +146,59 @@ fn group(groups: &mut Vec<Group>, above: &[&str]) -> Option<usize> {
         }));
     }
     parent
+}
+
+/// Values that are written in the mapping and that the contract can never accept.
+fn fixed_values(node: &Node, schema: &Schema, path: &[&str], file: &mut File<'_>) {
+    let Some(info) = schema.property(path) else { return };
+    let fits = |value: &Json| {
+        let kind = match value {
+            Json::Null => return true,
+            Json::Bool(_) => "boolean",
+            Json::Number(_) => "number",
+            Json::String(_) => "string",
+            Json::Array(_) => "array",
+            Json::Object(_) => "object",
+        };
+        let of_type = info.types.contains(&kind) || (kind == "number" && info.types.contains(&"integer"));
+        let listed = match (&info.enum_values, value.as_str()) {
+            (Some(texts), Some(text)) => texts.iter().any(|known| known == text),
+            _ => true,
+        };
+        (info.types.is_empty() || of_type) && listed
+    };
+    let expected = || match &info.enum_values {
+        Some(texts) if !texts.is_empty() => format!("one of {}", texts.join(", ")),
+        _ => info.types.join(" or "),
+    };
+    let number_steps = ["number", "unit", "scale", "round"].iter().any(|key| node.get(key).is_some());
+    let name = path.join(".");
+    if let Some(constant) = node.get("const").filter(|_| !number_steps && node.get("codes").is_none()) {
+        let value = constant.to_serde();
+        if !fits(&value) && STEPS.iter().all(|key| *key == "default" || node.get(key).is_none()) {
+            let message = format!("the contract never accepts {value} for {name}, expected {}", expected());
+            file.error(constant.place, message);
+        }
+    }
+    if let Some(default) = node.get("default").filter(|default| !fits(&default.to_serde())) {
+        let value = default.to_serde();
+        let message =
+            format!("the contract never accepts the default {value} for {name}, expected {}", expected());
+        file.error(default.place, message);
+    }
+    let last_is_codes =
+        ["code_set", "lookup", "unit", "scale", "round"].iter().all(|key| node.get(key).is_none());
+    for (code, result) in node.get("codes").filter(|_| last_is_codes).map(Node::entries).unwrap_or_default() {
+        let value = result.to_serde();
+        if !fits(&value) {
+            let message = format!(
+                "the contract never accepts {value} (code {}) for {name}, expected {}",
+                code.text,
+                expected()
+            );
+            file.error(result.place, message);
+        }
+    }
 }
 
 fn allowed(schema: &Schema, path: &[&str], key: &Key, file: &mut File<'_>) {

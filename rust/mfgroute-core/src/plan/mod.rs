@@ -4,11 +4,13 @@
 //! * [`builder`] is what the compilation of one project shares.
 //! * [`contract`], [`mapping`], [`fields`], [`value`] compile the files.
 //! * [`node`] reads the main file, [`routes`] its routes.
+//! * [`keywords`] finds misspelt words of a schema.
 //! * [`project`] compiles a folder into a [`Plan`](project::Plan).
 
 pub mod builder;
 pub mod contract;
 pub mod fields;
+pub mod keywords;
 pub mod mapping;
 pub mod node;
 pub mod project;

@@ -121,7 +121,16 @@ fn conditions(node: &Node, route: &mut Route, plan: &Plan, file: &mut File<'_>) 
         let env = ExprEnv { schema: Some(&contract.schema), data: true, message: false };
         match Expr::compile(text, &env) {
             Ok(expr) => {
-                if let Some(path) = expr.unguarded_optionals().first() {
+                let unknown = expr.paths().iter().find(|path| !contract.schema.allows_field(path));
+                if let Some(path) = unknown {
+                    let fields = contract.schema.fields(4);
+                    let known: Vec<&str> = fields.iter().map(String::as_str).collect();
+                    let message = format!("the contract {} has no field {path}", contract.label());
+                    match nearest(path, &known) {
+                        Some(close) => file.error_hint(node.place, message, format!("did you mean {close}?")),
+                        None => file.error(node.place, message),
+                    }
+                } else if let Some(path) = expr.unguarded_optionals().first() {
                     let message =
                         format!("the field {path} of {} is optional and not guarded", contract.label());
                     let hint = format!("write has(data.{path}) && …");
