@@ -3,15 +3,19 @@
 import pytest
 
 from mfgroute import _core
+
 from .conftest import CONTRACT, MAIN, lines, mapping
 
-RICH = CONTRACT.replace("TYPE", "thing").replace("required: [id]", "required: [id, q, k]") + """\
+RICH = (
+    CONTRACT.replace("TYPE", "thing").replace("required: [id]", "required: [id, q, k]")
+    + """\
     q: {type: string, format: decimal, x-decimal: {digits: 30, places: 10}}
     k: {type: integer}
     opt: {type: string}
     level: {enum: [minor, major]}
     sub: {type: object, properties: {x: {type: string}, d: {type: string, format: decimal}}}
 """
+)
 FIELDS = """\
 q: {path: q, number: {}}
 k: {path: k}
@@ -47,7 +51,7 @@ WHERE = [
     ("data.q > 0 && data.k == 3", {"q": "1"}, True),
     ("!(data.q > 0)", {"q": "1"}, False),
     ("data.q > 0 ? data.k == 3 : false", {"q": "1"}, True),
-    ('data.k in [1, 3]', {}, True),
+    ("data.k in [1, 3]", {}, True),
     ('has(data.level) && data.level in ["major"]', {"level": "major"}, True),
     ('has(data.level) && data.level in ["major"]', {"level": "minor"}, False),
     ('has(data.level) && data.level in ["major"]', {}, False),
@@ -158,7 +162,9 @@ def test_a_computed_number_has_the_type_of_the_contract(project, text, message, 
 
 
 CLOSED = RICH.replace("  properties:\n    id", "  additionalProperties: false\n  properties:\n    id", 1)
-TYPO = pytest.mark.xfail(strict=True, reason="bug: M7 a field that the closed contract does not have is `optional`")
+TYPO = pytest.mark.xfail(
+    strict=True, reason="bug: M7 a field that the closed contract does not have is `optional`"
+)
 
 
 @pytest.mark.parametrize("where", ['data.leve == "major"', 'has(data.leve) && data.leve == "major"'])

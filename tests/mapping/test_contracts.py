@@ -92,11 +92,15 @@ SCHEMA = pytest.mark.xfail(strict=True, reason="bug: M8 an unknown format or key
     pytest.param("volatile", "volatile: [data.nope]", marks=LOOSE),
 ])  # fmt: skip
 def test_a_key_or_identity_must_be_required(project, where, text):
-    contract = THING.replace("schema:\n  type: object", "schema:\n  additionalProperties: false\n  type: object")
+    contract = THING.replace(
+        "schema:\n  type: object", "schema:\n  additionalProperties: false\n  type: object"
+    )
     contract += "    opt: {type: string}\n"
     lines_ = [line for line in contract.splitlines() if not line.startswith(where + ":")]
     contract = "\n".join([*lines_[:6], text, *lines_[6:]]) + "\n"
-    error = project.problems(mapping("v: {const: 1}").replace("v: {const: 1}", "n: {const: '1'}"), **{NAME: contract})
+    error = project.problems(
+        mapping("v: {const: 1}").replace("v: {const: 1}", "n: {const: '1'}"), **{NAME: contract}
+    )
     assert any((p.file, p.line) == (NAME, 7) for p in error.problems), str(error)
 
 
@@ -115,7 +119,9 @@ BROKEN = [
 @pytest.mark.parametrize(("old", "new"), BROKEN)
 def test_a_broken_contract_is_refused_at_its_line(project, old, new):
     broken = THING.replace(old, new, 1)
-    changed = [n for n, (a, b) in enumerate(zip(THING.splitlines(), broken.splitlines(), strict=False), 1) if a != b]
+    changed = [
+        n for n, (a, b) in enumerate(zip(THING.splitlines(), broken.splitlines(), strict=False), 1) if a != b
+    ]
     error = project.problems(mapping("v: {const: 1}"), **{NAME: broken})
     assert any(p.file == NAME and p.line in {changed[0], changed[0] - 1} for p in error.problems), str(error)
 
@@ -210,7 +216,9 @@ def test_a_key_cannot_be_forged_by_its_value(project, value, key):
         assert line["key"].count("/") == 1, line["key"]
 
 
-@pytest.mark.xfail(strict=True, reason="bug: M6 constants and codes that can never satisfy the contract install")
+@pytest.mark.xfail(
+    strict=True, reason="bug: M6 constants and codes that can never satisfy the contract install"
+)
 @pytest.mark.parametrize(("schema", "field"), [
     ("{enum: [minor, major]}", "{const: other}"),
     ("{type: string}", "{const: 1.5}"),

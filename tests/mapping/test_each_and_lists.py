@@ -128,7 +128,9 @@ def test_one_bad_item_rejects_the_whole_message(project):
     assert line["reject"]["pointer"] == "/a/1/id"
 
 
-@pytest.mark.xfail(strict=True, reason="bug: M1 eval and explain show events of a message that is refused as a whole")
+@pytest.mark.xfail(
+    strict=True, reason="bug: M1 eval and explain show events of a message that is refused as a whole"
+)
 def test_the_preview_of_a_refused_message_shows_no_event_on_its_way_to_a_sink(project):
     message = {"a": [{"id": "p1"}, {"id": ""}]}
     assert short(project.run(HEAD + WIDE, message)) == ["!contract_invalid"]

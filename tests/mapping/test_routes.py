@@ -16,7 +16,9 @@ def build(project, routes, names=NAMES, *, sources="src"):
     for name in names:
         project.write(f"contracts/{name}.v1.yaml", CONTRACT.replace("TYPE", name))
     main = MAIN[: MAIN.index("routes:")] + "  two: {adapter: console, owner: tests}\nroutes:\n"
-    main = main.replace("sinks:", "  other-src: {adapter: files, path: ./o/*.jsonl, mappings: [m]}\nsinks:", 1)
+    main = main.replace(
+        "sinks:", "  other-src: {adapter: files, path: ./o/*.jsonl, mappings: [m]}\nsinks:", 1
+    )
     main += "".join(f"  - {route}\n" for route in routes)
     entries = "".join(f"  - {{to: {name}/1, fields: {{id: {{const: '1'}}}}}}\n" for name in names)
     return project.load("from: {decode: json}\nemit:\n" + entries, **{"mfgroute.yaml": main})
@@ -121,7 +123,9 @@ def test_two_routes_of_one_name_are_refused(project):
 
 
 def test_a_filter_drops_by_a_named_rule_and_is_counted(project):
-    main = MAIN.replace("mappings: [m]", "mappings: [m], filter: {when: {path: t, equals: test}, name: tests}")
+    main = MAIN.replace(
+        "mappings: [m]", "mappings: [m], filter: {when: {path: t, equals: test}, name: tests}"
+    )
     plan = project.load(mapping("v: {const: 1}"), **{"mfgroute.yaml": main})
     with closing(_core.Engine(plan)) as engine:
         receipt = engine.submit("src", [b'{"t":"test"}', b'{"t":"real"}'])
