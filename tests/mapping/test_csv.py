@@ -46,7 +46,7 @@ GOOD = [
     ("", b'A,B\n1,"x ""y"""\n', [('x "y"', "1")]),
     ("", b'A,B\n1,"x\ny"\n2,z\n', [("x\ny", "1"), ("z", "2")]),
     ("", b'"A","B"\n"1","x"\n', [("x", "1")]),
-    (", quote: \"'\"", b"A,B\n1,'x,y'\n", [("x,y", "1")]),
+    (', quote: "\'"', b"A,B\n1,'x,y'\n", [("x,y", "1")]),
     ("", b"A,B\n1, x \n", [(" x ", "1")]),
     ("", b"A,B\n\n1,x\n\n", [("x", "1")]),
     (", skip_rows: 2", b"Report\nfor,plant,4\nA,B\n1,x\n", [("x", "1")]),
@@ -153,13 +153,27 @@ def test_a_bad_row_refuses_its_document(project):
     assert [one.code for one in rejects] == ["bad_number"]
 
 
+SILENT = pytest.mark.xfail(strict=True, reason="bug: L8 a declaration that contradicts itself installs")
 CONFIG = [
-    ", delimiter: ab", ", delimiter: ''", ", encoding: klingon", ", header: 1", ", header: [A, A]", ", quote: ab",
-    ", skip_rows: -1", ", skip_rows: {A: x, B: y}", ", trailer: {when: {B: S}}", ", trailer: {sums: [A]}",
-    ", group_by: ''", ", root: [m]", ", header: false, group_by: B", ", header: [A, B], group_by: C",
-    ", header: [A, B], skip_rows: {C: x}", ", header: [A, B], trailer: {when: {C: S}, sums: [A]}",
-    ", header: [A, B], trailer: {when: {B: S}, sums: [C]}", ", delimiter: ';', quote: ';'",
-]  # fmt: skip
+    ", delimiter: ab",
+    ", delimiter: ''",
+    ", encoding: klingon",
+    ", header: 1",
+    ", quote: ab",
+    ", skip_rows: -1",
+    ", trailer: {when: {B: S}}",
+    ", trailer: {sums: [A]}",
+    ", root: [m]",
+    pytest.param(", header: [A, A]", marks=SILENT),
+    pytest.param(", skip_rows: {A: x, B: y}", marks=SILENT),
+    pytest.param(", group_by: ''", marks=SILENT),
+    pytest.param(", header: false, group_by: B", marks=SILENT),
+    pytest.param(", header: [A, B], group_by: C", marks=SILENT),
+    pytest.param(", header: [A, B], skip_rows: {C: x}", marks=SILENT),
+    pytest.param(", header: [A, B], trailer: {when: {C: S}, sums: [A]}", marks=SILENT),
+    pytest.param(", header: [A, B], trailer: {when: {B: S}, sums: [C]}", marks=SILENT),
+    pytest.param(", delimiter: ';', quote: ';'", marks=SILENT),
+]
 
 
 @pytest.mark.parametrize("head", CONFIG)

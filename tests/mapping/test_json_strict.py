@@ -58,7 +58,10 @@ REFUSED = [
     (b'{"a":"' + b"x" * (256 * 1024 + 1) + b'"}', "string_too_long"),
     (b"{" + b",".join(b'"k%d":1' % n for n in range(1025)) + b"}", "too_many_keys"),
     (b'{"a":[' + b",".join([b"1"] * 100_001) + b"]}", "too_many_nodes"),
-    (b'{"a":"' + b"x" * 200_000 + b'","b":"' + b"x" * 200_000 + b'"' + b" " * 1_000_000 + b"}", "message_too_large"),
+    (
+        b'{"a":"' + b"x" * 200_000 + b'","b":"' + b"x" * 200_000 + b'"' + b" " * 1_000_000 + b"}",
+        "message_too_large",
+    ),
 ]
 
 
@@ -94,7 +97,13 @@ def test_what_is_plain_json_is_kept_exactly(plan, message, value):
     assert line["data"]["v"] == value
 
 
-OFFSETS = [(b'{"a":1,}', {7}), (b'{"a":01}', {5, 6}), (b'{"a":1}x', {7}), (b'{"a":"\xff"}', {6}), (b"{a:1}", {1})]
+OFFSETS = [
+    (b'{"a":1,}', {7}),
+    (b'{"a":01}', {5, 6}),
+    (b'{"a":1}x', {7}),
+    (b'{"a":"\xff"}', {6}),
+    (b"{a:1}", {1}),
+]
 
 
 @pytest.mark.parametrize(("message", "offsets"), OFFSETS)

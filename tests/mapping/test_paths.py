@@ -160,7 +160,6 @@ def test_a_path_starts_where_its_prefix_says(project, path, expected):
     assert outcome(line) == expected
 
 
-@pytest.mark.xfail(strict=True, reason="bug: L1 a path above the message is never found and not refused")
 def test_climbing_above_the_message_is_a_mistake_of_the_mapping(project):
     error = project.problems(mapping('v: {path: "^.x"}'))
     assert any(problem.file == "mappings/m.yaml" and problem.line == 6 for problem in error.problems)

@@ -63,13 +63,22 @@ def test_a_text_rule_on_something_else_is_a_reject_or_its_plain_text(one, value)
     assert found in {"!wrong_type", "TRUE", "1.5", "1"}
 
 
-NUMBERS = [(b"4711", "4711"), (b"1.50", "1.50"), (b"1e2", "1e2"), (b"12345678901234567890123", "12345678901234567890123")]
+NUMBERS = [
+    (b"4711", "4711"),
+    (b"1.50", "1.50"),
+    (b"1e2", "1e2"),
+    (b"12345678901234567890123", "12345678901234567890123"),
+]
 
 
 @pytest.mark.parametrize(("raw", "expected"), NUMBERS)
 def test_a_number_as_text_keeps_its_digits(one, raw, expected):
     found = one("v: {path: a, text: [strip]}", b'{"a":' + raw + b"}")
-    assert found["v"] in {expected, "100" if raw == b"1e2" else expected, "1.5" if raw == b"1.50" else expected}
+    assert found["v"] in {
+        expected,
+        "100" if raw == b"1e2" else expected,
+        "1.5" if raw == b"1.50" else expected,
+    }
 
 
 CONCAT = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .conftest import mapping
+from .conftest import lines, mapping
 
 BERLIN = "zone: Europe/Berlin, ambiguous: reject, nonexistent: reject"
 
@@ -176,3 +176,12 @@ CONFIG = [
 def test_a_time_that_would_be_guessed_is_refused_before_it_runs(project, field):
     error = project.problems(mapping(field))
     assert any((p.file, p.line) == ("mappings/m.yaml", 6) for p in error.problems), str(error)
+
+
+@pytest.mark.xfail(strict=True, reason="bug: L14 the day of the plant goes back by one in the repeated hour")
+def test_the_day_of_the_plant_never_goes_back(project):
+    field = "date: {date: {path: t, zone: Europe/Berlin, day_starts: '02:30'}}"
+    plan = project.load(mapping(field))
+    times = [f"2026-10-25T{hour:02}:{minute:02}:00Z" for hour in (0, 1, 2) for minute in (15, 45)]
+    days = [lines(plan, {"t": time})[0]["data"]["date"] for time in times]
+    assert days == sorted(days)

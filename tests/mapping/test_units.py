@@ -68,7 +68,6 @@ def test_the_target_may_be_another_field_in_any_order(one):
     assert one(fields, {"q": "850", "u": "G", "t": "MTR"})["code"] == "unit_incompatible"
 
 
-@pytest.mark.xfail(strict=True, reason="bug: M4 the documented `to: {codes: …}` is refused")
 def test_a_target_by_codes_depends_on_the_unit_that_was_sent(one):
     field = unit("{path: u, set: ucum}", '{codes: {"[degF]": CEL, "[psi]": BAR}}', ", " + R3)
     check(one(field, {"q": "212", "u": "[degF]"}), "100")

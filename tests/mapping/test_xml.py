@@ -41,7 +41,7 @@ def test_root_and_namespace_guard_which_documents_a_mapping_means(project, guard
 
 NAMESPACES = pytest.mark.xfail(strict=True, reason="bug: L6 names are not held to XML namespaces")
 REFUSED = [
-    ('<!DOCTYPE m><m><a>x</a></m>', "doctype"),
+    ("<!DOCTYPE m><m><a>x</a></m>", "doctype"),
     ('<!DOCTYPE m [<!ENTITY e "x">]><m><a>&e;</a></m>', "doctype"),
     ('<!DOCTYPE m SYSTEM "file:///etc/passwd"><m><a>x</a></m>', "doctype"),
     ('<?xml version="1.0"?>\n<!-- c --><!DOCTYPE m><m/>', "doctype"),
@@ -100,7 +100,12 @@ def test_text_is_what_the_document_says(project, message, value):
     assert outcome(run(project, message)[0]) == value
 
 
-ATTRIBUTES = [('<m a="1&#10;2"/>', "1\n2"), ('<m a="1\n2"/>', "1 2"), ("<m a='\"'/>", '"'), ('<m a="&lt;"/>', "<")]
+ATTRIBUTES = [
+    ('<m a="1&#10;2"/>', "1\n2"),
+    ('<m a="1\n2"/>', "1 2"),
+    ("<m a='\"'/>", '"'),
+    ('<m a="&lt;"/>', "<"),
+]
 
 
 @pytest.mark.parametrize(("message", "value"), ATTRIBUTES)
