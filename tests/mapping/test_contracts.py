@@ -77,9 +77,8 @@ def test_a_value_that_breaks_its_contract_is_refused(project, schema, value, exp
     assert found in expected if isinstance(expected, set) else found == expected
 
 
-LOOSE = pytest.mark.xfail(strict=True, reason="bug: L10 a meaningless value of a contract installs")
-PLACE = pytest.mark.xfail(strict=True, reason="bug: L11 the problem is shown at another place")
-SCHEMA = pytest.mark.xfail(strict=True, reason="bug: M8 an unknown format or keyword of a schema is ignored")
+LOOSE = pytest.mark.xfail(strict=True, reason="not yet: a meaningless value of a contract installs")
+PLACE = pytest.mark.xfail(strict=True, reason="not yet: the problem is shown at another place")
 
 
 @pytest.mark.parametrize(("where", "text"), [
@@ -109,9 +108,9 @@ BROKEN = [
     pytest.param("version: 1.0.0", "version: 2.0.0", marks=PLACE), pytest.param("kind: event", "kind: evnt", marks=PLACE), pytest.param("stream: business", "stream: busines", marks=PLACE),
     ("{status: active}", "{status: actve}"), pytest.param("{status: active}", "{status: deprecated, since: tomorrow}", marks=LOOSE),
     ("type: object", "type: objekt"), pytest.param("type: object", "type: string", marks=PLACE), ("minLength: 1", "minLength: -1"),
-    pytest.param("format: date}", "format: dat}", marks=SCHEMA), ("x-codes: rec20", "x-codes: rec21"), pytest.param("digits: 38", "digits: 0", marks=LOOSE),
+    ("format: date}", "format: dat}"), ("x-codes: rec20", "x-codes: rec21"), pytest.param("digits: 38", "digits: 0", marks=LOOSE),
     ("digits: 38", "digits: 39"), ("digits: 38", "digts: 38"), pytest.param("digits: 38", 'min: "5", max: "4"', marks=LOOSE),
-    ("digits: 38", "min: five"), ("minLength: 1", 'pattern: "("'), pytest.param("minLength: 1", "minLenght: 1", marks=SCHEMA),
+    ("digits: 38", "min: five"), ("minLength: 1", 'pattern: "("'), ("minLength: 1", "minLenght: 1"),
     ("minLength: 1", "$ref: nowhere.json"), ("owner: tests", "owner: tests\nownr: x"),
 ]  # fmt: skip
 
@@ -216,13 +215,14 @@ def test_a_key_cannot_be_forged_by_its_value(project, value, key):
         assert line["key"].count("/") == 1, line["key"]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: M6 constants and codes that can never satisfy the contract install"
-)
 @pytest.mark.parametrize(("schema", "field"), [
     ("{enum: [minor, major]}", "{const: other}"),
     ("{type: string}", "{const: 1.5}"),
-    ("{type: string, maxLength: 3}", "{const: abcd}"),
+    pytest.param(
+        "{type: string, maxLength: 3}",
+        "{const: abcd}",
+        marks=pytest.mark.xfail(strict=True, reason="not yet: only type and enum of a constant are checked"),
+    ),
     ("{type: string}", "{list: a}"),
     ("{enum: [minor, major]}", "{path: a, codes: {x: majr}}"),
     ("{enum: [minor, major]}", "{path: a, default: none}"),

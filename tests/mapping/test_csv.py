@@ -85,7 +85,7 @@ def test_a_bad_row_is_one_reject_and_the_others_are_admitted(project, head, slab
     assert [one.code for one in rejects] == [code]
 
 
-NO_PLACE = pytest.mark.xfail(strict=True, reason="bug: M5 the reject of a row does not name file:line")
+NO_PLACE = pytest.mark.xfail(strict=True, reason="not yet: the reject of a row does not name file:line")
 
 
 @pytest.mark.parametrize(("head", "slab", "code"), BAD_ROWS, ids=range(len(BAD_ROWS)))
@@ -130,7 +130,7 @@ def test_a_file_that_is_not_whole_is_refused_as_a_whole(project, head, slab, wor
     assert any(word in f"{one.found} {one.expected}" for one in rejects)
 
 
-@pytest.mark.xfail(strict=True, reason="bug: L7 the place of a wrong total reads `line ?: line 4`")
+@pytest.mark.xfail(strict=True, reason="not yet: the place of a wrong total reads `line ?: line 4`")
 def test_a_wrong_total_names_its_line_once(project):
     _, [reject] = run(project, ", trailer: {when: {B: S}, sums: [A]}", b"A,B\n1,x\n2,y\n4,S\n")
     assert "?" not in reject.found
@@ -153,7 +153,7 @@ def test_a_bad_row_refuses_its_document(project):
     assert [one.code for one in rejects] == ["bad_number"]
 
 
-SILENT = pytest.mark.xfail(strict=True, reason="bug: L8 a declaration that contradicts itself installs")
+SILENT = pytest.mark.xfail(strict=True, reason="not yet: a declaration that contradicts itself installs")
 CONFIG = [
     ", delimiter: ab",
     ", delimiter: ''",

@@ -39,7 +39,7 @@ def test_root_and_namespace_guard_which_documents_a_mapping_means(project, guard
     assert outcome(line) == expected
 
 
-NAMESPACES = pytest.mark.xfail(strict=True, reason="bug: L6 names are not held to XML namespaces")
+NAMESPACES = pytest.mark.xfail(strict=True, reason="not yet: names are not held to XML namespaces")
 REFUSED = [
     ("<!DOCTYPE m><m><a>x</a></m>", "doctype"),
     ('<!DOCTYPE m [<!ENTITY e "x">]><m><a>&e;</a></m>', "doctype"),

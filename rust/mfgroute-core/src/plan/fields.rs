@@ -171,6 +171,13 @@ fn fixed_values(node: &Node, schema: &Schema, path: &[&str], file: &mut File<'_>
         Some(texts) if !texts.is_empty() => format!("one of {}", texts.join(", ")),
         _ => info.types.join(" or "),
     };
+    if let Some(list) = node.get("list").filter(|_| !info.types.is_empty() && !info.types.contains(&"array"))
+    {
+        file.error(
+            list.place,
+            format!("the contract never accepts a list for {}, expected {}", path.join("."), expected()),
+        );
+    }
     let number_steps = ["number", "unit", "scale", "round"].iter().any(|key| node.get(key).is_some());
     let name = path.join(".");
     if let Some(constant) = node.get("const").filter(|_| !number_steps && node.get("codes").is_none()) {
