@@ -38,6 +38,7 @@ class Reject:
         pointer: str = ...,
         offset: int | None = None,
         field: str | None = None,
+        place: str | None = None,
         found: str = ...,
         expected: str = ...,
     ) -> Reject: ...
@@ -53,6 +54,9 @@ class Reject:
     def offset(self) -> int | None: ...
     @property
     def field(self) -> str | None: ...
+    @property
+    def place(self) -> str | None:
+        """Where people find the message, such as ``BDE.csv:3``; for rows and lines of files."""
     @property
     def found(self) -> str: ...
     @property

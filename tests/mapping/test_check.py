@@ -270,7 +270,6 @@ def test_a_decoder_that_is_not_built_yet_says_so(project, decode):
         assert "not available in this version" in str(error)
 
 
-@pytest.mark.xfail(strict=True, reason="not yet: one of two fields for one place is lost without a word")
 @pytest.mark.parametrize("fields", ["v.a: {const: 1}\nv: {const: 2}", "v: {const: 2}\nv.a: {const: 1}"])
 def test_two_fields_for_one_place_are_refused(project, fields):
     error = project.problems(mapping(fields))

@@ -85,14 +85,12 @@ def test_a_bad_row_is_one_reject_and_the_others_are_admitted(project, head, slab
     assert [one.code for one in rejects] == [code]
 
 
-NO_PLACE = pytest.mark.xfail(strict=True, reason="not yet: the reject of a row does not name file:line")
 
 
 @pytest.mark.parametrize(("head", "slab", "code"), BAD_ROWS, ids=range(len(BAD_ROWS)))
-@NO_PLACE
 def test_the_reject_of_a_row_names_file_and_line(project, head, slab, code):
     _, [reject] = run(project, head, slab)
-    assert "x.csv:3" in f"{reject.found} {reject.expected} {reject.pointer}"
+    assert reject.place == "x.csv:3"
 
 
 def test_the_line_of_a_row_counts_lines_within_quotes(project):
@@ -130,7 +128,6 @@ def test_a_file_that_is_not_whole_is_refused_as_a_whole(project, head, slab, wor
     assert any(word in f"{one.found} {one.expected}" for one in rejects)
 
 
-@pytest.mark.xfail(strict=True, reason="not yet: the place of a wrong total reads `line ?: line 4`")
 def test_a_wrong_total_names_its_line_once(project):
     _, [reject] = run(project, ", trailer: {when: {B: S}, sums: [A]}", b"A,B\n1,x\n2,y\n4,S\n")
     assert "?" not in reject.found

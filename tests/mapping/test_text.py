@@ -111,10 +111,9 @@ def test_absent_meta_leaves_the_field_out(one):
     assert "v" not in one("v: {meta: topic}", {})
 
 
-NO_TO = pytest.mark.xfail(strict=True, reason="not yet: pad_left without a length pads nothing")
 CONFIG = [
     "[stripp]", "[{strip_zeros: up}]", "[{strip_zeros: right, x: 1}]", '[{pad_left: {with: "", to: 4}}]',
-    '[{pad_left: {with: "ab", to: 4}}]', '[{pad_left: {with: "0", to: -1}}]', pytest.param('[{pad_left: {with: "0"}}]', marks=NO_TO),
+    '[{pad_left: {with: "ab", to: 4}}]', '[{pad_left: {with: "0", to: -1}}]', '[{pad_left: {with: "0"}}]',
     '[{split: {by: "", part: 0}}]', "[{split: {by: x}}]", '[{regex: "no group"}]', '[{regex: "(a)(b)"}]',
     '[{regex: "(a"}]', '[{replace: {old: "", new: x}}]', "[{slice: {from: 4, to: 2}}]", "[1]", "[null]",
     '[{regex: "(?=a)(b)"}]', '[{regex: "(a{1000}){1000}"}]',

@@ -124,6 +124,6 @@ def _answer(receipt: Receipt, *, single: bool) -> Response:
 
 def _error(reject: Reject) -> dict[str, Any]:
     """A reject; keys without a value are left out."""
-    fields = ("message", "item", "code", "pointer", "offset", "field", "found", "expected")
+    fields = ("message", "item", "code", "pointer", "offset", "field", "place", "found", "expected")
     values = {name: getattr(reject, name) for name in fields}
     return {name: value for name, value in values.items() if value is not None}

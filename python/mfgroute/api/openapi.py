@@ -19,6 +19,7 @@ _ERROR = {
         "pointer": {**_TEXT, "description": "RFC 6901 pointer into the message"},
         "offset": {**_COUNT, "description": "Byte in the message, for errors of syntax"},
         "field": {**_TEXT, "description": "Field of the canonical event"},
+        "place": {**_TEXT, "description": "File and line, for rows and lines of files"},
         "found": _TEXT,
         "expected": _TEXT,
     },

@@ -71,7 +71,8 @@ def reject_text(reject: Mapping[str, Any]) -> str:
     found, expected = reject.get("found") or "", reject.get("expected") or ""
     told = f": found {found}" if found else ""
     wanted = f"{',' if found else ':'} expected {expected}" if expected else ""
-    return f"{reject.get('code')}{place}{target}{item}{told}{wanted}"
+    row = f"{reject['place']}: " if reject.get("place") else ""
+    return f"{row}{reject.get('code')}{place}{target}{item}{told}{wanted}"
 
 
 def mapping_document(project: Project, name: str) -> dict[str, Any]:

@@ -124,6 +124,8 @@ pub struct Reject {
     pub offset: Option<u64>,
     /// The field of the canonical event (`quantity.good`, `time`), where the mapping or the contract refused.
     pub field: Option<String>,
+    /// Where people find the message: `BDE.csv:3`, for rows and lines of files.
+    pub place: Option<String>,
     /// What was found, shortened to 200 characters.
     pub found: String,
     /// What was expected.
@@ -141,6 +143,7 @@ impl Reject {
             pointer: String::new(),
             offset: None,
             field: None,
+            place: None,
             found: shorten(&found.into()),
             expected: expected.into(),
         }

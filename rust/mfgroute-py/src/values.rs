@@ -26,6 +26,9 @@ pub struct Reject {
     /// Field of the canonical event.
     #[pyo3(get)]
     pub field: Option<String>,
+    /// Where people find the message.
+    #[pyo3(get)]
+    pub place: Option<String>,
     /// What was found.
     #[pyo3(get)]
     pub found: String,
@@ -37,7 +40,7 @@ pub struct Reject {
 #[pymethods]
 impl Reject {
     #[new]
-    #[pyo3(signature = (message, code, *, item=None, pointer=String::new(), offset=None, field=None, found=String::new(), expected=String::new()))]
+    #[pyo3(signature = (message, code, *, item=None, pointer=String::new(), offset=None, field=None, place=None, found=String::new(), expected=String::new()))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn new(
         message: u32,
@@ -46,10 +49,11 @@ impl Reject {
         pointer: String,
         offset: Option<u64>,
         field: Option<String>,
+        place: Option<String>,
         found: String,
         expected: String,
     ) -> Self {
-        Self { message, item, code, pointer, offset, field, found, expected }
+        Self { message, item, code, pointer, offset, field, place, found, expected }
     }
 
     fn __repr__(&self) -> String {
@@ -71,6 +75,7 @@ impl From<&reject::Reject> for Reject {
             pointer: reject.pointer.clone(),
             offset: reject.offset,
             field: reject.field.clone(),
+            place: reject.place.clone(),
             found: reject.found.clone(),
             expected: reject.expected.clone(),
         }

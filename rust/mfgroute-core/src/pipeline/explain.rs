@@ -105,6 +105,9 @@ pub fn reject_json(reject: &Reject) -> Json {
         if let Some(offset) = reject.offset {
             members.insert("offset".to_owned(), json!(offset));
         }
+        if let Some(place) = &reject.place {
+            members.insert("place".to_owned(), json!(place));
+        }
         if let Some(field) = &reject.field {
             members.insert("field".to_owned(), json!(field));
         }

@@ -118,6 +118,7 @@ impl Worker {
         for prepared in batch.items.get_mut(items..).unwrap_or_default() {
             if let Prepared::Reject(reject) = prepared {
                 reject.message = index;
+                reject.place = place(meta);
             }
         }
         message.items = items..batch.items.len();
@@ -265,6 +266,12 @@ fn given<'a>(intake: &Intake<'a>, mapping: &Mapping, xml: &'a XmlDecoder) -> Giv
 /// The fingerprint of an item of a message with this fingerprint.
 fn mix(message: u128, item: u32) -> u128 {
     message ^ (u128::from(item) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+}
+
+/// Where people find a row or line of a file: `BDE.csv:3`.
+pub(super) fn place(meta: Meta<'_>) -> Option<String> {
+    let text = |name: &str| meta.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
+    Some(format!("{}:{}", text("file.name")?, text("file.line")?))
 }
 
 fn push_meta(meta: Meta<'_>, batch: &mut Batch) -> std::ops::Range<usize> {

@@ -5,7 +5,7 @@ use super::message::{Intake, Read, Worker};
 use crate::decode::csv::{CsvCursor, CsvDocument};
 use crate::map::Decode;
 use crate::map::run::Meta;
-use crate::reject::{Code, Reject};
+use crate::reject::Reject;
 
 /// Where a slab goes on: byte offset, and lines before it.
 pub type Cursor = (u64, u64);
@@ -96,10 +96,7 @@ impl Worker {
 pub(crate) fn refuse(mut reject: Reject, raw: &[u8], meta: Meta<'_>, batch: &mut Batch) {
     use super::batch::{Prepared, PreparedMessage};
     reject.message = batch.messages.len() as u32;
-    if reject.code == Code::BadCsv || reject.code == Code::Encoding {
-        let line = meta.iter().find(|(name, _)| *name == "file.line").map_or("?", |(_, line)| line);
-        reject.found = format!("line {line}: {}", reject.found.trim_start_matches(&format!("line {line}: ")));
-    }
+    reject.place = super::message::place(meta);
     let raw = batch.push(raw);
     let items = batch.items.len();
     batch.items.push(Prepared::Reject(reject));

@@ -42,6 +42,13 @@ impl Scope<'_> {
         contract: Option<(&Schema, &[String])>,
         file: &mut File<'_>,
     ) -> Block {
+        for (key, _) in written {
+            let inside = format!("{}.", key.text);
+            if let Some((other, _)) = written.iter().find(|(other, _)| other.text.starts_with(&inside)) {
+                let message = format!("the field {} is a value and also holds {}", key.text, other.text);
+                file.error(key.place, message);
+            }
+        }
         let ordered = order(written, file);
         let names = Names { fields: ordered.iter().map(|(key, _)| key.text.as_str()).collect(), outer };
         let mut block = Block::default();
@@ -108,7 +115,7 @@ impl Scope<'_> {
         self.depth += 1;
         let op = self.list_op(node, path, names, contract, file);
         self.depth -= 1;
-        op
+        Some(op)
     }
 
     fn list_op(
@@ -118,7 +125,7 @@ impl Scope<'_> {
         names: &Names<'_>,
         contract: Option<(&Schema, &[String])>,
         file: &mut File<'_>,
-    ) -> Option<FieldOp> {
+    ) -> FieldOp {
         let split = file.text(node, "split").map(str::to_owned);
         let when = node.get("when").and_then(|when| self.cond(when, file));
         let block = node.get("fields").map(|fields| {
@@ -131,7 +138,7 @@ impl Scope<'_> {
         if block.is_some() && !steps.is_empty() {
             file.error(node.place, "a list with fields has steps, write them at its fields");
         }
-        Some(FieldOp::List(Box::new(List { path, split, when, block, steps })))
+        FieldOp::List(Box::new(List { path, split, when, block, steps }))
     }
 }
 

@@ -97,7 +97,9 @@ const DATA: &[&str] = &["const", "default", "enum", "examples", "required", "typ
 /// Notes every keyword and format of a schema that means nothing.
 pub fn check(schema: &Node, file: &mut File<'_>) {
     if let Value::List(items) = &schema.value {
-        items.iter().for_each(|item| check(item, file));
+        for item in items {
+            check(item, file);
+        }
     }
     for (key, value) in schema.entries() {
         let word = key.text.as_str();
@@ -113,7 +115,9 @@ pub fn check(schema: &Node, file: &mut File<'_>) {
         } else if word == "format" {
             format(value, file);
         } else if NAMED.contains(&word) {
-            value.entries().iter().for_each(|(_, member)| check(member, file));
+            for (_, member) in value.entries() {
+                check(member, file);
+            }
         } else {
             check(value, file);
         }

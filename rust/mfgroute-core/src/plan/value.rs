@@ -509,6 +509,9 @@ fn text_rule(node: &Node, file: &mut File<'_>) -> Option<TextRule> {
         "pad_left" => {
             file.keys(value, "pad_left", &["with", "to"]);
             let with = file.required_text(value, "pad_left", "with")?;
+            if value.get("to").is_none() {
+                file.error(value.place, "pad_left has no to, expected the length");
+            }
             let to = file.number(value, "to")?;
             let mut chars = with.chars();
             match (chars.next(), chars.next()) {
