@@ -85,8 +85,6 @@ def test_a_bad_row_is_one_reject_and_the_others_are_admitted(project, head, slab
     assert [one.code for one in rejects] == [code]
 
 
-
-
 @pytest.mark.parametrize(("head", "slab", "code"), BAD_ROWS, ids=range(len(BAD_ROWS)))
 def test_the_reject_of_a_row_names_file_and_line(project, head, slab, code):
     _, [reject] = run(project, head, slab)
