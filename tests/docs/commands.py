@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,8 +100,7 @@ class Shell:
             assert process.poll() is None, Path(log.name).read_text()
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(port)), 0.2):
                 return
-            # Not a pause for its own sake: the process says nothing when it listens, so it is asked again.
-            threading.Event().wait(0.05)
+            time.sleep(0.05)
         raise AssertionError(f"`{command}` does not listen\n{Path(log.name).read_text()}")
 
     def _follow_ports(self) -> None:
