@@ -9,7 +9,7 @@ use crate::identity;
 use crate::problem::{Place, Problems};
 
 /// Separates key parts; the decoder refuses it in CSV tables.
-const SEPARATOR: char = '\u{1f}';
+pub const SEPARATOR: char = '\u{1f}';
 
 /// A table as it was read.
 #[derive(Debug)]
@@ -149,12 +149,10 @@ impl Index {
     }
 }
 
-/// Appends one key part.
-pub fn push_key(key: &mut String, part: &str) {
-    if !key.is_empty() {
-        key.push(SEPARATOR);
-    }
-    key.push_str(part);
+/// A key for people: its parts with commas.
+#[must_use]
+pub fn shown(key: &str) -> String {
+    key.replace(SEPARATOR, ", ")
 }
 
 /// A name that is there twice.
@@ -226,9 +224,7 @@ mod tests {
         let (table, problems) = table("site,code,wc\nDE07,\"Mischer 4; Nord\",10-MIX04\nDE04,P,20-PRS07");
         assert!(problems.0.is_empty());
         let index = table.unwrap().index(2, &mut Problems::default()).unwrap();
-        let mut key = String::new();
-        push_key(&mut key, "DE07");
-        push_key(&mut key, "Mischer 4; Nord");
+        let key = ["DE07", "Mischer 4; Nord"].join(&SEPARATOR.to_string());
         assert_eq!(index.get(&key, index.column(None).unwrap()), Some("10-MIX04"));
         assert_eq!(index.get("DE07", 2), None);
     }

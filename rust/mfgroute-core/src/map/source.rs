@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use super::lookup::{SEPARATOR, shown};
 use super::run::Scratch;
 use super::value::{Val, Value};
 use super::{Chain, Lookup, Missing, Source, TimeSource};
 use crate::path::Path;
 use crate::reject::{Code, Reject};
 use crate::time::{Instant, TimeError};
-use crate::tree::NONE;
+use crate::tree::{NONE, NodeId};
 
 impl Chain {
     /// The value after all steps. An absent value passes through nothing.
@@ -151,25 +152,17 @@ impl Lookup {
             key.push_str(&current.scalar(&scratch.message, "a key")?);
             origin = current.origin;
         }
-        for (index, part) in self.keys.iter().enumerate() {
-            let value = part.eval(scratch)?;
-            if value.is_absent() {
-                return Ok(Value::ABSENT);
-            }
-            let text = value.scalar(&scratch.message, "a key")?;
-            if index > 0 {
-                key.push('\u{1f}');
-            }
-            key.push_str(&text);
-            if value.origin != NONE {
-                origin = value.origin;
+        if !self.keys.is_empty() {
+            match key_of(&self.keys, scratch)? {
+                Some(found) => (key, origin) = found,
+                None => return Ok(Value::ABSENT),
             }
         }
         if let Some(cell) = self.index.get(&key, self.take) {
             let val = if cell.is_empty() { Val::Absent } else { Val::Text(cell.to_owned()) };
             return Ok(Value { val, origin });
         }
-        let shown = key.replace('\u{1f}', ", ");
+        let shown = shown(&key);
         match &self.missing {
             Missing::Keep => Ok(Value { val: Val::Text(shown), origin }),
             Missing::Default(json) => Ok(Value { origin, ..Value::json(json) }),
@@ -180,4 +173,26 @@ impl Lookup {
             }
         }
     }
+}
+
+/// The key that the parts make, and the last message value it was made of; `None` when a part is absent.
+pub(super) fn key_of<'p>(
+    parts: &'p [Chain],
+    scratch: &mut Scratch<'p>,
+) -> Result<Option<(String, NodeId)>, Reject> {
+    let (mut key, mut origin) = (String::new(), NONE);
+    for (index, part) in parts.iter().enumerate() {
+        let value = part.eval(scratch)?;
+        if value.is_absent() {
+            return Ok(None);
+        }
+        if index > 0 {
+            key.push(SEPARATOR);
+        }
+        key.push_str(&value.scalar(&scratch.message, "a key")?);
+        if value.origin != NONE {
+            origin = value.origin;
+        }
+    }
+    Ok(Some((key, origin)))
 }

@@ -1,9 +1,10 @@
 //! What is done to a value: text rules, numbers, codes, units, rounding.
 
+use super::lookup::shown;
 use super::run::Scratch;
+use super::source::key_of;
 use super::value::{Val, Value, decimal_reject};
 use super::{Factor, SignRule, Step, UnitRef, UnitStep};
-use crate::map::lookup::push_key;
 use crate::reject::{Code, Reject};
 use crate::tree::{Kind, Tree};
 use crate::units::{self, Unit};
@@ -172,27 +173,14 @@ impl UnitRef {
 impl Factor {
     /// The factor of the table, or `None` when it has no row for the keys.
     fn find<'p>(&'p self, scratch: &mut Scratch<'p>) -> Result<Option<Rational>, Reject> {
-        let mut key = String::new();
-        for (index, part) in self.keys.iter().enumerate() {
-            let value = part.eval(scratch)?;
-            if value.is_absent() {
-                return Ok(None);
-            }
-            let text = value.scalar(&scratch.message, "a key")?;
-            if index == 0 {
-                key.push_str(&text);
-            } else {
-                key.push('\u{1f}');
-                key.push_str(&text);
-            }
-        }
+        let Some((key, _)) = key_of(&self.keys, scratch)? else { return Ok(None) };
         let Some(num) = self.index.get(&key, self.num) else { return Ok(None) };
         let den = match self.den {
             Some(column) => self.index.get(&key, column).unwrap_or("1"),
             None => "1",
         };
         let bad = || {
-            let shown = key.replace('\u{1f}', ", ");
+            let shown = shown(&key);
             let expected = format!("numbers other than zero in table {} at {shown}", self.index.table);
             Reject::new(Code::BadNumber, format!("{num} / {den}"), expected)
         };
@@ -203,14 +191,4 @@ impl Factor {
         }
         Rational::ratio(num_value, den_value).map(Some).ok_or_else(bad)
     }
-}
-
-/// Puts key parts together as tables store them.
-#[must_use]
-pub fn join_key(parts: &[&str]) -> String {
-    let mut key = String::new();
-    for part in parts {
-        push_key(&mut key, part);
-    }
-    key
 }

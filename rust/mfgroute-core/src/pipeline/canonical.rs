@@ -2,7 +2,7 @@
 //!
 //! Nothing is mapped. The contract is the input schema, and id, source, time and attributes are kept.
 
-use super::batch::{Batch, Prepared};
+use super::batch::Batch;
 use super::message::{Envelope, Intake, Worker};
 use crate::identity;
 use crate::reject::{Code, Reject};
@@ -97,10 +97,4 @@ impl Worker {
 fn text<'t>(tree: &'t Tree, name: &str) -> Option<&'t str> {
     let id = tree.child(0, name)?;
     (tree.kind(id) == Kind::String).then(|| tree.text(id))
-}
-
-/// Whether anything of a batch is an event.
-#[must_use]
-pub fn has_events(batch: &Batch) -> bool {
-    batch.items.iter().any(|item| matches!(item, Prepared::Event { .. }))
 }

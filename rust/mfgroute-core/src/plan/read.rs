@@ -1,7 +1,5 @@
 //! Reading configuration values with all problems noted at their places.
 
-use serde_json::Value as Json;
-
 use crate::path::Path;
 use crate::problem::{Place, Problems};
 use crate::yaml::{Node, Value};
@@ -127,12 +125,6 @@ impl File<'_> {
             _ => self.path(node).into_iter().collect(),
         }
     }
-}
-
-/// A number as text, a text as it is; for tables whose values may be any JSON.
-#[must_use]
-pub fn json(node: &Node) -> Json {
-    node.to_serde()
 }
 
 /// The known name that is at most two edits away.

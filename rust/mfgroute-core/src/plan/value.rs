@@ -15,7 +15,6 @@ use crate::units::{self, CodeSet};
 use crate::value::number::Sign;
 use crate::value::{NumberFormat, Rational, Round, RoundMode};
 use crate::yaml::{Node, Value};
-use std::sync::Arc;
 
 /// Keys that say where a value comes from.
 pub const SOURCES: &[&str] =
@@ -555,6 +554,3 @@ fn text_rule(node: &Node, file: &mut File<'_>) -> Option<TextRule> {
         }
     }
 }
-
-/// Keeps a prepared table alive beside what uses it.
-pub type SharedIndex = Arc<Index>;
