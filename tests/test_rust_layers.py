@@ -32,6 +32,7 @@ ORDER = [
     "contract",
     "route",
     "map",
+    "flat",
     "engine",
     "plan",
     "pipeline",

@@ -102,13 +102,7 @@ impl Contract {
         for field in fields {
             let text = field.text(tree, root).ok_or_else(|| field.dotted())?;
             out.push('/');
-            for c in text.chars() {
-                match c {
-                    '%' => out.push_str("%25"),
-                    '/' => out.push_str("%2F"),
-                    c => out.push(c),
-                }
-            }
+            write_key_part(text, out);
         }
         Ok(())
     }
@@ -122,5 +116,22 @@ impl Contract {
             hasher.part(field.text(tree, root).ok_or_else(|| field.dotted())?);
         }
         Ok(hasher.finish())
+    }
+}
+
+/// Appends one value of a key: `%` and `/` are written `%25` and `%2F`.
+pub fn write_key_part(text: &str, out: &mut String) {
+    for part in text.split_inclusive(['%', '/']) {
+        match part.as_bytes().last() {
+            Some(b'%') => {
+                out.push_str(part);
+                out.push_str("25");
+            }
+            Some(b'/') => {
+                out.push_str(part.strip_suffix('/').unwrap_or(part));
+                out.push_str("%2F");
+            }
+            _ => out.push_str(part),
+        }
     }
 }

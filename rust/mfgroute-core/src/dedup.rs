@@ -2,9 +2,7 @@
 //!
 //! Ids may come from outside (canonical events keep theirs), so the table is keyed with a random key.
 
-use std::hash::Hasher as _;
-
-use siphasher::sip::SipHasher13;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// How many ids are remembered unless the configuration says otherwise.
 pub const WINDOW_DEFAULT: usize = 1_000_000;
@@ -41,6 +39,59 @@ impl Prints {
 struct Entry {
     id: u128,
     prints: Prints,
+}
+
+/// A number for an id. Both halves are mixed with the key and multiplied: ids whose numbers fall together
+/// cannot be made without it.
+#[inline]
+fn spread(id: u128, key: (u64, u64)) -> u64 {
+    let fold = |left: u64, right: u64| {
+        let product = u128::from(left) * u128::from(right);
+        (product >> 64) as u64 ^ product as u64
+    };
+    fold(fold((id >> 64) as u64 ^ key.0, id as u64 ^ key.1) ^ key.0, key.1 | 1)
+}
+
+/// Makes maps by id, each with a random key of its own.
+#[derive(Clone, Debug)]
+pub struct ById((u64, u64));
+
+impl Default for ById {
+    fn default() -> Self {
+        let random = || RandomState::new().hash_one(0_u64);
+        Self((random(), random()))
+    }
+}
+
+impl BuildHasher for ById {
+    type Hasher = IdSpread;
+
+    fn build_hasher(&self) -> IdSpread {
+        IdSpread { key: self.0, number: 0 }
+    }
+}
+
+/// The hasher of [`ById`].
+#[derive(Debug)]
+pub struct IdSpread {
+    key: (u64, u64),
+    number: u64,
+}
+
+impl Hasher for IdSpread {
+    fn finish(&self) -> u64 {
+        self.number
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.number = spread(u128::from(self.number) << 8 | u128::from(byte), self.key);
+        }
+    }
+
+    fn write_u128(&mut self, id: u128) {
+        self.number = spread(id, self.key);
+    }
 }
 
 /// The last ids admitted, first in first out.
@@ -135,10 +186,9 @@ impl Window {
         self.evicted
     }
 
+    #[inline]
     fn home(&self, id: u128) -> usize {
-        let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
-        hasher.write(&id.to_le_bytes());
-        hasher.finish() as usize & self.mask
+        spread(id, self.key) as usize & self.mask
     }
 
     fn position(&self, slot: usize) -> Option<usize> {

@@ -4,14 +4,16 @@
 //! idempotency values, each preceded by its length as eight bytes little-endian. It is shaped as a UUID of
 //! version 8 (RFC 9562 §5.8), so every node that sees the same business fact makes the same id.
 //!
-//! A fingerprint of bytes is the same hash with a key of its own; it tells a re-send from a conflict.
+//! A fingerprint of bytes is XXH3-128 with a seed of ours; it tells a re-send from a conflict, where two
+//! contents that a sender makes collide on purpose count as one of his own.
 
 use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 const ID_KEY: (u64, u64) = (0x6d66_6772_6f75_7465, 0x6576_656e_742d_6964);
-const PRINT_KEY: (u64, u64) = (0x6d66_6772_6f75_7465, 0x6669_6e67_6572_7072);
+const PRINT_SEED: u64 = 0x6669_6e67_6572_7072;
 
 /// Builds an id part by part.
 pub struct IdHasher(SipHasher24);
@@ -46,24 +48,52 @@ fn shape(hash: u128) -> u128 {
 /// A 128-bit fingerprint of bytes.
 #[must_use]
 pub fn fingerprint(bytes: &[u8]) -> u128 {
-    let mut hasher = SipHasher24::new_with_keys(PRINT_KEY.0, PRINT_KEY.1);
-    hasher.write(bytes);
-    hasher.finish128().as_u128()
+    xxh3_128_with_seed(bytes, PRINT_SEED)
+}
+
+/// The fingerprint of a canonical event: of its type, its time (empty where that is the time of admission) and
+/// its `data`.
+#[must_use]
+pub fn body_print(name: &str, time: &str, data: &[u8]) -> u128 {
+    let mut parts = [0; 48];
+    let prints = [name.as_bytes(), time.as_bytes(), data].map(fingerprint);
+    for (part, print) in parts.chunks_exact_mut(16).zip(prints) {
+        part.copy_from_slice(&print.to_le_bytes());
+    }
+    fingerprint(&parts)
+}
+
+/// An id in text form, without an allocation.
+#[derive(Clone, Copy, Debug)]
+pub struct Text([u8; 36]);
+
+impl Text {
+    /// The text form of an id.
+    #[must_use]
+    pub fn new(id: u128) -> Self {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let mut out = [b'-'; 36];
+        let places = (0..36).filter(|place| !matches!(place, 8 | 13 | 18 | 23));
+        for (digit, place) in places.enumerate() {
+            let nibble = (id >> (124 - 4 * digit)) as usize & 15;
+            if let (Some(slot), Some(&hex)) = (out.get_mut(place), HEX.get(nibble)) {
+                *slot = hex;
+            }
+        }
+        Self(out)
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 /// Text form of an id: lowercase UUID.
 #[must_use]
 pub fn text(id: u128) -> String {
-    let mut out = String::with_capacity(36);
-    for (index, byte) in id.to_be_bytes().into_iter().enumerate() {
-        if matches!(index, 4 | 6 | 8 | 10) {
-            out.push('-');
-        }
-        for digit in [byte >> 4, byte & 15] {
-            out.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
-    }
-    out
+    Text::new(id).as_str().to_owned()
 }
 
 /// The number of an id in text form: the UUID itself, or for a foreign id the hash of its text.

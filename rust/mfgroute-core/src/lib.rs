@@ -6,6 +6,7 @@
 //! * [`path`] addresses values of a tree.
 //! * [`schema`] checks a tree against a JSON Schema.
 //! * [`map`] makes canonical `data` of a message, with [`value`], [`units`], [`time`], [`text`].
+//! * [`flat`] does decode, schema, map and contract in one pass where it can.
 //! * [`expr`] evaluates CEL over a tree.
 //! * [`contract`], [`route`] and [`plan`] are the configuration, compiled; [`yaml`] reads it, [`problem`] says what is wrong.
 //! * [`identity`] makes event ids; [`dedup`] remembers them; [`record`] is an event as the log stores it.
@@ -18,6 +19,7 @@ pub mod decode;
 pub mod dedup;
 pub mod engine;
 pub mod expr;
+pub mod flat;
 pub mod identity;
 pub mod map;
 pub mod path;

@@ -1,11 +1,12 @@
 //! An event as the log stores it: a compact header and `data`; and the CloudEvent made of it.
 //!
 //! A record is `version (1 byte) | 14 header texts, each u32 little-endian length and bytes | data`. It
-//! holds everything the envelope needs, so a record can be delivered without the plan that made it.
+//! holds everything the envelope needs, so a record can be delivered without the plan that made it. The texts
+//! that change with each event stand first: the others are written once for many events.
 
 use crate::tree::write_json_string;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const TEXTS: usize = 14;
 
 /// What the envelope says about an event. Empty texts are left out of it.
@@ -43,18 +44,19 @@ pub struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    fn texts(&self) -> [&'a str; TEXTS] {
+    /// Texts that change with each event.
+    fn own(&self) -> [&'a str; 5] {
+        [self.id, self.time, self.key, self.transaction, self.traceparent]
+    }
+
+    /// Texts that all events of one mapping and contract have in a submit.
+    fn shared(&self) -> [&'a str; TEXTS - 5] {
         [
-            self.id,
             self.source,
             self.full_type,
-            self.time,
-            self.key,
             self.dataschema,
-            self.transaction,
             self.process,
             self.step,
-            self.traceparent,
             self.recorded,
             self.site,
             self.kind,
@@ -64,11 +66,26 @@ impl<'a> Header<'a> {
 
     /// Appends the record with the `data` that follows; the caller appends `data` itself.
     pub fn write(&self, out: &mut Vec<u8>) {
+        self.write_own(out);
+        self.write_shared(out);
+    }
+
+    /// Appends the first part of a record: what changes with each event.
+    pub fn write_own(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
-        for text in self.texts() {
-            out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-            out.extend_from_slice(text.as_bytes());
-        }
+        write_texts(&self.own(), out);
+    }
+
+    /// Appends the second part of a record, behind [`Header::write_own`].
+    pub fn write_shared(&self, out: &mut Vec<u8>) {
+        write_texts(&self.shared(), out);
+    }
+}
+
+fn write_texts(texts: &[&str], out: &mut Vec<u8>) {
+    for text in texts {
+        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        out.extend_from_slice(text.as_bytes());
     }
 }
 
@@ -89,15 +106,15 @@ pub fn read(record: &[u8]) -> Option<(Header<'_>, &[u8])> {
     }
     let [
         id,
-        source,
-        full_type,
         time,
         key,
-        dataschema,
         transaction,
+        traceparent,
+        source,
+        full_type,
+        dataschema,
         process,
         step,
-        traceparent,
         recorded,
         site,
         kind,

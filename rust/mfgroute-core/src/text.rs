@@ -176,6 +176,19 @@ impl TextRules {
         self.steps.is_empty()
     }
 
+    /// The part of an ASCII text without control characters that the rules take; `None` when one of them does
+    /// not apply or has no short way: then [`TextRules::apply`] is asked.
+    #[must_use]
+    pub(crate) fn cut_ascii(&self, text: &[u8]) -> Option<std::ops::Range<usize>> {
+        let mut range = 0..text.len();
+        for step in &self.steps {
+            let Step::Cut(cut) = step else { return None };
+            let inner = cut.take_ascii(text.get(range.clone())?)?;
+            range = range.start + inner.start..range.start + inner.end;
+        }
+        Some(range)
+    }
+
     /// Appends what the rules make of `input`. On an error, `out` is as it was.
     ///
     /// Rules that only take a part of the text, in any number and order, allocate nothing; nor do
@@ -261,6 +274,42 @@ fn compile_pattern(pattern: &str) -> Result<Regex, TextRuleError> {
 }
 
 impl Cut {
+    /// [`Cut::take`] for ASCII without control characters; `None` when it does not apply or has no
+    /// short way.
+    fn take_ascii(&self, text: &[u8]) -> Option<std::ops::Range<usize>> {
+        match self {
+            Self::Strip => {
+                let start = text.iter().take_while(|&&byte| byte == b' ').count();
+                let end =
+                    text.len() - text.iter().skip(start).rev().take_while(|&&byte| byte == b' ').count();
+                Some(start..end)
+            }
+            Self::StripZerosLeft => {
+                let zeros = text.iter().take_while(|&&byte| byte == b'0').count();
+                let goes_on = text.get(zeros).is_some_and(u8::is_ascii_alphanumeric);
+                Some(zeros - usize::from(zeros > 0 && !goes_on)..text.len())
+            }
+            Self::Split { by, part } => {
+                let [mark] = *by.as_bytes() else { return None };
+                if *part < 0 {
+                    return None;
+                }
+                let mut marks = text.iter().enumerate().filter(|(_, byte)| **byte == mark).map(|(at, _)| at);
+                let part = part.unsigned_abs() as usize;
+                let start = match part {
+                    0 => 0,
+                    part => marks.nth(part - 1)? + 1,
+                };
+                Some(start..marks.next().unwrap_or(text.len()))
+            }
+            Self::Slice { from, to } => {
+                let end = to.map_or(text.len(), |to| to.min(text.len()));
+                (*from < text.len()).then_some(*from..end.max(*from))
+            }
+            Self::Regex(_) => None,
+        }
+    }
+
     fn take<'a>(&self, text: &'a str) -> Result<&'a str, TextError> {
         match self {
             Self::Strip => Ok(text.trim()),

@@ -6,6 +6,7 @@
 //! The message is copied once into the tree's text; a string without escapes is a range of that
 //! copy. The scanner keeps no stack of its own: the open values are the parents in the tree.
 
+use super::escape::{EscapeError, escape};
 use super::keys::Keys;
 use super::{Limits, encoding};
 use crate::reject::{Code, Reject};
@@ -297,56 +298,24 @@ impl Scan<'_> {
 
     fn escape(&mut self) -> Result<char, Reject> {
         let start = self.at;
-        self.at += 2;
-        let character = match self.bytes.get(start + 1) {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.unicode(start),
-            _ => {
+        match escape(self.rest()) {
+            Ok((character, length)) => {
+                self.at += length;
+                Ok(character)
+            }
+            Err(EscapeError::Unknown) => {
                 self.at = start + 1;
-                return Err(self.unexpected("one of \" \\ / b f n r t u after '\\'"));
+                Err(self.unexpected("one of \" \\ / b f n r t u after '\\'"))
             }
-        };
-        Ok(character)
-    }
-
-    /// Reads the digits of `\u`, and of the second half of a surrogate pair.
-    fn unicode(&mut self, start: usize) -> Result<char, Reject> {
-        let first = self.hex()?;
-        let code = if (0xD800..0xDC00).contains(&first) && self.rest().starts_with(b"\\u") {
-            self.at += 2;
-            let second = self.hex()?;
-            if (0xDC00..0xE000).contains(&second) {
-                0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00)
-            } else {
-                first
+            Err(EscapeError::Hex(at)) => {
+                self.at = start + at;
+                Err(self.unexpected("four hexadecimal digits after '\\u'"))
             }
-        } else {
-            first
-        };
-        char::from_u32(code).ok_or_else(|| {
-            Reject::new(Code::LoneSurrogate, format!("\\u{first:04X}"), "both halves of a surrogate pair")
-                .offset(start)
-        })
-    }
-
-    fn hex(&mut self) -> Result<u32, Reject> {
-        let mut code = 0;
-        for _ in 0..4 {
-            let digit = self.bytes.get(self.at).and_then(|&byte| char::from(byte).to_digit(16));
-            let Some(digit) = digit else {
-                return Err(self.unexpected("four hexadecimal digits after '\\u'"));
-            };
-            code = code * 16 + digit;
-            self.at += 1;
+            Err(EscapeError::LoneSurrogate(first)) => {
+                let found = format!("\\u{first:04X}");
+                Err(Reject::new(Code::LoneSurrogate, found, "both halves of a surrogate pair").offset(start))
+            }
         }
-        Ok(code)
     }
 
     #[inline]

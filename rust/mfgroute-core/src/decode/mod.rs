@@ -4,6 +4,7 @@
 //! * [`xml`]: XML 1.0 without DOCTYPE.
 //! * [`csv`]: files of rows, cut into messages.
 //! * [`encoding`]: bytes into UTF-8.
+//! * [`escape`]: the escapes of JSON texts.
 //!
 //! A decoder clears the tree first. After a refusal the tree holds an unfinished message and must
 //! not be read.
@@ -12,6 +13,7 @@
 
 pub mod csv;
 pub mod encoding;
+pub mod escape;
 pub mod json;
 mod keys;
 pub mod xml;

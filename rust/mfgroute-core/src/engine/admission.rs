@@ -24,11 +24,71 @@ pub struct Message<'a> {
     /// The bytes that came in; copied only if something of it is rejected.
     pub raw: &'a [u8],
     /// What is needed besides to submit it again; copied likewise.
-    pub meta: &'a [u8],
+    pub meta: Attributes<'a>,
     /// False: one bad item rejects the message. True: it rejects only itself.
     pub independent: bool,
     /// What the stages made of it, in order. None at all counts as the reject `no_output`.
     pub items: &'a [Item<'a>],
+}
+
+/// Attributes of a message.
+#[derive(Clone, Copy, Debug)]
+pub enum Attributes<'a> {
+    /// A JSON object.
+    Json(&'a [u8]),
+    /// Those that all messages of a slab share, and the line that this one is.
+    Line {
+        /// Names and texts.
+        shared: &'a [(&'a str, &'a str)],
+        /// Number of the line, from 1.
+        line: u64,
+    },
+}
+
+impl Attributes<'_> {
+    /// As a JSON object.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        match self {
+            Self::Json(json) => json.to_vec(),
+            Self::Line { shared, line } => {
+                let line = line.to_string();
+                let pairs = shared.iter().copied().chain([("file.line", line.as_str())]);
+                let mut out = Vec::new();
+                write_attributes(pairs, &mut out);
+                out
+            }
+        }
+    }
+
+    /// Number of bytes of the JSON object.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Json(json) => json.len(),
+            Self::Line { .. } => self.to_json().len(),
+        }
+    }
+
+    /// Whether there is nothing at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Appends attributes as a JSON object.
+pub fn write_attributes<'p>(pairs: impl Iterator<Item = (&'p str, &'p str)>, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (index, (name, text)) in pairs.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        crate::tree::write_json_string(name, out);
+        out.push(b':');
+        crate::tree::write_json_string(text, out);
+    }
+    out.push(b'}');
 }
 
 /// What the stages made of one item. Each counts as one in the equation of its source.

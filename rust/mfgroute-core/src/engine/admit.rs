@@ -162,7 +162,7 @@ impl State {
                 at_ms: now.wall_ms,
                 rejects: refused.rejects,
                 raw: message.raw.into(),
-                meta: message.meta.into(),
+                meta: message.meta.to_json().into(),
             };
             self.rejects_number += 1;
             let Some(source) = self.source_mut(admission.source) else { continue };

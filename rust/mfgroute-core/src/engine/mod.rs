@@ -45,7 +45,8 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-pub use admission::{Admission, AdmitError, Counts, Event, Item, Message, Offsets, Receipt};
+pub use admission::write_attributes;
+pub use admission::{Admission, AdmitError, Attributes, Counts, Event, Item, Message, Offsets, Receipt};
 pub use clock::{Clock, Now, SystemClock};
 pub use config::{
     Bound, EngineConfig, EngineOptions, InstallError, Installed, OnRefused, SinkConfig, SinkNo, SourceConfig,

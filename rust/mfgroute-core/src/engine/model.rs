@@ -147,7 +147,7 @@ impl Model {
             .zip(&items)
             .map(|((independent, _), items)| Message {
                 raw: b"",
-                meta: b"",
+                meta: Attributes::Json(b""),
                 independent: *independent,
                 items,
             })

@@ -13,7 +13,7 @@ use super::journal::Journal;
 use super::sink::Sink;
 use super::source::{Refused, Source};
 use super::stream::Stream;
-use crate::dedup::{Prints, Window};
+use crate::dedup::{ById, Prints, Window};
 use crate::reject::Code;
 
 /// Whether messages and polls are taken.
@@ -44,7 +44,7 @@ pub(super) struct Draft {
     /// By stream.
     pub(super) frames: Vec<Frame>,
     /// New ids of this admission.
-    pub(super) ids: HashMap<u128, Prints>,
+    pub(super) ids: HashMap<u128, Prints, ById>,
     pub(super) offsets: Vec<Offsets>,
     /// Next place in the order of admission.
     pub(super) ordinal: u64,

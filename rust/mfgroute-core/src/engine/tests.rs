@@ -64,7 +64,7 @@ impl Rig {
     }
 
     fn admit_as(&self, items: &[Item<'_>], independent: bool, sync: bool) -> Result<Receipt, AdmitError> {
-        let messages = [Message { raw: b"raw", meta: b"", independent, items }];
+        let messages = [Message { raw: b"raw", meta: Attributes::Json(b""), independent, items }];
         let result = self.engine.admit(&Admission { source: 0, sync, messages: &messages });
         assert_eq!(self.engine.stats().unaccounted, 0);
         result
@@ -260,8 +260,12 @@ fn a_lone_event_in_an_idle_engine_leaves_within_a_second() {
             let prints = Prints { raw: id, body: id };
             let event =
                 Event { item: 0, stream: 0, key: b"k", id, prints, kind: &kind, sinks: &[0], record: b"r" };
-            let messages =
-                [Message { raw: b"", meta: b"", independent: false, items: &[Item::Event(event)] }];
+            let messages = [Message {
+                raw: b"",
+                meta: Attributes::Json(b""),
+                independent: false,
+                items: &[Item::Event(event)],
+            }];
             engine.admit(&Admission { source: 0, sync: false, messages: &messages }).unwrap();
             assert_eq!(was_taken.recv_timeout(Duration::from_secs(1)), Ok(1), "event {id}");
         }

@@ -33,6 +33,15 @@ impl<'p> Given<'p> {
             ("xml.root", self.xml_root),
         ]
     }
+
+    /// The attribute with this name, if it says anything.
+    #[must_use]
+    pub fn get(self, name: &str) -> Option<&'p str> {
+        self.pairs()
+            .into_iter()
+            .find(|(known, text)| *known == name && !text.is_empty())
+            .map(|(_, text)| text)
+    }
 }
 
 /// Memory that messages share, one after the other.
@@ -245,10 +254,7 @@ impl<'p> Scratch<'p> {
     #[must_use]
     pub fn meta(&self, name: &str) -> Option<&'p str> {
         let own = self.meta.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
-        own.or_else(|| {
-            let given = self.given.pairs();
-            given.into_iter().find(|(known, text)| *known == name && !text.is_empty()).map(|(_, text)| text)
-        })
+        own.or_else(|| self.given.get(name))
     }
 
     fn with_expr_context<T>(&self, eval: impl FnOnce(&ExprCtx<'_>) -> T) -> T {

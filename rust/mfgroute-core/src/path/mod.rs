@@ -113,6 +113,17 @@ impl Path {
         }
     }
 
+    /// The scopes above the current item where it starts (`None` for the root) and the names it follows, when
+    /// it is nothing but names: no brackets, no `**`, nothing that only XML has.
+    #[must_use]
+    pub fn names(&self) -> Option<(Option<usize>, Vec<&str>)> {
+        let plain = self.steps.iter().map(|step| match &step.name {
+            Name::Child(name) if step.selects.is_empty() && !name.starts_with(['@', '#']) => Some(&**name),
+            _ => None,
+        });
+        Some((self.scopes_up(), plain.collect::<Option<_>>()?))
+    }
+
     /// Whether the path is `#`, the current item itself.
     #[must_use]
     pub fn is_item(&self) -> bool {

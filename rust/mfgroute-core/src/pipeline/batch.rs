@@ -38,13 +38,40 @@ pub enum Prepared {
     Filtered(Arc<str>),
 }
 
+/// Where the bytes of a message are.
+#[derive(Clone, Debug)]
+pub enum Bytes {
+    /// In [`Batch::bytes`].
+    Own(Range<usize>),
+    /// In the slab that is submitted.
+    Slab(Range<usize>),
+}
+
+/// Where the attributes of a message are.
+#[derive(Clone, Debug)]
+pub enum Attributes {
+    /// In [`Batch::bytes`], as a JSON object.
+    Own(Range<usize>),
+    /// Those that all messages of the slab share, and this line.
+    Line(u64),
+}
+
+/// A slab that messages were prepared from, for what a batch did not copy.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'o> {
+    /// Its bytes.
+    pub slab: &'o [u8],
+    /// Attributes that its messages share.
+    pub meta: crate::map::run::Meta<'o>,
+}
+
 /// One message.
 #[derive(Debug)]
 pub struct PreparedMessage {
-    /// Its bytes as they would be submitted again, in [`Batch::bytes`].
-    pub raw: Range<usize>,
-    /// Its attributes as a JSON object, in [`Batch::bytes`].
-    pub meta: Range<usize>,
+    /// Its bytes as they would be submitted again.
+    pub raw: Bytes,
+    /// Its attributes.
+    pub meta: Attributes,
     /// Whether a bad item leaves the others alone.
     pub independent: bool,
     /// Its items, in [`Batch::items`].
@@ -82,6 +109,13 @@ impl Batch {
         start..self.bytes.len()
     }
 
+    /// Appends attributes as a JSON object.
+    pub(super) fn push_attributes(&mut self, meta: crate::map::run::Meta<'_>) -> Range<usize> {
+        let start = self.bytes.len();
+        engine::write_attributes(meta.iter().copied(), &mut self.bytes);
+        start..self.bytes.len()
+    }
+
     /// The bytes of a range.
     #[must_use]
     pub fn get(&self, range: &Range<usize>) -> &[u8] {
@@ -98,6 +132,7 @@ impl Batch {
         plan: &Plan,
         installed: &Installed,
         source: usize,
+        origin: Origin<'_>,
         sync: bool,
         admit: impl FnOnce(&engine::Admission<'_>) -> Result<engine::Receipt, engine::AdmitError>,
     ) -> Result<engine::Receipt, engine::AdmitError> {
@@ -133,8 +168,14 @@ impl Batch {
             .messages
             .iter()
             .map(|message| engine::Message {
-                raw: self.get(&message.raw),
-                meta: self.get(&message.meta),
+                raw: match &message.raw {
+                    Bytes::Own(range) => self.get(range),
+                    Bytes::Slab(range) => origin.slab.get(range.clone()).unwrap_or_default(),
+                },
+                meta: match &message.meta {
+                    Attributes::Own(range) => engine::Attributes::Json(self.get(range)),
+                    Attributes::Line(line) => engine::Attributes::Line { shared: origin.meta, line: *line },
+                },
                 independent: message.independent,
                 items: items.get(message.items.clone()).unwrap_or_default(),
             })

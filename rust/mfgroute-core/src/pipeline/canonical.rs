@@ -3,7 +3,8 @@
 //! Nothing is mapped. The contract is the input schema, and id, source, time and attributes are kept.
 
 use super::batch::Batch;
-use super::message::{Envelope, Intake, Worker};
+use super::finish::Envelope;
+use super::message::{Intake, Worker};
 use crate::identity;
 use crate::reject::{Code, Reject};
 use crate::tree::{Kind, Tree, write_json_string};
@@ -88,7 +89,7 @@ impl Worker {
         };
         let print = identity::fingerprint(raw);
         let prepared =
-            self.finish.record(intake, index, contract, (tree, data), &envelope, time, print, batch)?;
+            self.finish.record(intake, (index, contract), (tree, data), &envelope, time, print, batch)?;
         batch.items.push(prepared);
         Ok(())
     }

@@ -26,7 +26,7 @@ pub fn outcomes(
 ) -> Vec<Json> {
     let recorded = "1970-01-01T00:00:00Z";
     let intake = Intake { plan, source, recorded, mapping };
-    let (mut worker, mut batch) = (Worker::default(), Batch::default());
+    let (mut worker, mut batch) = (Worker::on_trees(), Batch::default());
     let csv = intake.mappings().any(|(_, mapping)| matches!(mapping.from.decode, Decode::Csv(_)));
     if csv {
         if let Err(reject) = worker.slab(&intake, bytes, None, meta, usize::MAX, &mut batch) {
@@ -57,7 +57,7 @@ pub fn outcomes(
 #[must_use]
 pub fn outcomes_again(plan: &Plan, source: usize, bytes: &[u8], meta: Meta<'_>) -> Vec<Json> {
     let intake = Intake { plan, source, recorded: "1970-01-01T00:00:00Z", mapping: None };
-    let (mut worker, mut batch) = (Worker::default(), Batch::default());
+    let (mut worker, mut batch) = (Worker::on_trees(), Batch::default());
     worker.message(&intake, Read::Bytes(bytes), bytes, meta, &mut batch);
     batch.items.iter().map(|item| outcome(plan, &batch, item)).collect()
 }

@@ -2,22 +2,18 @@
 
 use std::sync::Arc;
 
-use super::batch::{Batch, Prepared, PreparedMessage};
-use crate::contract::Contract;
+use super::batch::{Attributes, Batch, Bytes, Prepared, PreparedMessage};
+use super::finish::{Facts, Finish};
+use super::flat::Fast;
 use crate::decode::Limits;
 use crate::decode::csv::decode_stored;
 use crate::decode::json::JsonDecoder;
 use crate::decode::xml::XmlDecoder;
-use crate::dedup::Prints;
-use crate::identity::{self, IdHasher};
+use crate::identity;
 use crate::map::run::{Given, Meta, Outcome, Scratch, Workspace};
 use crate::map::{Decode, Mapping};
 use crate::plan::project::{Plan, SourcePlan};
-use crate::record::Header;
 use crate::reject::{Code, Reject};
-use crate::schema::Violation;
-use crate::time::Instant;
-use crate::tree::{NONE, NodeId, Tree};
 
 /// Memory and decoders of one thread; used for one message after the other.
 #[derive(Debug)]
@@ -27,15 +23,10 @@ pub struct Worker {
     xml: XmlDecoder,
     pub(super) space: Workspace,
     pub(super) finish: Finish,
-}
-
-/// Memory for making records.
-#[derive(Debug, Default)]
-pub struct Finish {
-    violations: Vec<Violation>,
-    text: String,
-    key: String,
-    data: Vec<u8>,
+    pub(super) flat: crate::flat::Memory,
+    /// Whether messages may run flat; what is shown to people runs on trees, where every step has a place.
+    pub(super) flat_allowed: bool,
+    pub(super) flat_count: u64,
 }
 
 impl Default for Worker {
@@ -47,6 +38,9 @@ impl Default for Worker {
             xml: XmlDecoder::new(limits),
             space: Workspace::default(),
             finish: Finish::default(),
+            flat: crate::flat::Memory::default(),
+            flat_allowed: true,
+            flat_count: 0,
         }
     }
 }
@@ -91,6 +85,18 @@ pub enum Read<'b> {
 }
 
 impl Worker {
+    /// A worker that runs every message on trees.
+    #[must_use]
+    pub fn on_trees() -> Self {
+        Self { flat_allowed: false, ..Self::default() }
+    }
+
+    /// How many messages of this worker ran flat.
+    #[must_use]
+    pub fn ran_flat(&self) -> u64 {
+        self.flat_count
+    }
+
     /// Prepares one message. `raw` is what is kept of it when something is rejected.
     pub fn message(
         &mut self,
@@ -100,12 +106,17 @@ impl Worker {
         meta: Meta<'_>,
         batch: &mut Batch,
     ) {
+        if let (Read::Bytes(bytes), Some(fast)) = (read, Fast::of(intake).filter(|_| self.flat_allowed))
+            && self.flat_message(intake, fast, bytes, meta, batch)
+        {
+            return;
+        }
         let items = batch.items.len();
         let raw_range = batch.push(raw);
-        let meta_range = push_meta(meta, batch);
+        let meta_range = batch.push_attributes(meta);
         let mut message = PreparedMessage {
-            raw: raw_range,
-            meta: meta_range,
+            raw: Bytes::Own(raw_range),
+            meta: Attributes::Own(meta_range),
             independent: false,
             items: items..items,
             mapping: None,
@@ -240,7 +251,8 @@ impl Worker {
                 Outcome::Filtered(rule) => Prepared::Filtered(Arc::from(rule)),
                 Outcome::Reject(reject) => Prepared::Reject(Reject { item: Some(item), ..reject }),
                 Outcome::Event { contract, time } => {
-                    let facts = Facts { item, contract, time, raw_print: mix(print, item), mapping };
+                    let raw_print = mix(print, item);
+                    let facts = Facts { item, contract, time, raw_print, mapping: &mapping.label };
                     finish
                         .event(intake, &facts, &scratch.message, &scratch.out, meta, batch)
                         .unwrap_or_else(|reject| Prepared::Reject(Reject { item: Some(item), ..reject }))
@@ -264,7 +276,7 @@ fn given<'a>(intake: &Intake<'a>, mapping: &Mapping, xml: &'a XmlDecoder) -> Giv
 }
 
 /// The fingerprint of an item of a message with this fingerprint.
-fn mix(message: u128, item: u32) -> u128 {
+pub(super) fn mix(message: u128, item: u32) -> u128 {
     message ^ (u128::from(item) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
 }
 
@@ -272,253 +284,4 @@ fn mix(message: u128, item: u32) -> u128 {
 pub(super) fn place(meta: Meta<'_>) -> Option<String> {
     let text = |name: &str| meta.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
     Some(format!("{}:{}", text("file.name")?, text("file.line")?))
-}
-
-fn push_meta(meta: Meta<'_>, batch: &mut Batch) -> std::ops::Range<usize> {
-    let start = batch.bytes.len();
-    batch.bytes.push(b'{');
-    for (index, (name, text)) in meta.iter().enumerate() {
-        if index > 0 {
-            batch.bytes.push(b',');
-        }
-        crate::tree::write_json_string(name, &mut batch.bytes);
-        batch.bytes.push(b':');
-        crate::tree::write_json_string(text, &mut batch.bytes);
-    }
-    batch.bytes.push(b'}');
-    start..batch.bytes.len()
-}
-
-struct Facts<'m> {
-    item: u32,
-    contract: usize,
-    time: Option<Instant>,
-    raw_print: u128,
-    mapping: &'m Mapping,
-}
-
-/// What the envelope of an event takes from elsewhere than its contract.
-pub(super) struct Envelope<'e> {
-    pub id: Option<&'e str>,
-    pub source: &'e str,
-    pub time: &'e str,
-    pub recorded: &'e str,
-    pub site: &'e str,
-    pub traceparent: &'e str,
-    pub mapping: &'e str,
-}
-
-impl Finish {
-    /// Checks `data` against its contract and writes the record.
-    fn event(
-        &mut self,
-        intake: &Intake<'_>,
-        facts: &Facts<'_>,
-        message: &Tree,
-        data: &Tree,
-        meta: Meta<'_>,
-        batch: &mut Batch,
-    ) -> Result<Prepared, Reject> {
-        let (Some(contract), Some(source)) = (intake.plan.contracts.get(facts.contract), intake.source())
-        else {
-            return Err(Reject::new(Code::TypeUnknown, "nothing", "an installed contract"));
-        };
-        self.check(contract, data, 0, |node| pointer_of(message, data, node))?;
-        self.text.clear();
-        if let Some(time) = facts.time {
-            time.write_to(&mut self.text);
-        } else {
-            self.text.push_str(intake.recorded);
-        }
-        let trace = meta.iter().find(|(name, _)| *name == "http.header.traceparent");
-        let traceparent = trace.map(|(_, text)| *text).filter(|text| is_traceparent(text)).unwrap_or("");
-        let time = std::mem::take(&mut self.text);
-        let envelope = Envelope {
-            id: None,
-            source: &source.uri,
-            time: &time,
-            recorded: intake.recorded,
-            site: &intake.plan.site,
-            traceparent,
-            mapping: &facts.mapping.label,
-        };
-        // The time of admission is no part of what a re-send is compared by.
-        let compared = if facts.time.is_some() { time.as_str() } else { "" };
-        let mut prepared = self.record(
-            intake,
-            facts.contract,
-            contract,
-            (data, 0),
-            &envelope,
-            compared,
-            facts.raw_print,
-            batch,
-        );
-        if let Ok(Prepared::Event { item, time, .. }) = &mut prepared {
-            *item = facts.item;
-            *time = facts.time;
-        }
-        self.text = time;
-        prepared
-    }
-
-    /// Validates `data`.
-    pub(super) fn check(
-        &mut self,
-        contract: &Contract,
-        data: &Tree,
-        root: NodeId,
-        pointer: impl Fn(NodeId) -> String,
-    ) -> Result<(), Reject> {
-        self.violations.clear();
-        if contract.schema.validate(data, root, 1, &mut self.violations) {
-            return Ok(());
-        }
-        let Some(violation) = self.violations.first() else { return Ok(()) };
-        let mut reject = violation.reject(Code::ContractInvalid, data);
-        reject.pointer = pointer(violation.node);
-        reject.field = Some(dotted(&violation.pointer(data), data, root));
-        Err(reject)
-    }
-
-    /// Writes key and record of valid `data`.
-    #[expect(clippy::too_many_arguments, reason = "one call site for each way an event arises")]
-    pub(super) fn record(
-        &mut self,
-        intake: &Intake<'_>,
-        index: usize,
-        contract: &Contract,
-        (data, root): (&Tree, NodeId),
-        envelope: &Envelope<'_>,
-        compared_time: &str,
-        raw_print: u128,
-        batch: &mut Batch,
-    ) -> Result<Prepared, Reject> {
-        let missing = |field: String| {
-            Reject::new(Code::Missing, "nothing", "a field of the key or identity").field(field)
-        };
-        self.key.clear();
-        contract.write_key(data, root, &mut self.key).map_err(missing)?;
-        let id = match envelope.id {
-            Some(text) => identity::number(text),
-            None => contract.id(envelope.source, data, root).map_err(missing)?,
-        };
-        let source_name = intake.source().map(|source| source.name.as_str()).unwrap_or_default();
-        let sinks = batch.sinks.len();
-        for route in intake.plan.routes_of.get(index).into_iter().flatten() {
-            let Some(route) = intake.plan.routes.get(*route) else { continue };
-            if !route.takes_source(source_name, envelope.source)
-                || !route.holds(index, &contract.full_type, source_name, (data, root))?
-            {
-                continue;
-            }
-            for sink in &route.sinks {
-                if !batch.sinks.get(sinks..).unwrap_or_default().contains(sink) {
-                    batch.sinks.push(*sink);
-                }
-            }
-        }
-        self.data.clear();
-        data.write_json(root, &mut self.data);
-        let body = body_print(contract, compared_time, &self.data, data, root);
-        let id_text = identity::text(id);
-        let header = Header {
-            id: envelope.id.unwrap_or(&id_text),
-            source: envelope.source,
-            full_type: &contract.full_type,
-            time: envelope.time,
-            key: &self.key,
-            dataschema: &contract.dataschema,
-            transaction: contract
-                .business
-                .transaction
-                .as_ref()
-                .and_then(|f| f.text(data, root))
-                .unwrap_or(""),
-            process: contract.business.process.as_deref().unwrap_or(""),
-            step: contract.business.step.as_deref().unwrap_or(""),
-            traceparent: envelope.traceparent,
-            recorded: envelope.recorded,
-            site: envelope.site,
-            kind: &contract.kind,
-            mapping: envelope.mapping,
-        };
-        let key = batch.push(self.key.as_bytes());
-        let start = batch.bytes.len();
-        header.write(&mut batch.bytes);
-        let data_at = batch.bytes.len();
-        batch.bytes.extend_from_slice(&self.data);
-        Ok(Prepared::Event {
-            item: 0,
-            contract: index,
-            id,
-            prints: Prints { raw: raw_print, body },
-            key,
-            record: start..batch.bytes.len(),
-            data: data_at,
-            sinks: sinks..batch.sinks.len(),
-            time: None,
-        })
-    }
-}
-
-/// The fingerprint of type, time and `data` without volatile fields.
-fn body_print(contract: &Contract, time: &str, json: &[u8], data: &Tree, root: NodeId) -> u128 {
-    let mut hasher = IdHasher::default();
-    hasher.part(&contract.name);
-    if contract.volatile.is_empty() {
-        hasher.part(time);
-        hasher.part(std::str::from_utf8(json).unwrap_or_default());
-        return hasher.finish();
-    }
-    let mut value = data.to_serde(root);
-    for field in &contract.volatile {
-        if let Some((last, above)) = field.0.split_last() {
-            let mut at = Some(&mut value);
-            for name in above {
-                at = at.and_then(|value| value.get_mut(name));
-            }
-            if let Some(serde_json::Value::Object(members)) = at {
-                members.remove(last);
-            }
-        }
-    }
-    if !contract.volatile.iter().any(|field| field.0 == ["time"]) {
-        hasher.part(time);
-    }
-    hasher.part(&value.to_string());
-    hasher.finish()
-}
-
-/// Where in the message a value of `data` comes from; empty when it was not one path.
-fn pointer_of(message: &Tree, data: &Tree, node: NodeId) -> String {
-    let origin = data.node(node).origin;
-    if origin == NONE || origin as usize >= message.len() { String::new() } else { message.pointer(origin) }
-}
-
-/// `/quantity/good` as people write it: `quantity.good`; items as `readings[1].value`.
-fn dotted(pointer: &str, data: &Tree, root: NodeId) -> String {
-    let prefix = data.pointer(root);
-    let mut out = String::new();
-    for part in pointer.strip_prefix(&prefix).unwrap_or(pointer).split('/').skip(1) {
-        if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
-            out.push_str(&format!("[{part}]"));
-        } else {
-            if !out.is_empty() {
-                out.push('.');
-            }
-            out.push_str(&part.replace("~1", "/").replace("~0", "~"));
-        }
-    }
-    out
-}
-
-/// `00-<32 hex>-<16 hex>-<2 hex>` (W3C Trace Context §3.2).
-fn is_traceparent(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() == 55
-        && bytes.iter().enumerate().all(|(index, byte)| match index {
-            2 | 35 | 52 => *byte == b'-',
-            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(byte),
-        })
 }

@@ -5,6 +5,7 @@
 //!
 //! * [`batch`] is what is prepared.
 //! * [`message`] takes one message through the stages; [`canonical`] one that is a CloudEvent already.
+//! * [`finish`] checks contracts and makes records; [`flat`] takes messages that need no tree.
 //! * [`slab`] takes lines and CSV files apart.
 //! * [`explain`] shows what became of a message; [`examples`] runs those of mapping files.
 
@@ -12,6 +13,8 @@ pub mod batch;
 pub mod canonical;
 pub mod examples;
 pub mod explain;
+pub mod finish;
+mod flat;
 pub mod message;
 pub mod slab;
 

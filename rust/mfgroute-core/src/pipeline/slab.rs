@@ -1,6 +1,7 @@
 //! Slabs: newline-delimited JSON, and CSV files, taken apart into messages.
 
-use super::batch::Batch;
+use super::batch::{Attributes, Batch, Bytes};
+use super::flat::Fast;
 use super::message::{Intake, Read, Worker};
 use crate::decode::csv::{CsvCursor, CsvDocument};
 use crate::map::Decode;
@@ -70,9 +71,17 @@ impl Worker {
     ) -> Option<Cursor> {
         pairs.pop();
         let mut made = 0;
+        let fast = Fast::of(intake).filter(|_| self.flat_allowed);
         while let Some(rest) = slab.get(offset as usize..).filter(|rest| !rest.is_empty()) {
             if made == messages_max {
                 return Some((offset, line));
+            }
+            if let Some(fast) = fast {
+                let place = (offset as usize, line + 1);
+                if let Some(taken) = self.flat_line(intake, fast, slab, place, pairs, batch) {
+                    (offset, line, made) = (taken.next as u64, line + 1, made + 1);
+                    continue;
+                }
             }
             let end = rest.iter().position(|&byte| byte == b'\n');
             let text = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
@@ -100,7 +109,12 @@ pub(crate) fn refuse(mut reject: Reject, raw: &[u8], meta: Meta<'_>, batch: &mut
     let raw = batch.push(raw);
     let items = batch.items.len();
     batch.items.push(Prepared::Reject(reject));
-    let message =
-        PreparedMessage { raw, meta: 0..0, independent: false, items: items..items + 1, mapping: None };
+    let message = PreparedMessage {
+        raw: Bytes::Own(raw),
+        meta: Attributes::Own(0..0),
+        independent: false,
+        items: items..items + 1,
+        mapping: None,
+    };
     batch.messages.push(message);
 }

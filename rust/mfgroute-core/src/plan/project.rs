@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value as Json;
 
 use crate::engine::EngineConfig;
+use crate::flat::Program;
 use crate::map::lookup::Table;
 use crate::map::{Cond, Mapping};
 use crate::plan::builder::Builder;
@@ -22,15 +24,22 @@ use crate::yaml::{self, Node};
 /// Name of the main file, for problems.
 pub const MAIN: &str = "mfgroute.yaml";
 
+/// How many plans were made.
+static PLANS: AtomicU64 = AtomicU64::new(1);
+
 /// A project, compiled and checked. Immutable.
 #[derive(Debug, Default)]
 pub struct Plan {
+    /// No two plans of a process have the same.
+    pub number: u64,
     /// Site of the node.
     pub site: String,
     /// Contracts.
     pub contracts: Vec<crate::contract::Contract>,
     /// Mappings.
     pub mappings: Vec<Mapping>,
+    /// For each mapping its flat program, or why it runs on trees.
+    pub programs: Vec<Result<Program, String>>,
     /// Sources.
     pub sources: Vec<SourcePlan>,
     /// Routes.
@@ -87,7 +96,7 @@ impl Plan {
 pub fn compile(root: &Path, config: &Json, places: &BTreeMap<String, Place>) -> Result<Plan, Vec<Problem>> {
     let mut problems = Problems::default();
     let main = node::located(config, places, String::new());
-    let mut plan = Plan::default();
+    let mut plan = Plan { number: PLANS.fetch_add(1, Ordering::Relaxed), ..Plan::default() };
     let mut builder = Builder::default();
     let folders = folders(root, &main);
     let namespace = main.get("node").and_then(|node| node.get("namespace")).and_then(Node::text);
@@ -101,6 +110,7 @@ pub fn compile(root: &Path, config: &Json, places: &BTreeMap<String, Place>) -> 
     plan.tables = builder.tables.values().map(|table| (table.name.clone(), table.version.clone())).collect();
     node::engine(&main, &mut plan, &mut file);
     routes::read(&main, &mut plan, &mut file);
+    plan.programs = plan.mappings.iter().map(|mapping| program(mapping, &plan)).collect();
     if problems.installable() {
         crate::pipeline::examples::check(&plan, &mut problems);
     }
@@ -112,6 +122,21 @@ pub fn compile(root: &Path, config: &Json, places: &BTreeMap<String, Place>) -> 
     } else {
         Err(problems.0)
     }
+}
+
+/// The flat program of a mapping.
+fn program(mapping: &Mapping, plan: &Plan) -> Result<Program, String> {
+    let contracts = mapping.sets.iter().flat_map(|set| &set.entries).map(|entry| entry.contract);
+    for contract in contracts {
+        let routes = plan.routes_of.get(contract).into_iter().flatten();
+        let conditional = routes
+            .filter_map(|route| plan.routes.get(*route))
+            .find(|route| matches!(route.conditions.get(contract), Some(Some(_))));
+        if let Some(route) = conditional {
+            return Err(format!("route {} has a condition", route.name));
+        }
+    }
+    Program::compile(mapping, &plan.contracts)
 }
 
 /// The project folder and those of its packs, with the prefix their files have in problems.

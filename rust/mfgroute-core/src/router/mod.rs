@@ -16,6 +16,7 @@ use crate::engine::{
     SystemClock,
 };
 use crate::map::run::Meta;
+use crate::pipeline::batch::Origin;
 use crate::pipeline::message::{Intake, Read};
 use crate::pipeline::slab::Cursor;
 use crate::pipeline::{Batch, Worker};
@@ -177,7 +178,7 @@ impl Router {
         for (bytes, meta) in messages {
             worker.message(&intake, Read::Bytes(bytes), bytes, meta, &mut batch);
         }
-        let result = self.admit(&active, index, &batch, sync, wait);
+        let result = self.admit(&active, index, (&batch, Origin::default()), sync, wait);
         self.give_back(worker, batch);
         Ok(Answer { receipt: result?, ..Answer::default() })
     }
@@ -214,7 +215,7 @@ impl Router {
                     None
                 }
             };
-            match self.admit(&active, index, &batch, sync, wait) {
+            match self.admit(&active, index, (&batch, Origin { slab, meta }), sync, wait) {
                 Ok(receipt) => add(&mut answer.receipt, receipt, &mut messages),
                 Err(error) if admitted => {
                     answer.resume = cursor;
@@ -237,7 +238,7 @@ impl Router {
         &self,
         active: &Active,
         source: usize,
-        batch: &Batch,
+        (batch, origin): (&Batch, Origin<'_>),
         sync: bool,
         wait: Option<Duration>,
     ) -> Result<Receipt, RouterError> {
@@ -245,7 +246,7 @@ impl Router {
             Some(wait) => self.engine.admit_wait(admission, wait),
             None => self.engine.admit(admission),
         };
-        batch.admit(&active.plan, &active.installed, source, sync, admit).map_err(RouterError::Admit)
+        batch.admit(&active.plan, &active.installed, source, origin, sync, admit).map_err(RouterError::Admit)
     }
 
     /// Hands out events of a sink, each with its CloudEvent.

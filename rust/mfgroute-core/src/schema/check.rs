@@ -2,9 +2,7 @@
 
 mod holders;
 
-use std::cmp::Ordering;
-
-use super::program::{Apply, Bound, NumberRules, Program, StringRules, Sub, SubId, Types};
+use super::program::{Apply, NumberRules, Program, StringRules, Sub, SubId, Types};
 use super::{Violation, equal, format, number};
 use crate::tree::{Kind, NodeId, Tree};
 use crate::value::Decimal;
@@ -155,36 +153,9 @@ impl<'r> Check<'r> {
     }
 
     fn string(&mut self, rules: &'r StringRules, item: Item<'r>, report: bool) -> bool {
-        let text = item.text;
-        if let Some(max) = rules.max
-            && text.len() > max
-            && text.chars().count() > max
-        {
-            return self.fail(report, item, "maxLength", || format!("at most {max} characters"));
-        }
-        if let Some(min) = rules.min
-            && text.len() < min.saturating_mul(4)
-            && text.chars().count() < min
-        {
-            return self.fail(report, item, "minLength", || format!("at least {min} characters"));
-        }
-        if let Some(pattern) = &rules.pattern
-            && !pattern.is_match(text)
-        {
-            return self
-                .fail(report, item, "pattern", || format!("text that matches {}", rules.pattern_text));
-        }
-        if let Some(format) = &rules.format
-            && !format.accepts(text)
-        {
-            return self.fail(report, item, "format", || format!("format {}", format.name()));
-        }
-        if let Some((set, codes)) = &rules.codes
-            && !codes(text)
-        {
-            return self.fail(report, item, "x-codes", || format!("a code of {set}"));
-        }
-        true
+        rules
+            .broken(item.text)
+            .is_none_or(|keyword| self.fail(report, item, keyword, || rules.expected(keyword)))
     }
 
     fn decimal(&mut self, sub: &'r Sub, item: Item<'r>, report: bool) -> bool {
@@ -202,30 +173,9 @@ impl<'r> Check<'r> {
     }
 
     fn number(&mut self, rules: &'r NumberRules, item: Item<'r>, report: bool) -> bool {
-        let value = Decimal::parse(item.text).ok();
-        let order = |bound: &Bound| match (value, bound.decimal) {
-            (Some(value), Some(bound)) => value.cmp(&bound),
-            _ => number::compare(item.text, &bound.text),
-        };
-        let limits = [
-            (&rules.minimum, "minimum", "at least", Ordering::Less, false),
-            (&rules.maximum, "maximum", "at most", Ordering::Greater, false),
-            (&rules.above, "exclusiveMinimum", "more than", Ordering::Less, true),
-            (&rules.below, "exclusiveMaximum", "less than", Ordering::Greater, true),
-        ];
-        for (bound, keyword, words, wrong, exclusive) in limits {
-            let Some(bound) = bound else { continue };
-            let order = order(bound);
-            if order == wrong || (exclusive && order == Ordering::Equal) {
-                return self.fail(report, item, keyword, || format!("{words} {}", bound.text));
-            }
-        }
-        if let Some(unit) = &rules.multiple
-            && !number::is_multiple(item.text, &unit.text)
-        {
-            return self.fail(report, item, "multipleOf", || format!("a multiple of {}", unit.text));
-        }
-        true
+        rules.broken(item.text).is_none_or(|(keyword, words, bound)| {
+            self.fail(report, item, keyword, || format!("{words} {bound}"))
+        })
     }
 
     fn apply(&mut self, apply: &'r Apply, item: Item<'r>, report: bool) -> bool {

@@ -16,9 +16,10 @@ mod equal;
 mod fallback;
 mod format;
 mod index;
+mod leaf;
 mod number;
 pub(crate) mod pattern;
-mod program;
+pub(crate) mod program;
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::tree::{NodeId, Tree};
 pub use describe::{ITEMS, PropertyInfo};
 pub(crate) use format::decimal as plain_decimal;
 pub(crate) use number::compare as compare_numbers;
+pub(crate) use number::is_integer as is_whole;
 
 /// The one dialect that is compiled.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -196,6 +198,11 @@ impl Schema {
         let Some((validator, _)) = &self.fallback else { return valid };
         out.truncate(start);
         fallback::validate(validator, tree, node, max, out)
+    }
+
+    /// The flat program, if the schema runs compiled.
+    pub(crate) fn program(&self) -> Option<&program::Program> {
+        self.fallback.is_none().then_some(&self.program)
     }
 
     /// Whether the schema runs compiled.

@@ -23,7 +23,7 @@ use std::sync::LazyLock;
 
 pub use codes::CodeSet;
 
-use crate::value::{Affine, Decimal, Rational};
+use crate::value::{Affine, Decimal, Linear, Rational};
 
 /// A dimension as the tables write it.
 struct Dimension {
@@ -40,6 +40,8 @@ struct Row {
     dimension: &'static Dimension,
     /// To every unit of the dimension, in its order.
     conversions: Vec<Affine>,
+    /// The same in whole numbers, where these suffice.
+    linear: Vec<Option<Linear>>,
     /// Index of the dimension's first unit.
     first: usize,
 }
@@ -56,11 +58,12 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         let to_base: Vec<Affine> =
             dimension.units.iter().map(|(_, _, text)| formula(text).unwrap_or(Affine::IDENTITY)).collect();
         for ((code, name, _), from) in dimension.units.iter().zip(&to_base) {
-            let conversions = to_base
+            let conversions: Vec<Affine> = to_base
                 .iter()
                 .map(|to| to.inverse().map_or(Affine::IDENTITY, |back| from.then(&back)))
                 .collect();
-            rows.push(Row { code, name, dimension, conversions, first });
+            let linear = conversions.iter().map(Linear::of).collect();
+            rows.push(Row { code, name, dimension, conversions, linear, first });
         }
     }
     let by_code = rows.iter().enumerate().map(|(index, row)| (row.code, Unit(index as u16))).collect();
@@ -150,6 +153,13 @@ pub fn unit(code: &str) -> Option<Unit> {
 pub fn convert(from: Unit, to: Unit) -> Option<&'static Affine> {
     let row = from.row();
     row.conversions.get(usize::from(to.0).checked_sub(row.first)?)
+}
+
+/// [`convert`] in whole numbers, where these suffice.
+#[inline]
+pub(crate) fn linear(from: Unit, to: Unit) -> Option<&'static Linear> {
+    let row = from.row();
+    row.linear.get(usize::from(to.0).checked_sub(row.first)?)?.as_ref()
 }
 
 /// All units, by dimension.

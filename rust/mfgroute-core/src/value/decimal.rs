@@ -77,6 +77,17 @@ impl Decimal {
         Ok(value)
     }
 
+    /// From a coefficient of at most 18 digits and as many fraction digits.
+    #[must_use]
+    #[inline]
+    pub(crate) fn short(mut coefficient: i64, mut scale: u32) -> Self {
+        while scale > 0 && coefficient % 10 == 0 {
+            coefficient /= 10;
+            scale -= 1;
+        }
+        Self { coefficient: i128::from(coefficient), scale }
+    }
+
     /// Reads a number in JSON syntax (RFC 8259 §6), exponent included. Leading `+`, leading zeros,
     /// a bare point and surrounding space are errors of syntax, as in JSON.
     pub fn parse(text: &str) -> Result<Self, DecimalError> {
@@ -252,6 +263,11 @@ impl Decimal {
     /// zeros, no `-0`.
     pub fn write_to(self, out: &mut String) {
         self.printed(|text| out.push_str(text));
+    }
+
+    /// As [`Self::write_to`], as bytes.
+    pub(crate) fn write_bytes(self, out: &mut Vec<u8>) {
+        self.printed(|text| out.extend_from_slice(text.as_bytes()));
     }
 
     /// Spells the number into a buffer on the stack, from the last digit to the first.

@@ -43,6 +43,14 @@ impl Rational {
         Some(Self::from(num).mul(&Self::from(den).inverse()?))
     }
 
+    /// Numerator and denominator, if 128 bits hold them.
+    pub(super) fn small(&self) -> Option<(i128, i128)> {
+        match &self.0 {
+            Repr::Small(num, den) => Some((*num, *den)),
+            Repr::Big(_) => None,
+        }
+    }
+
     /// The product.
     #[must_use]
     pub fn mul(&self, other: &Self) -> Self {
@@ -178,7 +186,7 @@ impl RoundMode {
 
     /// Whether the quotient moves one away from zero. `twice_rest` compares twice the rest with
     /// the divisor.
-    fn moves(self, rest: bool, twice_rest: std::cmp::Ordering, odd: bool) -> bool {
+    pub(super) fn moves(self, rest: bool, twice_rest: std::cmp::Ordering, odd: bool) -> bool {
         match self {
             Self::HalfEven => twice_rest.is_gt() || (twice_rest.is_eq() && odd),
             Self::HalfUp => twice_rest.is_ge(),

@@ -1,0 +1,163 @@
+//! Messages that run flat: whole, or not at all.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::batch::{Attributes, Batch, Bytes, Prepared, PreparedMessage};
+use super::finish::Facts;
+use super::message::{Intake, Worker, mix};
+use crate::flat::{Made, Offer, Program};
+use crate::identity;
+use crate::map::Mapping;
+use crate::map::run::{Given, Meta};
+
+/// The one mapping of a source, with its program.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fast<'p> {
+    index: usize,
+    mapping: &'p Mapping,
+    program: &'p Program,
+}
+
+impl<'p> Fast<'p> {
+    /// The program that takes the messages of a source; `None` when they all run on trees.
+    pub(super) fn of(intake: &Intake<'p>) -> Option<Self> {
+        let source = intake.source()?;
+        let mut mappings = intake.mappings();
+        let (index, mapping) = mappings.next()?;
+        if mappings.next().is_some() || !source.filters.is_empty() {
+            return None;
+        }
+        let program = intake.plan.programs.get(index)?.as_ref().ok()?;
+        Some(Self { index, mapping, program })
+    }
+}
+
+/// A line of a slab that was taken.
+pub(super) struct Line {
+    /// Where the next one starts.
+    pub(super) next: usize,
+}
+
+impl Worker {
+    /// Takes the line of a slab that starts at `at`. `None`: nothing is prepared, it is a message for trees.
+    pub(super) fn flat_line(
+        &mut self,
+        intake: &Intake<'_>,
+        fast: Fast<'_>,
+        slab: &[u8],
+        (at, line): (usize, u64),
+        meta: Meta<'_>,
+        batch: &mut Batch,
+    ) -> Option<Line> {
+        let offer = offer(intake, slab, at, true, meta)?;
+        let end = fast.program.scan(&offer, &self.limits, &mut self.flat)?;
+        let next = match slab.get(end) {
+            None => end,
+            Some(b'\n') => end + 1,
+            Some(_) => return None,
+        };
+        let text = slab.get(at..end)?;
+        let raw = at..at + text.strip_suffix(b"\r").unwrap_or(text).len();
+        let message = PreparedMessage {
+            raw: Bytes::Slab(raw.clone()),
+            meta: Attributes::Line(line),
+            independent: false,
+            items: 0..0,
+            mapping: Some(fast.index),
+        };
+        self.flat_events(intake, fast, &offer, raw, message, batch)?;
+        Some(Line { next })
+    }
+
+    /// Takes one message. False: nothing is prepared, it is a message for trees.
+    pub(super) fn flat_message(
+        &mut self,
+        intake: &Intake<'_>,
+        fast: Fast<'_>,
+        bytes: &[u8],
+        meta: Meta<'_>,
+        batch: &mut Batch,
+    ) -> bool {
+        let Some(offer) = offer(intake, bytes, 0, false, meta) else { return false };
+        if fast.program.scan(&offer, &self.limits, &mut self.flat) != Some(bytes.len()) {
+            return false;
+        }
+        let before = batch.bytes.len();
+        let raw = batch.push(bytes);
+        let attributes = batch.push_attributes(meta);
+        let message = PreparedMessage {
+            raw: Bytes::Own(raw),
+            meta: Attributes::Own(attributes),
+            independent: false,
+            items: 0..0,
+            mapping: Some(fast.index),
+        };
+        let taken = self.flat_events(intake, fast, &offer, 0..bytes.len(), message, batch).is_some();
+        if !taken {
+            batch.bytes.truncate(before);
+        }
+        taken
+    }
+
+    /// Prepares what the program makes of the message that was read last.
+    fn flat_events(
+        &mut self,
+        intake: &Intake<'_>,
+        fast: Fast<'_>,
+        offer: &Offer<'_>,
+        raw: Range<usize>,
+        mut message: PreparedMessage,
+        batch: &mut Batch,
+    ) -> Option<()> {
+        let raw = offer.bytes.get(raw)?;
+        if raw.len() > self.limits.message_bytes {
+            return None;
+        }
+        let (items, bytes, sinks) = (batch.items.len(), batch.bytes.len(), batch.sinks.len());
+        let print = identity::fingerprint(raw);
+        let Self { flat, finish, .. } = self;
+        let run =
+            fast.program.run(fast.mapping, &intake.plan.contracts, offer, flat, &mut |independent, made| {
+                message.independent |= independent;
+                let prepared = match made {
+                    Made::Filtered(rule) => Prepared::Filtered(Arc::from(rule)),
+                    Made::Event(event) => {
+                        let facts = Facts {
+                            item: event.item,
+                            contract: event.contract,
+                            time: event.time,
+                            raw_print: mix(print, event.item),
+                            mapping: &fast.mapping.label,
+                        };
+                        finish.flat(intake, fast.index, &facts, &event, offer.meta, batch)?
+                    }
+                };
+                batch.items.push(prepared);
+                Some(())
+            });
+        if run.is_none() {
+            batch.items.truncate(items);
+            batch.bytes.truncate(bytes);
+            batch.sinks.truncate(sinks);
+            return None;
+        }
+        message.items = items..batch.items.len();
+        batch.messages.push(message);
+        self.flat_count += 1;
+        Some(())
+    }
+}
+
+fn offer<'m>(
+    intake: &Intake<'m>,
+    bytes: &'m [u8],
+    at: usize,
+    lines: bool,
+    meta: Meta<'m>,
+) -> Option<Offer<'m>> {
+    let source = intake.source()?;
+    let given =
+        Given { source: &source.name, site: &intake.plan.site, received: intake.recorded, xml_root: "" };
+    Some(Offer { bytes, at, lines, meta, given, source: &source.uri })
+}
