@@ -4,13 +4,16 @@
 //! * [`builder`] is what the compilation of one project shares.
 //! * [`contract`], [`mapping`], [`fields`], [`value`] compile the files.
 //! * [`node`] reads the main file, [`routes`] its routes.
-//! * [`keywords`] finds misspelt words of a schema.
+//! * [`lifecycle`] reads how long a contract is to be used.
+//! * [`keywords`] finds misspelt words of a schema, [`limits`] values that contradict each other.
 //! * [`project`] compiles a folder into a [`Plan`](project::Plan).
 
 pub mod builder;
 pub mod contract;
 pub mod fields;
 pub mod keywords;
+pub mod lifecycle;
+pub mod limits;
 pub mod mapping;
 pub mod node;
 pub mod project;

@@ -182,7 +182,7 @@ fn read_shared(
             builder.schemas.insert(format!("schemas/{name}.json"), Arc::new(schema));
         }
     }
-    for (_, shown, bytes) in files(folders, "contracts", ".yaml", problems) {
+    for (stem, shown, bytes) in files(folders, "contracts", ".yaml", problems) {
         let Some(node) = yaml::parse(&bytes, &shown, None, problems) else { continue };
         let mut file = File { name: &shown, problems };
         let Some(compiled) = contract::compile(&node, namespace, &mut file) else {
@@ -190,6 +190,7 @@ fn read_shared(
                 node.get("version").and_then(Node::text).and_then(|version| version.split('.').next());
             let name = node.get("type").and_then(Node::text).unwrap_or_default();
             builder.broken.push(format!("{name}/{}", major.unwrap_or("1")));
+            builder.broken.extend(stem.rsplit_once(".v").map(|(name, major)| format!("{name}/{major}")));
             continue;
         };
         match builder.contracts.iter().find(|known| known.label() == compiled.label()) {
