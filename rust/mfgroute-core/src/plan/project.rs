@@ -13,7 +13,7 @@ use crate::plan::builder::Builder;
 use crate::plan::mapping::Example;
 use crate::plan::read::{File, nearest};
 use crate::plan::value::Scope;
-use crate::plan::{contract, mapping, node, routes};
+use crate::plan::{attributes, contract, mapping, node, routes};
 use crate::problem::{Place, Problem, Problems, Severity};
 use crate::route::Route;
 use crate::schema::{Schema, SchemaOptions};
@@ -248,6 +248,9 @@ fn read_mappings(
         let Some(compiled) = mapping::compile(&name, &node, &bytes, builder, &mut file) else { continue };
         for example in node.get("examples").map(Node::items).unwrap_or_default() {
             file.keys(example, "an example", &["name", "given", "meta", "expect", "reject", "filtered"]);
+            for (name, _) in example.get("meta").map(Node::entries).unwrap_or_default() {
+                attributes::check(&name.text, name.place, &mut file);
+            }
             plan.examples.push(Example {
                 mapping: plan.mappings.len(),
                 file: shown.clone(),

@@ -37,7 +37,8 @@ impl Schema {
     }
 
     /// What the schema expects of a field, if it accepts no object that has this value there; `None` if it
-    /// may, if it does not describe the field, or if finding out is too much work. A schema that runs in the `jsonschema` crate is asked for the type only: its program does not say everything.
+    /// may, if it does not describe the field, or if finding out is too much work. A schema that runs in the
+    /// `jsonschema` crate is asked for the type only: its program does not say everything.
     #[must_use]
     pub fn refuses(&self, path: &[&str], value: &Value) -> Option<String> {
         let (subs, _) = self.certain(path)?;
