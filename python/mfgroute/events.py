@@ -19,7 +19,8 @@ class Intake(msgspec.Struct, frozen=True, kw_only=True):
         messages: one ``bytes`` per message.
         slab: newline-delimited JSON or CSV rows (with the header row first, if the mapping says so);
             then ``messages`` is empty.
-        meta: attributes that all messages share, such as ``file.name`` or ``topic``.
+        meta: attributes that all messages share, such as ``file.name`` or ``topic``. A mapping can read those
+            of an added adapter if they start with a word of its own and a dot: ``mqtt.qos``.
         metas: attributes of each message, over ``meta``; as many as ``messages``.
         position: where to resume after a restart, once this intake is acknowledged.
         token: the adapter's own, handed back with the intake.

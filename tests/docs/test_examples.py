@@ -54,7 +54,9 @@ def test_a_mapping_compiles_and_its_examples_pass(block, tmp_path):
 
 @chosen("yaml", kinds=("contract",))
 def test_a_contract_compiles_and_its_examples_are_valid(block, tmp_path):
-    write_project(tmp_path, {"contracts/shown.v1.yaml": block.text}, {})
+    shown = parse(block.text, block.place)
+    name = f"contracts/{shown['type']}.v{shown['version'].split('.')[0]}.yaml"
+    write_project(tmp_path, {name: block.text}, {})
     assert len(mfgroute.load_plan(tmp_path).summary["contracts"]) == 2
 
 

@@ -107,10 +107,12 @@ class Notes:
         return self._place(pointer.rpartition("/")[0])
 
 
-def convert_struct(kind: type[T], value: Any, pointer: str, notes: Notes) -> T | None:
+def convert_struct(
+    kind: type[T], value: Any, pointer: str, notes: Notes, *, also: AbstractSet[str] = frozenset()
+) -> T | None:
     """Make a struct of `kind`, or note every problem and return `None`.
 
-    `value` is a decoded document at `pointer`.
+    `value` is a decoded document at `pointer`; `also` are keys that are read elsewhere, for hints.
     """
     name = dotted(pointer) or "the file"
     if not isinstance(value, dict):
@@ -121,7 +123,9 @@ def convert_struct(kind: type[T], value: Any, pointer: str, notes: Notes) -> T |
     for key in value:
         if key not in fields:
             notes.error(
-                f"{pointer}/{escape(key)}#key", f"unknown key `{key}` in `{name}`", close(key, fields)
+                f"{pointer}/{escape(key)}#key",
+                f"unknown key `{key}` in `{name}`",
+                close(key, fields.keys() | also),
             )
     made: dict[str, Any] = {}
     for key, field in fields.items():

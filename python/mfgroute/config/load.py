@@ -275,7 +275,7 @@ class _Reader:
         fields = _fields(kind.Config)
         shared = _fields(common)
         own = {key: child for key, child in raw.items() if key not in shared or key in fields}
-        made = convert_struct(kind.Config, own, pointer, self.notes)
+        made = convert_struct(kind.Config, own, pointer, self.notes, also=shared)
         if made is not None:
             self._remember_secrets(made, raw, pointer)
         return made

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::identity::IdHasher;
+use crate::problem::Place;
 use crate::schema::Schema;
 use crate::tree::{Kind, NodeId, Tree};
 
@@ -21,6 +22,8 @@ pub struct Contract {
     pub kind: String,
     /// Name of the stream.
     pub stream: String,
+    /// Where the file names the stream, for messages.
+    pub stream_place: Place,
     /// Who answers for it.
     pub owner: String,
     /// CloudEvents type: `<namespace>.<name>.v<major>`.

@@ -88,6 +88,23 @@ impl Table {
         Some(table)
     }
 
+    /// The file it was read from, for problems.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Each row with the line it starts in.
+    pub fn rows(&self) -> impl Iterator<Item = (u32, &[String])> {
+        self.rows.iter().map(|(line, row)| (*line, row.as_slice()))
+    }
+
+    /// The names of its columns.
+    #[must_use]
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
     /// Prepares the table for `keys` key parts. Two rows with the same key are a problem.
     ///
     /// # Errors

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::contract::Contract;
 use crate::map::lookup::{Index, Table};
+use crate::plan::fixed::keys_of;
 use crate::plan::read::{File, nearest};
 use crate::problem::Place;
 use crate::schema::Schema;
-use crate::yaml::{Node, Value};
+use crate::yaml::{Key, Node, Value};
 
 /// Everything mappings may refer to.
 #[derive(Default)]
@@ -83,6 +84,18 @@ impl Builder {
         }
     }
 
+    /// The table of a lookup and the column it takes, when both are there.
+    #[must_use]
+    pub fn taken(&self, lookup: &Node) -> Option<(&Table, usize)> {
+        let table = self.tables.get(lookup.text().or_else(|| lookup.get("table")?.text())?)?;
+        let keys = keys_of(lookup).len().max(1);
+        let column = match lookup.get("take") {
+            Some(take) => table.columns().iter().position(|column| Some(column.as_str()) == take.text())?,
+            None => Some(keys).filter(|keys| table.columns().len() == keys + 1)?,
+        };
+        Some((table, column))
+    }
+
     /// A value specification with the shared rule it uses merged in; its own keys win.
     pub fn resolve(&self, node: &Node, file: &mut File<'_>) -> Node {
         let Some(name) = node.get("use") else { return node.clone() };
@@ -93,16 +106,38 @@ impl Builder {
                 Some(rule) => {
                     for (key, value) in rule.entries() {
                         if node.get(&key.text).is_none() {
-                            merged.push((key.clone(), value.clone()));
+                            let key = Key { text: key.text.clone(), place: name.place };
+                            merged.push((key, moved(value, name.place)));
                         }
                     }
                 }
                 None => {
-                    let hint = format!("write rules/{text}.yaml");
+                    let known: Vec<&str> = self.rules.keys().map(String::as_str).collect();
+                    let hint = match nearest(text, &known) {
+                        Some(close) => format!("did you mean {close}?"),
+                        None => format!("write rules/{text}.yaml"),
+                    };
                     file.error_hint(name.place, format!("there are no shared rules {text}"), hint);
                 }
             }
         }
         Node { value: Value::Map(merged), place: node.place, replaced: false }
     }
+}
+
+/// A value of a rules file as if it were written where the rules are used: a problem of it is shown there.
+fn moved(node: &Node, place: Place) -> Node {
+    let value = match &node.value {
+        Value::List(items) => Value::List(items.iter().map(|item| moved(item, place)).collect()),
+        Value::Map(entries) => {
+            let entries = entries.iter();
+            Value::Map(
+                entries
+                    .map(|(key, value)| (Key { text: key.text.clone(), place }, moved(value, place)))
+                    .collect(),
+            )
+        }
+        other => other.clone(),
+    };
+    Node { value, place, replaced: node.replaced }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::contract::{Business, Contract, Field};
-use crate::plan::keywords;
-use crate::plan::read::File;
+use crate::plan::read::{File, nearest};
+use crate::plan::{keywords, lifecycle};
 use crate::problem::Place;
 use crate::schema::{self, Schema, SchemaOptions};
 use crate::tree::{NONE, Tree};
@@ -32,39 +32,32 @@ const KEYS: &[&str] = &[
     "rules",
     "compatibility",
 ];
+const KINDS: &[&str] = &["event", "command", "telemetry"];
+/// JSON types whose values have one text, as a key or an identity needs it.
+const SCALARS: &[&str] = &["string", "number", "integer", "boolean"];
 
 /// Compiles one contract; `None` when it has errors.
 pub fn compile(node: &Node, namespace: &str, file: &mut File<'_>) -> Option<Contract> {
-    let errors = file.problems.0.len();
+    let errors = file.errors();
     if !file.keys(node, "a contract", KEYS) {
         return None;
     }
     not_yet(node, "rules", file);
     let name = file.required_text(node, "the contract", "type")?.to_owned();
     let version = file.required_text(node, "the contract", "version")?.to_owned();
-    let major = version.split('.').next().and_then(|part| part.parse().ok());
-    if major.is_none() || version.split('.').count() != 3 {
-        let place = node.get("version").map_or(node.place, |version| version.place);
-        file.error(place, format!("version is {version}, expected major.minor.patch like 1.0.0"));
-    }
+    let major = name_and_version(node, &name, &version, file);
     let kind = file.text(node, "kind").unwrap_or("event").to_owned();
-    if !["event", "command", "telemetry"].contains(&kind.as_str()) {
-        file.error(node.place, format!("kind is {kind}, expected event, command or telemetry"));
+    if !KINDS.contains(&kind.as_str()) {
+        let message = format!("kind is {kind}, expected event, command or telemetry");
+        file.error_near(place_of(node, "/kind"), message, &kind, KINDS);
     }
-    lifecycle(node, file);
+    lifecycle::check(node, &format!("{name}/{major}"), file);
     let schema = compile_schema(node, file)?;
     let key = key(node, &schema, file)?;
-    let idempotency = fields(node, "idempotency", &schema, true, file);
-    if idempotency.is_empty() {
-        file.error(
-            node.place,
-            "the contract has no idempotency, expected the fields that tell one fact from another",
-        );
-    }
-    let volatile = fields(node, "volatile", &schema, false, file);
+    let idempotency = identity(node, &schema, file);
+    let volatile = volatile(node, &schema, file);
     let business = business(node, &schema, file);
     let examples = node.get("examples").map(|list| list.items().iter().map(Node::to_serde).collect());
-    let major = major.unwrap_or(1);
     let contract = Contract {
         dataschema: format!("mfgroute:contract:{name}:{version}"),
         full_type: format!("{namespace}.{name}.v{major}").into(),
@@ -73,6 +66,7 @@ pub fn compile(node: &Node, namespace: &str, file: &mut File<'_>) -> Option<Cont
         version,
         kind,
         stream: file.text(node, "stream").unwrap_or("business").to_owned(),
+        stream_place: place_of(node, "/stream"),
         owner: file.text(node, "owner").unwrap_or_default().to_owned(),
         file: file.name.to_owned(),
         key,
@@ -84,7 +78,7 @@ pub fn compile(node: &Node, namespace: &str, file: &mut File<'_>) -> Option<Cont
         examples: examples.unwrap_or_default(),
     };
     check_examples(&contract, node, file);
-    (file.problems.0.len() == errors).then_some(contract)
+    (file.errors() == errors).then_some(contract)
 }
 
 fn not_yet(node: &Node, key: &str, file: &mut File<'_>) {
@@ -93,13 +87,42 @@ fn not_yet(node: &Node, key: &str, file: &mut File<'_>) {
     }
 }
 
-fn lifecycle(node: &Node, file: &mut File<'_>) {
-    let Some(lifecycle) = node.get("lifecycle") else { return };
-    file.keys(lifecycle, "lifecycle", &["status", "since", "sunset", "successor"]);
-    let status = file.text(lifecycle, "status").unwrap_or("active");
-    if !["active", "deprecated"].contains(&status) {
-        file.error(lifecycle.place, format!("status is {status}, expected active or deprecated"));
+/// Checks type and version, also against the name of the file. Returns the major version, 1 if it is wrong.
+fn name_and_version(node: &Node, name: &str, version: &str, file: &mut File<'_>) -> u32 {
+    let word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+    };
+    if !name.split('.').all(word) {
+        let message = format!("the type is {name:?}, expected words with dots between them");
+        let hint = "use lowercase letters, digits, `-` and `_`, such as production.operation.completed";
+        file.error_hint(place_of(node, "/type"), message, hint);
+        return 1;
     }
+    let number = |part: &str| {
+        let digits =
+            part.bytes().all(|byte| byte.is_ascii_digit()) && (part == "0" || !part.starts_with('0'));
+        if digits { part.parse::<u32>().ok() } else { None }
+    };
+    let parts: Vec<Option<u32>> = version.split('.').map(number).collect();
+    let [Some(major), Some(_), Some(_)] = parts[..] else {
+        let message = format!("version is {version}, expected major.minor.patch like 1.0.0");
+        file.error(place_of(node, "/version"), message);
+        return 1;
+    };
+    let full = file.name.rsplit('/').next().unwrap_or_default();
+    let (stem, wanted) = (full.trim_end_matches(".yaml"), format!("{name}.v{major}"));
+    if stem != wanted {
+        let same_type = stem.rsplit_once(".v").is_some_and(|(known, _)| known == name);
+        let (place, what) = if same_type {
+            (place_of(node, "/version"), format!("version is {version}"))
+        } else {
+            (place_of(node, "/type"), format!("the type is {name}"))
+        };
+        let hint = format!("name the file {wanted}.yaml, or mend the contract");
+        file.error_hint(place, format!("{what}, but the file is {full}"), hint);
+    }
+    major
 }
 
 fn compile_schema(node: &Node, file: &mut File<'_>) -> Option<Schema> {
@@ -110,7 +133,15 @@ fn compile_schema(node: &Node, file: &mut File<'_>) -> Option<Schema> {
     keywords::check(schema, file);
     let options = SchemaOptions { assert_formats: true, resources: &[], code_sets: &code_set };
     match Schema::compile(&schema.to_serde(), &options) {
-        Ok(compiled) => Some(compiled),
+        Ok(compiled) => {
+            let types = compiled.property(&[]).map(|info| info.types).unwrap_or_default();
+            if types.contains(&"object") {
+                return Some(compiled);
+            }
+            let found = if types.is_empty() { "of no type".to_owned() } else { types.join(" or ") };
+            file.error(place_of(schema, "/type"), format!("data is {found} in the schema, expected object"));
+            None
+        }
         Err(problems) => {
             for problem in problems {
                 let place = place_of(schema, &problem.pointer);
@@ -164,29 +195,78 @@ fn key(node: &Node, schema: &Schema, file: &mut File<'_>) -> Option<(String, Vec
         );
         return None;
     };
-    let fields: Vec<Field> = file.texts(parts, "a key field").iter().map(|text| Field::parse(text)).collect();
-    require(&fields, schema, "the key field", parts.place, file);
-    Some((name.text.clone(), fields))
-}
-
-fn fields(node: &Node, key: &str, schema: &Schema, required: bool, file: &mut File<'_>) -> Vec<Field> {
-    let Some(list) = node.get(key) else { return Vec::new() };
-    let fields: Vec<Field> = file.texts(list, key).iter().map(|text| Field::parse(text)).collect();
-    if required {
-        require(&fields, schema, &format!("the {key} field"), list.place, file);
+    let fields = fields(parts, "a key field", file);
+    if parts.items().is_empty() && parts.text().is_none() {
+        file.error(parts.place, format!("the key {} has no fields", name.text));
     }
-    fields
+    require(&fields, schema, "key", file);
+    Some((name.text.clone(), fields.into_iter().map(|(field, _)| field).collect()))
 }
 
-/// Key and identity fields must be there in every valid event.
-fn require(fields: &[Field], schema: &Schema, what: &str, place: Place, file: &mut File<'_>) {
+fn identity(node: &Node, schema: &Schema, file: &mut File<'_>) -> Vec<Field> {
+    let list = node.get("idempotency");
+    let errors = file.errors();
+    let fields = list.map(|list| fields(list, "idempotency", file)).unwrap_or_default();
+    require(&fields, schema, "idempotency", file);
+    if fields.is_empty() && file.errors() == errors {
+        file.error(
+            list.unwrap_or(node).place,
+            "the contract has no idempotency, expected the fields that tell one fact from another",
+        );
+    }
+    fields.into_iter().map(|(field, _)| field).collect()
+}
+
+/// `volatile`: fields of the schema, or `time`, which is the event time.
+fn volatile(node: &Node, schema: &Schema, file: &mut File<'_>) -> Vec<Field> {
+    let fields = node.get("volatile").map(|list| fields(list, "volatile", file)).unwrap_or_default();
+    for (field, place) in &fields {
+        if field.dotted() != "time" {
+            known(field, schema, "the volatile field", *place, file);
+        }
+    }
+    fields.into_iter().map(|(field, _)| field).collect()
+}
+
+/// A text or a list of texts as fields, each with its place.
+fn fields(list: &Node, what: &str, file: &mut File<'_>) -> Vec<(Field, Place)> {
+    let items = if list.items().is_empty() { std::slice::from_ref(list) } else { list.items() };
+    let empty = matches!(&list.value, Value::List(items) if items.is_empty());
+    let texts = items.iter().filter(|_| !empty);
+    texts.filter_map(|item| Some((Field::parse(file.as_text(item, what)?), item.place))).collect()
+}
+
+/// Notes a field that the schema does not name.
+fn known(field: &Field, schema: &Schema, what: &str, place: Place, file: &mut File<'_>) {
+    let dotted = field.dotted();
+    if schema.allows_field(&dotted) && schema.knows_field(&dotted) {
+        return;
+    }
+    let names = schema.fields(8);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    file.error_near(place, format!("{what} {dotted} is not in the schema"), &dotted, &names);
+}
+
+/// Key and identity fields must be there in every valid event, and be one text.
+fn require(fields: &[(Field, Place)], schema: &Schema, key: &str, file: &mut File<'_>) {
     let required = schema.required_fields();
-    for field in fields {
+    for (field, place) in fields {
         let dotted = field.dotted();
         if !required.contains(&dotted) {
-            let hint = format!("add it to `required` in the schema, or take it out of the {what}s");
-            let hint = hint.replace("the the", "the");
-            file.error_hint(place, format!("{what} {dotted} is not required by the schema"), hint);
+            let names: Vec<&str> = required.iter().map(String::as_str).collect();
+            let hint = match nearest(&dotted, &names).filter(|_| !schema.knows_field(&dotted)) {
+                Some(name) => format!("did you mean data.{name}?"),
+                None => format!("add it to `required` in the schema, or take it out of {key}"),
+            };
+            let message = format!("the {key} field {dotted} is not required by the schema");
+            file.error_hint(*place, message, hint);
+            continue;
+        }
+        let path: Vec<&str> = field.0.iter().map(String::as_str).collect();
+        let Some(info) = schema.property(&path) else { continue };
+        if !info.types.iter().any(|name| SCALARS.contains(name)) {
+            let found = info.types.join(" or ");
+            file.error(*place, format!("the {key} field {dotted} is {found}, expected a text or number"));
         }
     }
 }
@@ -195,10 +275,8 @@ fn business(node: &Node, schema: &Schema, file: &mut File<'_>) -> Business {
     let Some(business) = node.get("business") else { return Business::default() };
     file.keys(business, "business", &["process", "transaction", "step"]);
     let transaction = file.text(business, "transaction").map(Field::parse);
-    if let Some(field) = &transaction
-        && !schema.allows_field(&field.dotted())
-    {
-        file.error(business.place, format!("the transaction field {} is not in the schema", field.dotted()));
+    if let Some(field) = &transaction {
+        known(field, schema, "the transaction field", place_of(business, "/transaction"), file);
     }
     Business {
         process: file.text(business, "process").map(str::to_owned),
@@ -208,14 +286,13 @@ fn business(node: &Node, schema: &Schema, file: &mut File<'_>) -> Business {
 }
 
 fn check_examples(contract: &Contract, node: &Node, file: &mut File<'_>) {
-    let places: Vec<Place> = node
-        .get("examples")
-        .map(|list| list.items().iter().map(|item| item.place).collect())
-        .unwrap_or_default();
-    for (example, place) in contract.examples.iter().zip(places) {
-        let data = match example {
-            Json::Object(members) if members.len() <= 2 => members.get("data").unwrap_or(example),
-            _ => example,
+    let nodes = node.get("examples").map(Node::items).unwrap_or_default();
+    for (example, node) in contract.examples.iter().zip(nodes) {
+        let (data, node) = match (example, node.get("data")) {
+            (Json::Object(members), Some(below)) if members.len() <= 2 => {
+                (members.get("data").unwrap_or(example), below)
+            }
+            _ => (example, node),
         };
         let mut tree = Tree::new();
         let root = tree.add_serde(NONE, "", data);
@@ -224,10 +301,8 @@ fn check_examples(contract: &Contract, node: &Node, file: &mut File<'_>) {
         for violation in violations {
             let pointer = violation.pointer(&tree);
             let (found, expected) = (&violation.found, &violation.expected);
-            file.error(
-                place,
-                format!("the example is not valid at {pointer:?}: {found}, expected {expected}"),
-            );
+            let message = format!("the example is not valid at {pointer:?}: {found}, expected {expected}");
+            file.error(place_of(node, &pointer), message);
         }
     }
 }

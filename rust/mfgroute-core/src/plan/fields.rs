@@ -1,10 +1,9 @@
 //! Compiling the fields of an entry or list: names, groups, and an order in which each field comes after
 //! those it takes values of.
 
-use serde_json::Value as Json;
-
 use crate::map::{Block, Field, FieldOp, Group, List};
 use crate::path::Path;
+use crate::plan::fixed::Fixed;
 use crate::plan::read::File;
 use crate::plan::value::{SOURCES, STEPS, Scope};
 use crate::schema::{ITEMS, Schema};
@@ -12,21 +11,35 @@ use crate::yaml::{Key, Node};
 
 /// Names of the fields of a block and of the blocks around it.
 pub struct Names<'a> {
-    fields: Vec<&'a str>,
+    fields: Vec<(&'a str, &'a Node)>,
     outer: Option<&'a Names<'a>>,
 }
 
 impl Names<'_> {
+    /// The names, for a hint.
+    #[must_use]
+    pub fn all(&self) -> Vec<&str> {
+        let own = self.fields.iter().map(|(name, _)| *name);
+        own.chain(self.outer.map(Names::all).unwrap_or_default()).collect()
+    }
+
     /// No fields: conditions and times come before any.
     pub const NONE: Names<'static> = Names { fields: Vec::new(), outer: None };
 
     /// How many blocks up and at which index a field is.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<(usize, usize)> {
-        if let Some(index) = self.fields.iter().position(|field| *field == name) {
+        if let Some(index) = self.fields.iter().position(|(field, _)| *field == name) {
             return Some((0, index));
         }
         self.outer?.find(name).map(|(up, index)| (up + 1, index))
+    }
+
+    /// What is written of a field.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        let own = self.fields.iter().find(|(field, _)| *field == name).map(|(_, node)| *node);
+        own.or_else(|| self.outer?.node(name))
     }
 }
 
@@ -49,8 +62,12 @@ impl Scope<'_> {
                 file.error(key.place, message);
             }
         }
-        let ordered = order(written, file);
-        let names = Names { fields: ordered.iter().map(|(key, _)| key.text.as_str()).collect(), outer };
+        let resolved: Vec<(&Key, Node)> =
+            written.iter().map(|(key, node)| (*key, self.builder.resolve(node, file))).collect();
+        let resolved: Vec<Written<'_>> = resolved.iter().map(|(key, node)| (*key, node)).collect();
+        let ordered = order(&resolved, file);
+        let names =
+            Names { fields: ordered.iter().map(|(key, node)| (key.text.as_str(), *node)).collect(), outer };
         let mut block = Block::default();
         for (key, node) in &ordered {
             let parts: Vec<&str> = key.text.split('.').collect();
@@ -80,7 +97,7 @@ impl Scope<'_> {
             let Some(op) = op else { continue };
             if let Some((schema, path)) = &inner {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
-                fixed_values(node, schema, &path, file);
+                Fixed { node, schema, path: &path }.check(self.builder, file);
             }
             block.fields.push(Field {
                 name: key.text.clone(),
@@ -102,7 +119,7 @@ impl Scope<'_> {
         file: &mut File<'_>,
     ) -> Option<FieldOp> {
         if node.get("list").is_none() {
-            return self.chain(node, names, &[], file).map(FieldOp::Value);
+            return self.chain(node, names, &["default"], file).map(FieldOp::Value);
         }
         let known: Vec<&str> = ["list", "split", "when", "fields"].iter().chain(STEPS).copied().collect();
         file.keys(node, "a list", &known);
@@ -155,76 +172,13 @@ fn group(groups: &mut Vec<Group>, above: &[&str]) -> Option<usize> {
     parent
 }
 
-/// Values that are written in the mapping and that the contract can never accept.
-fn fixed_values(node: &Node, schema: &Schema, path: &[&str], file: &mut File<'_>) {
-    let Some(info) = schema.property(path) else { return };
-    let fits = |value: &Json| {
-        let kind = match value {
-            Json::Null => return true,
-            Json::Bool(_) => "boolean",
-            Json::Number(_) => "number",
-            Json::String(_) => "string",
-            Json::Array(_) => "array",
-            Json::Object(_) => "object",
-        };
-        let of_type = info.types.contains(&kind) || (kind == "number" && info.types.contains(&"integer"));
-        let listed = match (&info.enum_values, value.as_str()) {
-            (Some(texts), Some(text)) => texts.iter().any(|known| known == text),
-            _ => true,
-        };
-        (info.types.is_empty() || of_type) && listed
-    };
-    let expected = || match &info.enum_values {
-        Some(texts) if !texts.is_empty() => format!("one of {}", texts.join(", ")),
-        _ => info.types.join(" or "),
-    };
-    if let Some(list) = node.get("list").filter(|_| !info.types.is_empty() && !info.types.contains(&"array"))
-    {
-        file.error(
-            list.place,
-            format!("the contract never accepts a list for {}, expected {}", path.join("."), expected()),
-        );
-    }
-    let number_steps = ["number", "unit", "scale", "round"].iter().any(|key| node.get(key).is_some());
-    let name = path.join(".");
-    if let Some(constant) = node.get("const").filter(|_| !number_steps && node.get("codes").is_none()) {
-        let value = constant.to_serde();
-        if !fits(&value) && STEPS.iter().all(|key| *key == "default" || node.get(key).is_none()) {
-            let message = format!("the contract never accepts {value} for {name}, expected {}", expected());
-            file.error(constant.place, message);
-        }
-    }
-    if let Some(default) = node.get("default").filter(|default| !fits(&default.to_serde())) {
-        let value = default.to_serde();
-        let message =
-            format!("the contract never accepts the default {value} for {name}, expected {}", expected());
-        file.error(default.place, message);
-    }
-    let last_is_codes =
-        ["code_set", "lookup", "unit", "scale", "round"].iter().all(|key| node.get(key).is_none());
-    for (code, result) in node.get("codes").filter(|_| last_is_codes).map(Node::entries).unwrap_or_default() {
-        let value = result.to_serde();
-        if !fits(&value) {
-            let message = format!(
-                "the contract never accepts {value} (code {}) for {name}, expected {}",
-                code.text,
-                expected()
-            );
-            file.error(result.place, message);
-        }
-    }
-}
-
 fn allowed(schema: &Schema, path: &[&str], key: &Key, file: &mut File<'_>) {
     let dotted = path.join(".").replace(".*", "[]");
     if !schema.allows_field(&path.join(".")) {
         let fields = schema.fields(3);
         let known: Vec<&str> = fields.iter().map(String::as_str).collect();
         let message = format!("the contract has no field {dotted}");
-        match super::read::nearest(&dotted, &known) {
-            Some(name) => file.error_hint(key.place, message, format!("did you mean {name}?")),
-            None => file.error(key.place, message),
-        }
+        file.error_near(key.place, message, &dotted, &known);
     }
 }
 

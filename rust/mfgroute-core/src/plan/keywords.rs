@@ -1,6 +1,7 @@
 //! Words of a contract's schema that JSON Schema does not know: a misspelt keyword would assert nothing.
 
 use crate::plan::contract::place_of;
+use crate::plan::limits;
 use crate::plan::read::{File, nearest};
 use crate::yaml::{Node, Value};
 
@@ -101,6 +102,7 @@ pub fn check(schema: &Node, file: &mut File<'_>) {
             check(item, file);
         }
     }
+    limits::check(schema, file);
     for (key, value) in schema.entries() {
         let word = key.text.as_str();
         if word.starts_with("x-") || DATA.contains(&word) {

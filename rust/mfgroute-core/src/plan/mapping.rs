@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use crate::decode::csv::{CsvOptions, Header, SkipRule, Trailer};
 use crate::decode::encoding;
 use crate::identity;
-use crate::map::{Cond, Decode, Entry, From, Level, Mapping, Set};
+use crate::map::{Cond, Decode, Entry, From, Level, Mapping, Set, TimeSource};
 use crate::plan::builder::Builder;
 use crate::plan::fields::Names;
 use crate::plan::read::File;
@@ -41,7 +41,7 @@ pub fn compile(
     builder: &mut Builder,
     file: &mut File<'_>,
 ) -> Option<Mapping> {
-    let errors = file.problems.0.len();
+    let errors = file.errors();
     if !file.keys(node, "a mapping", KEYS) {
         return None;
     }
@@ -55,7 +55,7 @@ pub fn compile(
     let number = from.number;
     let mut scope = Scope { builder, number, depth: 0 };
     let when = node.get("when").and_then(|when| scope.cond(when, file));
-    let time = node.get("time").and_then(|time| scope.time(time, &Names::NONE, file));
+    let time = event_time(node, &mut scope, file);
     let common: Vec<(Key, Node)> = node.get("common").map(|c| c.entries().to_vec()).unwrap_or_default();
     let emit = node.get("emit").map(Node::items).unwrap_or_default();
     if emit.is_empty() {
@@ -67,14 +67,7 @@ pub fn compile(
     }
     let label = format!("{name}@{:012x}", identity::fingerprint(bytes) >> 80);
     let sets = sets.into_iter().map(|(_, set)| set).collect();
-    (file.problems.0.len() == errors).then(|| Mapping {
-        name: name.to_owned(),
-        label,
-        from,
-        when,
-        time,
-        sets,
-    })
+    (file.errors() == errors).then(|| Mapping { name: name.to_owned(), label, from, when, time, sets })
 }
 
 fn compile_entry(
@@ -125,7 +118,7 @@ fn compile_entry(
     let entry = Entry {
         contract,
         when: node.get("when").and_then(|when| scope.cond(when, file)),
-        time: node.get("time").and_then(|time| scope.time(time, &Names::NONE, file)),
+        time: event_time(node, scope, file),
         block,
     };
     scope.depth = 0;
@@ -140,6 +133,23 @@ fn compile_entry(
     set.others_ignore |= word(node, "others", "ignore", file);
     set.independent |= word(node, "items", "each", file);
     set.entries.push(entry);
+}
+
+/// The event time of a mapping or an entry.
+fn event_time(node: &Node, scope: &mut Scope<'_>, file: &mut File<'_>) -> Option<TimeSource> {
+    let member = node.get("time")?;
+    let time = scope.time(member, &Names::NONE, file)?;
+    if time.rule.is_date_only() {
+        let place = member.get("format").unwrap_or(member).place;
+        let message = "the event time is made from a date only, so every event of a day is at midnight";
+        file.problems.warn(
+            file.name,
+            place,
+            message,
+            "join the date with the time of day, or leave time out",
+        );
+    }
+    Some(time)
 }
 
 /// An identity that is made of a send time makes a new event of every re-send.

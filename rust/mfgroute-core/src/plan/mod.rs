@@ -4,16 +4,25 @@
 //! * [`builder`] is what the compilation of one project shares.
 //! * [`contract`], [`mapping`], [`fields`], [`value`] compile the files.
 //! * [`node`] reads the main file, [`routes`] its routes.
-//! * [`keywords`] finds misspelt words of a schema.
+//! * [`lifecycle`] reads how long a contract is to be used.
+//! * [`keywords`] finds misspelt words of a schema, [`limits`] values that contradict each other.
+//! * [`attributes`] knows the names that `meta` may have.
+//! * [`fixed`] compares what is written in a mapping or table with the contract.
+//! * [`quantities`] checks the codes of units and the factors of quantities.
 //! * [`project`] compiles a folder into a [`Plan`](project::Plan).
 
+pub mod attributes;
 pub mod builder;
 pub mod contract;
 pub mod fields;
+pub mod fixed;
 pub mod keywords;
+pub mod lifecycle;
+pub mod limits;
 pub mod mapping;
 pub mod node;
 pub mod project;
+pub mod quantities;
 pub mod read;
 pub mod routes;
 pub mod value;

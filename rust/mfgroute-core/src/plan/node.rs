@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::engine::{Bound, OnRefused, SinkConfig, SourceConfig, StreamConfig, WhenFull};
 use crate::plan::project::Plan;
-use crate::plan::read::File;
+use crate::plan::read::{File, nearest};
 use crate::problem::Place;
 use crate::yaml::{Key, Node, Value};
 
@@ -108,7 +108,17 @@ fn check_streams(main: &Node, plan: &Plan, file: &mut File<'_>) {
                 contract.stream,
                 contract.label()
             );
-            file.error_hint(place, message, hint);
+            let names: Vec<&str> = plan.engine.streams.iter().map(|stream| stream.name.as_str()).collect();
+            let hint = match nearest(&contract.stream, &names) {
+                Some(name) => format!("did you mean {name}?"),
+                None => hint,
+            };
+            // The files of a pack are not the reader's to mend.
+            if contract.file.starts_with("pack:") {
+                file.error_hint(place, message, hint);
+            } else {
+                file.problems.error_hint(&contract.file, contract.stream_place, message, hint);
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::plan::builder::Builder;
 use crate::plan::mapping::Example;
 use crate::plan::read::{File, nearest};
 use crate::plan::value::Scope;
-use crate::plan::{contract, mapping, node, routes};
+use crate::plan::{attributes, contract, mapping, node, routes};
 use crate::problem::{Place, Problem, Problems, Severity};
 use crate::route::Route;
 use crate::schema::{Schema, SchemaOptions};
@@ -207,7 +207,7 @@ fn read_shared(
             builder.schemas.insert(format!("schemas/{name}.json"), Arc::new(schema));
         }
     }
-    for (_, shown, bytes) in files(folders, "contracts", ".yaml", problems) {
+    for (stem, shown, bytes) in files(folders, "contracts", ".yaml", problems) {
         let Some(node) = yaml::parse(&bytes, &shown, None, problems) else { continue };
         let mut file = File { name: &shown, problems };
         let Some(compiled) = contract::compile(&node, namespace, &mut file) else {
@@ -215,6 +215,7 @@ fn read_shared(
                 node.get("version").and_then(Node::text).and_then(|version| version.split('.').next());
             let name = node.get("type").and_then(Node::text).unwrap_or_default();
             builder.broken.push(format!("{name}/{}", major.unwrap_or("1")));
+            builder.broken.extend(stem.rsplit_once(".v").map(|(name, major)| format!("{name}/{major}")));
             continue;
         };
         match builder.contracts.iter().find(|known| known.label() == compiled.label()) {
@@ -272,6 +273,9 @@ fn read_mappings(
         let Some(compiled) = mapping::compile(&name, &node, &bytes, builder, &mut file) else { continue };
         for example in node.get("examples").map(Node::items).unwrap_or_default() {
             file.keys(example, "an example", &["name", "given", "meta", "expect", "reject", "filtered"]);
+            for (name, _) in example.get("meta").map(Node::entries).unwrap_or_default() {
+                attributes::check(&name.text, name.place, &mut file);
+            }
             plan.examples.push(Example {
                 mapping: plan.mappings.len(),
                 file: shown.clone(),

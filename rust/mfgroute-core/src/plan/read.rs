@@ -1,7 +1,7 @@
 //! Reading configuration values with all problems noted at their places.
 
 use crate::path::Path;
-use crate::problem::{Place, Problems};
+use crate::problem::{Place, Problem, Problems, Severity};
 use crate::yaml::{Node, Value};
 
 /// A file that is being compiled.
@@ -13,6 +13,12 @@ pub struct File<'a> {
 }
 
 impl File<'_> {
+    /// How many errors were noted; warnings keep nothing from being compiled.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.problems.0.iter().filter(|problem| problem.severity == Severity::Error).count()
+    }
+
     /// Notes an error.
     pub fn error(&mut self, place: Place, message: impl Into<String>) {
         self.problems.error(self.name, place, message);
@@ -21,6 +27,22 @@ impl File<'_> {
     /// Notes an error and says what to do.
     pub fn error_hint(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
         self.problems.error_hint(self.name, place, message, hint);
+    }
+
+    /// Notes an error about a word, with the known word that was probably meant.
+    pub fn error_near(&mut self, place: Place, message: impl Into<String>, word: &str, known: &[&str]) {
+        match nearest(word, known) {
+            Some(name) => self.error_hint(place, message, format!("did you mean {name}?")),
+            None => self.error(place, message),
+        }
+    }
+
+    /// Notes a warning about `name`, unless it was noted before.
+    pub fn warn_once(&mut self, name: &str, place: Place, message: String, hint: impl Into<String>) {
+        let known = |one: &Problem| one.file == name && one.place == place && one.message == message;
+        if !self.problems.0.iter().any(known) {
+            self.problems.warn(name, place, message, hint);
+        }
     }
 
     /// Checks that `node` is a mapping with no other keys than these.
@@ -34,10 +56,7 @@ impl File<'_> {
                 continue;
             }
             let message = format!("unknown key {} in {what}, known are {}", key.text, known.join(", "));
-            match nearest(&key.text, known) {
-                Some(name) => self.error_hint(key.place, message, format!("did you mean {name}?")),
-                None => self.error(key.place, message),
-            }
+            self.error_near(key.place, message, &key.text, known);
         }
         true
     }

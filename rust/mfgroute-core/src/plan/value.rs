@@ -5,8 +5,10 @@ use crate::map::{
     Chain, DateSource, Factor, Lookup, Missing, SignRule, Source, Step, TimeSource, UnitRef, UnitStep,
 };
 use crate::path::Path;
+use crate::plan::attributes;
 use crate::plan::builder::Builder;
 use crate::plan::fields::Names;
+use crate::plan::quantities::Quantity;
 use crate::plan::read::File;
 use crate::problem::Place;
 use crate::text::{TextRule, TextRules};
@@ -19,9 +21,9 @@ use crate::yaml::{Node, Value};
 /// Keys that say where a value comes from.
 pub const SOURCES: &[&str] =
     &["path", "const", "field", "meta", "lookup", "concat", "join", "date", "time", "cel"];
-/// Keys that say what is done to it.
+/// Keys that say what is done to it, in the order in which it is done.
 pub const STEPS: &[&str] =
-    &["text", "number", "sign", "codes", "code_set", "lookup", "unit", "scale", "round", "default", "use"];
+    &["text", "number", "sign", "codes", "code_set", "lookup", "unit", "scale", "round"];
 
 /// What the compilation of one mapping shares.
 pub struct Scope<'a> {
@@ -55,7 +57,12 @@ impl Scope<'_> {
         file: &mut File<'_>,
     ) -> Option<Chain> {
         let node = &self.builder.resolve(node, file);
-        let known: Vec<&str> = SOURCES.iter().chain(STEPS).chain(extra).copied().collect();
+        let mut known: Vec<&str> = SOURCES.iter().chain(STEPS).chain(extra).copied().collect();
+        if let Some(default) = node.get("default").filter(|_| !extra.contains(&"default")) {
+            let hint = "write it at the field, or as missing: {default: …} of a lookup";
+            file.error_hint(default.place, "default is final and has no meaning within a value", hint);
+            known.push("default");
+        }
         if !file.keys(node, "a value", &known) {
             return None;
         }
@@ -85,12 +92,17 @@ impl Scope<'_> {
                 match names.find(name) {
                     Some((up, index)) => Source::Field { up, index },
                     None => {
-                        file.error(member.place, format!("there is no field {name} to take the value of"));
+                        let message = format!("there is no field {name} to take the value of");
+                        file.error_near(member.place, message, name, &names.all());
                         return None;
                     }
                 }
             }
-            "meta" => Source::Meta(file.as_text(member, "meta")?.to_owned()),
+            "meta" => {
+                let name = file.as_text(member, "meta")?;
+                attributes::check(name, member.place, file);
+                Source::Meta(name.to_owned())
+            }
             "lookup" => Source::Lookup(self.lookup(member, names, true, file)?),
             "concat" => {
                 let parts: Vec<Chain> =
@@ -261,9 +273,12 @@ impl Scope<'_> {
             return None;
         };
         let from_place = from.place;
+        let (from, to) = (&self.builder.resolve(from, file), &self.builder.resolve(to, file));
         let to = &to_of(from, to);
+        let quantity = Quantity { unit: node, from, to };
         let from = self.unit_ref(from, names, file)?;
         let to = self.unit_ref(to, names, file)?;
+        self.check_factors(&quantity, names, file);
         let factor = node.get("factor").and_then(|factor| self.factor(factor, names, file));
         if let (UnitRef::Fixed(from), UnitRef::Fixed(to)) = (&from, &to) {
             match units::convert(*from, *to) {
@@ -300,6 +315,7 @@ impl Scope<'_> {
             return unit.map(UnitRef::Fixed);
         }
         let chain = self.chain(node, names, &["set"], file)?;
+        self.check_codes(node, set, names, file);
         Some(UnitRef::Read { chain, set })
     }
 

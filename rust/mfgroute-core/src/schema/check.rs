@@ -46,8 +46,13 @@ impl<'r> Check<'r> {
 
     /// Checks a value against the first subschema.
     pub(crate) fn run(&mut self, node: NodeId) -> bool {
+        self.run_sub(0, node)
+    }
+
+    /// Checks a value against one subschema.
+    pub(crate) fn run_sub(&mut self, sub: SubId, node: NodeId) -> bool {
         let item = self.item(node);
-        self.sub(0, item, true) && !self.exhausted
+        self.sub(sub, item, true) && !self.exhausted
     }
 
     fn item(&self, node: NodeId) -> Item<'r> {

@@ -1,7 +1,11 @@
 //! Questions that the plan checker asks a schema: which fields it knows, requires and types.
 
-use super::Schema;
+use serde_json::Value;
+
+use super::check::Check;
 use super::program::{Apply, SubId, Types};
+use super::{STEPS_MAX, Schema};
+use crate::tree::{NONE, Tree};
 
 /// What a schema says about one field, `$ref` and `allOf` followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,17 +32,68 @@ impl Schema {
     /// schema does not describe it.
     #[must_use]
     pub fn property(&self, path: &[&str]) -> Option<PropertyInfo> {
-        let mut level = self.closure(&[0], false);
-        let mut required = true;
-        for step in path {
-            required &= *step != ITEMS && level.iter().any(|id| self.requires(*id, step));
-            let below: Vec<SubId> = level.iter().filter_map(|id| self.child(*id, step)).collect();
-            if below.is_empty() || below.iter().any(|id| self.program.sub(*id).never) {
+        let (subs, required) = self.certain(path)?;
+        Some(self.info(&self.closure(&subs, false), required))
+    }
+
+    /// What the schema expects of a field, if it accepts no object that has this value there; `None` if it
+    /// may, if it does not describe the field, or if finding out is too much work. A schema that runs in the
+    /// `jsonschema` crate is asked for the type only: its program does not say everything.
+    #[must_use]
+    pub fn refuses(&self, path: &[&str], value: &Value) -> Option<String> {
+        let (subs, _) = self.certain(path)?;
+        if !self.runs_compiled() {
+            let types = self
+                .closure(&subs, false)
+                .iter()
+                .fold(Types::ANY, |all, id| Types(all.0 & self.program.sub(*id).types.0));
+            let kind = match value {
+                Value::Null => Types::NULL,
+                Value::Bool(_) => Types::BOOL,
+                Value::Number(_) => Types::NUMBER | Types::INTEGER,
+                Value::String(_) => Types::STRING,
+                Value::Array(_) => Types::ARRAY,
+                Value::Object(_) => Types::OBJECT,
+            };
+            return (!types.has(kind)).then(|| format!("type {}", types.names().join(" or ")));
+        }
+        let mut tree = Tree::new();
+        let root = tree.add_serde(NONE, "", value);
+        let mut found = Vec::new();
+        for sub in subs {
+            let mut check = Check::new(&tree, &self.program, &mut found, 1, STEPS_MAX);
+            check.run_sub(sub, root);
+            if check.exhausted {
                 return None;
             }
-            level = self.closure(&below, false);
         }
-        Some(self.info(&level, required))
+        found.into_iter().next().map(|violation| violation.expected)
+    }
+
+    /// Whether the schema names this field, in `properties`, by a pattern or by a schema for all others,
+    /// on some way through its alternatives.
+    #[must_use]
+    pub fn knows_field(&self, field: &str) -> bool {
+        let mut level: Vec<SubId> = vec![0];
+        for step in field.split('.') {
+            level = self.closure(&level, true).iter().filter_map(|id| self.child(*id, step)).collect();
+        }
+        level.iter().any(|id| !self.program.sub(*id).never)
+    }
+
+    /// The subschemas that a field meets for sure, and whether it is required on the whole way.
+    fn certain(&self, path: &[&str]) -> Option<(Vec<SubId>, bool)> {
+        let mut subs: Vec<SubId> = vec![0];
+        let mut required = true;
+        for step in path {
+            let level = self.closure(&subs, false);
+            required &= *step != ITEMS && level.iter().any(|id| self.requires(*id, step));
+            subs = level.iter().filter_map(|id| self.child(*id, step)).collect();
+            if subs.is_empty() || subs.iter().any(|id| self.program.sub(*id).never) {
+                return None;
+            }
+        }
+        Some((subs, required))
     }
 
     /// Whether the schema can accept an object with this field (`quantity.good`, `readings.*.unit`).

@@ -115,6 +115,27 @@ impl DecimalRule {
         None
     }
 
+    /// The bound that leaves no decimal, or that another one makes meaningless.
+    fn impossible(&self) -> Option<(&'static str, String)> {
+        if let (Some(min), Some(max)) = (self.min, self.max)
+            && min > max
+        {
+            return Some((
+                "max",
+                format!("max of x-decimal is {max}, expected at least min, which is {min}"),
+            ));
+        }
+        let digits = self.digits?;
+        if digits == 0 {
+            return Some(("digits", "digits of x-decimal is 0, expected at least 1".to_owned()));
+        }
+        let places = self.places.filter(|places| *places > digits)?;
+        Some((
+            "places",
+            format!("places of x-decimal is {places}, expected at most digits, which is {digits}"),
+        ))
+    }
+
     /// Reads `{min, max, digits, places}`.
     pub(crate) fn read(value: &Value) -> Result<Self, (String, String)> {
         let object = value.as_object().ok_or((String::new(), "x-decimal must be an object".to_owned()))?;
@@ -144,7 +165,10 @@ impl DecimalRule {
                 }
             }
         }
-        Ok(rule)
+        match rule.impossible() {
+            Some((key, message)) => Err((format!("/{key}"), message)),
+            None => Ok(rule),
+        }
     }
 }
 

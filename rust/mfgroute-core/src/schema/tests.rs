@@ -199,3 +199,27 @@ fn the_plan_checker_learns_what_a_contract_allows() {
         ["order", "operation", "quantity", "quantity.good", "quantity.unit"]
     );
 }
+
+#[test]
+fn a_value_that_no_object_may_have_is_told_before_any_object() {
+    let schema = compile(&contract());
+    let refused = |path: &[&str], value: Value| schema.refuses(path, &value);
+    assert_eq!(refused(&["operation"], json!("010")).unwrap(), "text that matches ^[0-9]{4}$");
+    assert_eq!(refused(&["quantity", "good"], json!("-1")).unwrap(), "at least 0");
+    assert_eq!(refused(&["serials", "*"], json!(1)).unwrap(), "type string");
+    assert_eq!(refused(&["quantity"], json!({"good": "1"})).unwrap(), "a member unit");
+    assert_eq!(refused(&["order"], json!("4711")), None);
+    assert_eq!(refused(&["nothing"], json!(1)), None, "another check refuses the field itself");
+    assert!(schema.knows_field("quantity.good") && !schema.knows_field("quantity.bad"));
+}
+
+#[test]
+fn a_schema_that_is_not_compiled_is_asked_for_types_only() {
+    let schema = compile(&json!({
+        "properties": {"a": {"type": "integer", "not": {"multipleOf": 2}}},
+        "unevaluatedProperties": false
+    }));
+    assert!(!schema.runs_compiled());
+    assert_eq!(schema.refuses(&["a"], &json!("x")).unwrap(), "type integer");
+    assert_eq!(schema.refuses(&["a"], &json!(2)), None);
+}

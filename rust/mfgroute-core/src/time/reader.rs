@@ -21,6 +21,12 @@ impl TimeReader {
         Ok(Self { format: compiled, zone })
     }
 
+    /// Whether the form says no time of day, so that every instant is the first moment of a day.
+    #[must_use]
+    pub fn is_date_only(&self) -> bool {
+        !self.format.has_time()
+    }
+
     /// Reads an instant. A date alone, in a form that has no time of day, is its first moment.
     pub fn read(&self, text: &str) -> Result<Instant, TimeError> {
         let (local, nanoseconds) = match read(&self.format, text, false)? {

@@ -115,6 +115,13 @@ impl Unit {
         self.row().dimension.name
     }
 
+    /// Whether it counts things or packages, so that only the material says what one of them weighs or holds.
+    #[must_use]
+    pub fn is_count(self) -> bool {
+        let dimension = self.row().dimension;
+        dimension.name == "each" || dimension.name == dimension.base
+    }
+
     /// The unit to which the dimension's factors refer, spelled out.
     #[must_use]
     pub fn base_name(self) -> &'static str {

@@ -137,3 +137,13 @@ fn codes_are_case_sensitive_and_mean_what_their_set_says() {
     assert_eq!(CodeSet::Sap.code(unit("H87").unwrap()), Some("ST"));
     assert_eq!(code(CodeSet::SapIso, "PCE"), Some("H87"));
 }
+
+#[test]
+fn what_only_a_material_converts_counts() {
+    for code in ["H87", "EA", "DZN", "XCT", "SET"] {
+        assert!(unit(code).unwrap().is_count(), "{code}");
+    }
+    for code in ["KGM", "LTR", "HUR", "CEL", "P1"] {
+        assert!(!unit(code).unwrap().is_count(), "{code}");
+    }
+}
