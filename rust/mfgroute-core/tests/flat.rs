@@ -1,5 +1,7 @@
 //! A flat program makes, byte for byte, what trees make of the same message; or it hands the message back.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test says so when it fails")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -176,7 +178,7 @@ fn value() -> impl Strategy<Value = Value> {
         ])
         .prop_map(|text| serde_json::from_str(text).unwrap()),
         (-100_000_i64..100_000, 0_u32..5).prop_map(|(digits, scale)| {
-            let text = format!("{}e-{scale}", digits);
+            let text = format!("{digits}e-{scale}");
             let plain = mfgroute_core::value::Decimal::parse(&text).unwrap().to_string();
             serde_json::from_str(&plain).unwrap()
         }),

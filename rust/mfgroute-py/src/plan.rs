@@ -98,7 +98,13 @@ fn summary(plan: &CorePlan) -> Value {
     let mappings: Vec<Value> = plan
         .mappings
         .iter()
-        .map(|m| json!({"name": m.name, "label": m.label, "decode": m.from.decode.name()}))
+        .zip(&plan.programs)
+        .map(|(m, program)| {
+            json!({
+                "name": m.name, "label": m.label, "decode": m.from.decode.name(),
+                "flat": program.is_ok(), "on_trees": program.as_ref().err(),
+            })
+        })
         .collect();
     let tables: Vec<Value> =
         plan.tables.iter().map(|(name, version)| json!({"name": name, "version": version})).collect();
