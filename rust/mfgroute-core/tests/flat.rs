@@ -57,7 +57,7 @@ fn shown(batch: &Batch) -> Vec<String> {
 fn both(plan: &Plan, message: &[u8]) -> (bool, usize) {
     let intake = Intake { plan, source: 0, recorded: "2026-01-02T03:04:05Z", mapping: None };
     let meta = [
-        ("sender", "line-7"),
+        ("file.name", "line-7"),
         ("http.header.traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
     ];
     let run = |mut worker: Worker| {
