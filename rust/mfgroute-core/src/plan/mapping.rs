@@ -379,6 +379,7 @@ fn csv(from: &Node, number: Option<&NumberFormat>, file: &mut File<'_>) -> Optio
         Some(trailer) => Some(self::trailer(trailer, number, file)?),
         None => None,
     };
+    super::csv::check(from, &options, file);
     Some(options)
 }
 
