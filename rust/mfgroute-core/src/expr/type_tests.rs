@@ -174,6 +174,8 @@ fn a_function_or_operator_of_another_type_is_refused() {
         "data.id.size('x') == 1",
         "{'a': data.q}.a == '1.5'",
         "a.b.C{x: 1} == 1",
+        "data.id.orValue('x') == 'x'",
+        "data.?id == 'x'",
     ] {
         assert!(condition(source).is_err(), "{source}");
     }
@@ -209,6 +211,7 @@ fn what_may_hold_is_accepted() {
         "data.k + 1 > 2 && data.k % 2 == 1 && -data.k < 0 && data.n * 1.5 > 1.0 && data.n + 1 > 0",
         "data.id + 'x' == 'ax' && data.list + [1] == [1]",
         "int(data.id) > 1 && double(data.k) + 1.5 > 2 && string(data.k) == data.id && bool(data.id)",
+        "size(bytes(data.id)) == 2 && type(data.k) == type(1)",
         "uint(data.k) == 1u && dyn(data.k) == 'x'",
         "type == 'thing/1' && source.matches('^a') && data.id.matches(data.id)",
         "{'a': data.k}.a == 1 || data.id in {'a': 1}",

@@ -25,12 +25,9 @@ const FUNCTIONS: &[(&str, bool, &[Kinds], Kinds)] = &[
     ("uint", false, &[Kinds::NUMBER.or(Kinds::TEXT)], Kinds::NUMBER),
     ("double", false, &[Kinds::NUMBER.or(Kinds::TEXT)], Kinds::DECIMAL),
     ("string", false, &[Kinds::BOOL.or(Kinds::NUMBER).or(Kinds::TEXT)], Kinds::TEXT),
+    ("bytes", false, &[Kinds::TEXT], Kinds::ANY),
     ("dyn", false, &[Kinds::ANY], Kinds::ANY),
     ("type", false, &[Kinds::ANY], Kinds::ANY),
-    ("value", true, &[Kinds::ANY], Kinds::ANY),
-    ("hasValue", true, &[Kinds::ANY], Kinds::BOOL),
-    ("or", true, &[Kinds::ANY, Kinds::ANY], Kinds::ANY),
-    ("orValue", true, &[Kinds::ANY, Kinds::ANY], Kinds::ANY),
 ];
 const SIZED: Kinds = Kinds::TEXT.or(Kinds::LIST).or(Kinds::OBJECT);
 /// Functions that are read before their arguments are values.
@@ -71,7 +68,6 @@ impl Compiler<'_> {
                 Ok(Type::of(Kinds::BOOL))
             }
             (operators::INDEX, [operand, index]) => self.indexed(ast, operand, index),
-            (operators::OPT_INDEX | operators::OPT_SELECT, _) => Ok(Type::ANY),
             // What is wrong with a decimal has a better message of its own.
             _ if parts.iter().any(|part| part.decimal) => Ok(Type::ANY),
             (operators::NEGATE, [operand]) => {
