@@ -160,7 +160,10 @@ impl Compiler<'_> {
                 let value = *value.inner();
                 Lit::Int(if negate { value.checked_neg().unwrap_or(i64::MAX) } else { value })
             }
-            LiteralValue::UInt(value) => number_lit(&value.inner().to_string()),
+            LiteralValue::UInt(value) => {
+                let op = Op::Lit(number_lit(&value.inner().to_string()));
+                return Ok(Typed::of(op, Type::of(Kinds::NUMBER)));
+            }
             LiteralValue::Double(value) => {
                 let Some(text) = self.number_text(ast, *value.inner()) else {
                     return Err(self.problem(

@@ -212,7 +212,7 @@ fn what_may_hold_is_accepted() {
         "data.id + 'x' == 'ax' && data.list + [1] == [1]",
         "int(data.id) > 1 && double(data.k) + 1.5 > 2 && string(data.k) == data.id && bool(data.id)",
         "size(bytes(data.id)) == 2 && type(data.k) == type(1)",
-        "uint(data.k) == 1u && dyn(data.k) == 'x'",
+        "uint(data.k) % 2u == 1u && dyn(data.k) == 'x'",
         "type == 'thing/1' && source.matches('^a') && data.id.matches(data.id)",
         "{'a': data.k}.a == 1 || data.id in {'a': 1}",
         "sum(data.things, q) > 1.5 && sum(data.amounts) == data.q && sum(data.list) > 1",

@@ -5,7 +5,8 @@ use std::fmt;
 use super::super::op::Lit;
 use crate::schema::PropertyInfo;
 
-/// The kinds that a value may have. It is only ever too wide, so what does not meet never meets.
+/// The kinds that a value may have. It is only ever too wide, so what does not meet never meets; but
+/// a contract's integer is taken to be written as one, and not as `3.0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kinds(u8);
 
