@@ -70,7 +70,6 @@ def test_a_route_chooses_by_an_exact_expression(project, where, message, expecte
     assert routed(project, where, message) == (["log"] if expected else [])
 
 
-TYPES = pytest.mark.xfail(strict=True, reason="not yet: a condition of the wrong type is found at run time")
 REFUSED = [
     ("data.q + 1 > 2", "arithmetic"),
     ("data.q * data.q > 2", "arithmetic"),
@@ -81,9 +80,9 @@ REFUSED = [
     ('data.opt == "x"', "has("),
     ('has(data.sub) && data.sub.x == "x"', "has("),
     ('has(data.level) || data.level == "major"', "has("),
-    pytest.param('data.k == "3"', "", marks=TYPES),
-    pytest.param("data.k", "bool", marks=TYPES),
-    pytest.param('"x"', "bool", marks=TYPES),
+    ('data.k == "3"', ""),
+    ("data.k", "bool"),
+    ('"x"', "bool"),
     ("data.q >", ""),
     ("data.q > 1 data", ""),
     ("nope(data.q)", "nope"),
@@ -102,6 +101,60 @@ def test_an_expression_that_may_fail_or_lie_is_refused_with_its_place(project, w
         routed(project, where, {})
     found = [p for p in info.value.problems if (p.file, p.line) == ("mfgroute.yaml", 10)]
     assert any(word in f"{p.message} {p.hint}" for p in found), str(info.value)
+
+
+NAMED = [
+    (
+        'data.k == "3"',
+        "the condition is wrong for thing/1 at character 1: data.k is an integer",
+        "without quotes",
+    ),
+    ("data.q > 0 && data.k", "at character 15: `&&` needs a bool, data.k is an integer", "data.k > 0"),
+    ('has(data.level) && data.level == "mjor"', "at character 20: data.level is never", "contract"),
+    ('data.k in [1, "2"]', "at character 15: ", "one type"),
+    ('data.id.lowerAscii() == "x"', "at character 1: unknown function lowerAscii", "startsWith"),
+]
+
+
+@pytest.mark.parametrize(("where", "message", "hint"), NAMED)
+def test_a_wrong_type_is_named_with_its_place_and_a_hint(project, where, message, hint):
+    import mfgroute
+
+    with pytest.raises(mfgroute.ConfigError) as info:
+        routed(project, where, {})
+    [problem] = info.value.problems
+    assert (problem.file, problem.line) == ("mfgroute.yaml", 10)
+    assert message in problem.message
+    assert hint in problem.hint
+
+
+def test_a_condition_holds_for_each_contract_that_its_route_may_take(project):
+    text = RICH.replace("type: thing", "type: other").replace("k: {type: integer}", "k: {type: string}")
+    main = MAIN.replace('{type: ">"}, to: log', "{type: \">\"}, where: 'data.k == 3', to: log")
+    files = {"mfgroute.yaml": main, "contracts/thing.v1.yaml": RICH, "contracts/other.v1.yaml": text}
+    [problem] = project.problems(mapping("q: {const: '1'}\nk: {const: 1}"), **files).problems
+    assert "other/1" in problem.message
+    assert "data.k is a text" in problem.message
+
+
+WRONG_WHEN = [
+    '"x"',
+    "size(message.l)",
+    'meta["file.name"] > 1',
+    "message.n && 1",
+    "nope(message.n)",
+    '1 == "1"',
+]
+
+
+@pytest.mark.parametrize("text", WRONG_WHEN)
+def test_a_condition_of_a_mapping_that_can_never_hold_is_refused(project, text):
+    error = project.problems(mapping("v: {const: 1}", entry=f"when: {{cel: '{text}'}}"))
+    [problem] = error.problems
+    assert (problem.file, problem.line) == ("mappings/m.yaml", 4), str(error)
+    assert problem.hint
+    error = project.problems(mapping("list: {list: l, when: {all: [{cel: '1'}]}}"))
+    assert any(problem.line == 6 for problem in error.problems), str(error)
 
 
 def test_arithmetic_on_a_decimal_has_a_hint(project):

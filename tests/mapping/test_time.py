@@ -178,7 +178,6 @@ def test_a_time_that_would_be_guessed_is_refused_before_it_runs(project, field):
     assert any((p.file, p.line) == ("mappings/m.yaml", 6) for p in error.problems), str(error)
 
 
-@pytest.mark.xfail(strict=True, reason="not yet: the day of the plant goes back by one in the repeated hour")
 def test_the_day_of_the_plant_never_goes_back(project):
     field = "date: {date: {path: t, zone: Europe/Berlin, day_starts: '02:30'}}"
     plan = project.load(mapping(field))

@@ -18,6 +18,7 @@ pub mod json;
 mod keys;
 pub mod xml;
 mod xml_encoding;
+mod xml_names;
 
 use crate::reject::{Code, Reject};
 

@@ -1,8 +1,9 @@
 //! XML 1.0 documents without DOCTYPE.
 //!
 //! The root element becomes the root of the tree, so that a path starts with the names below it.
-//! Names are local names; namespaces count for the root only ([`XmlHead`]). Elements and
-//! attributes have the shapes listed in [`crate::tree`], and:
+//! Names are local names; what namespace they are in counts for the root only ([`XmlHead`]), but all
+//! must be right by the rules of namespaces. Elements and attributes have the shapes listed in
+//! [`crate::tree`], and:
 //!
 //! * an element with text only keeps the text exactly, white space included;
 //! * direct text of an element with child elements is joined and trimmed; if nothing is left there
@@ -19,6 +20,7 @@ use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 use quick_xml::name::QName;
 use quick_xml::reader::Reader;
 
+use super::xml_names::{Name, Namespaces};
 use super::{Limits, encoding, xml_encoding};
 use crate::reject::{Code, Reject};
 use crate::tree::{Kind, NONE, NodeId, Span, Tree};
@@ -87,12 +89,14 @@ struct Build {
     open: Vec<Open>,
     /// Direct text of all open elements, the innermost last.
     text: String,
+    namespaces: Namespaces,
 }
 
 #[derive(Debug)]
 struct Open {
     id: NodeId,
     text_from: usize,
+    namespaces_from: usize,
     elements: bool,
 }
 
@@ -102,6 +106,7 @@ impl Build {
         self.head.namespace.clear();
         self.open.clear();
         self.text.clear();
+        self.namespaces.clear();
     }
 }
 
@@ -163,8 +168,8 @@ struct Element<'a> {
 
 impl Element<'_> {
     fn start(&mut self, start: &BytesStart<'_>) -> Result<(), Reject> {
-        let name = start.name();
-        let local = self.local(name)?;
+        let name = self.name(start.name(), self.at + 1)?;
+        let local = name.local;
         if self.build.open.len() >= self.limits.depth {
             return Err(self.limits.too_deep(self.at));
         }
@@ -178,18 +183,19 @@ impl Element<'_> {
             return Err(bad(format!("a second root element <{local}>"), "the end of the message", self.at));
         };
         let id = self.add(parent, key, Kind::Object, Span::default())?;
-        self.build.open.push(Open { id, text_from: self.build.text.len(), elements: false });
+        let (text_from, namespaces_from) = (self.build.text.len(), self.build.namespaces.len());
+        self.build.open.push(Open { id, text_from, namespaces_from, elements: false });
         self.attributes(start, id)?;
-        match name.prefix() {
-            Some(prefix) if id == 0 && self.build.head.namespace.is_empty() && prefix.as_ref() != "xml" => {
-                Err(bad(format!("prefix {:?}", prefix.as_ref()), "a declared prefix", self.at))
-            }
-            _ => Ok(()),
+        let namespace = self.build.namespaces.of_element(name)?;
+        if id == 0 {
+            self.build.head.namespace.push_str(namespace);
         }
+        Ok(())
     }
 
     fn attributes(&mut self, start: &BytesStart<'_>, id: NodeId) -> Result<(), Reject> {
-        let root_prefix = start.name().prefix();
+        let tag = start.name().into_inner().as_ptr() as usize;
+        let mut prefixed: Vec<Name<'_>> = Vec::new();
         let mut read_to = start.attributes_raw().as_ptr() as usize;
         for attribute in start.attributes() {
             let attribute = attribute.map_err(|error| bad(error.to_string(), "attributes", self.at))?;
@@ -214,17 +220,15 @@ impl Element<'_> {
             if value.len() > self.limits.string_bytes {
                 return Err(self.limits.string_too_long(self.at));
             }
-            let local = self.local(attribute.key)?;
-            let (name, prefix) = (attribute.key.as_ref(), attribute.key.prefix());
-            if name == "xmlns" || prefix.is_some_and(|prefix| prefix.as_ref() == "xmlns") {
-                let declares_root = match root_prefix {
-                    Some(root) => prefix.is_some() && local == root.as_ref(),
-                    None => prefix.is_none(),
-                };
-                if id == 0 && declares_root {
-                    self.build.head.namespace.push_str(&value);
-                }
+            // The tag name stands one byte after the start of the element.
+            let name = self.name(attribute.key, self.at + 1 + from.saturating_sub(tag))?;
+            let Name { prefix, local, at } = name;
+            if prefix == Some("xmlns") || (prefix.is_none() && local == "xmlns") {
+                self.build.namespaces.declare(prefix.map(|_| local), &value, at, self.limits)?;
                 continue;
+            }
+            if prefix.is_some() {
+                prefixed.push(name);
             }
             let from = self.tree.text_len() as u32;
             let text = self.tree.text_mut();
@@ -234,7 +238,7 @@ impl Element<'_> {
             let text = self.tree.push_text(&value);
             self.add(id, key, Kind::String, text)?;
         }
-        Ok(())
+        self.build.namespaces.check_attributes(&prefixed)
     }
 
     fn end(&mut self) -> Result<(), Reject> {
@@ -242,6 +246,7 @@ impl Element<'_> {
         let Some(open) = self.build.open.pop() else {
             return Err(bad("an end tag", "a start tag before it", self.at));
         };
+        self.build.namespaces.truncate(open.namespaces_from);
         let raw = self.build.text.get(open.text_from..).unwrap_or_default();
         let text = if open.elements { raw.trim_matches(is_space) } else { raw };
         let children = self.tree.node(open.id).children;
@@ -305,16 +310,18 @@ impl Element<'_> {
         self.cdata(character.encode_utf8(&mut [0; 4]))
     }
 
-    fn local<'n>(&self, name: QName<'n>) -> Result<&'n str, Reject> {
-        let QName(full) = name;
-        let (prefix, local) = full.split_once(':').unwrap_or(("p", full));
-        if !valid_ncname(prefix) || !valid_ncname(local) {
-            return Err(bad(format!("the name {full:?}"), "an XML name", self.at));
+    fn name<'n>(&self, QName(full): QName<'n>, at: usize) -> Result<Name<'n>, Reject> {
+        let (prefix, local) = match full.split_once(':') {
+            Some((prefix, local)) => (Some(prefix), local),
+            None => (None, full),
+        };
+        if !prefix.is_none_or(valid_ncname) || !valid_ncname(local) {
+            return Err(bad(format!("the name {full:?}"), "an XML name", at));
         }
         if local.len() >= self.limits.string_bytes {
-            return Err(self.limits.string_too_long(self.at));
+            return Err(self.limits.string_too_long(at));
         }
-        Ok(local)
+        Ok(Name { prefix, local, at })
     }
 
     fn add(&mut self, parent: NodeId, key: Span, kind: Kind, text: Span) -> Result<NodeId, Reject> {
@@ -369,7 +376,7 @@ fn valid_ncname(name: &str) -> bool {
 }
 
 #[cold]
-fn bad(found: impl Into<String>, expected: impl Into<String>, at: usize) -> Reject {
+pub(super) fn bad(found: impl Into<String>, expected: impl Into<String>, at: usize) -> Reject {
     Reject::new(Code::BadXml, found, expected).offset(at)
 }
 

@@ -169,6 +169,71 @@ fn what_is_not_well_formed_is_refused() {
 }
 
 #[test]
+fn names_that_namespaces_forbid_are_refused_at_their_offset() {
+    for (text, offset) in [
+        ("<p:a/>", 1),
+        ("<a><p:b/></a>", 4),
+        ("<a b='1' p:c='2'/>", 9),
+        ("<a>x<b xmlns:p='u'/><p:c/></a>", 21),
+        ("<a><b xmlns:p='u'><c/></b><p:d/></a>", 27),
+        ("<a xmlns='u'><p:b/></a>", 14),
+        ("<a xmlns:P='u'><p:b/></a>", 16),
+        ("<a xmlns:p='u'><p:b xmlns:p=''/></a>", 20),
+        ("<a xmlns:p=''/>", 3),
+        ("<a xmlns:='u'/>", 3),
+        ("<a xmlns:1='u'/>", 3),
+        ("<a xmlns:xmlns='u'/>", 3),
+        ("<a xmlns:xmlns='http://www.w3.org/2000/xmlns/'/>", 3),
+        ("<xmlns:a/>", 1),
+        ("<a xmlns:xml='u'/>", 3),
+        ("<a xmlns:xml=''/>", 3),
+        ("<a xmlns:p='http://www.w3.org/XML/1998/namespace'/>", 3),
+        ("<a xmlns='http://www.w3.org/XML/1998/namespace'/>", 3),
+        ("<a xmlns='http://www.w3.org/2000/xmlns/'/>", 3),
+        ("<a xmlns:p='http://www.w3.org/2000/xmlns/'/>", 3),
+        ("<a xmlns:p='http://www.w3.org/2000/xmlns&#x2F;'/>", 3),
+        ("<a xmlns:p='u' xmlns:q='u' p:b='1' q:b='2'/>", 35),
+        ("<a p:b='1' q:b='2' xmlns:p='u' xmlns:q='&#117;'/>", 11),
+        ("<a xmlns:p='u'><b xmlns:q='u' p:b='1' c='' q:b='2'/></a>", 43),
+        ("<a\n  xmlns:p = 'u'\n  q:b = '1'/>", 21),
+    ] {
+        let reject = decode(text).unwrap_err();
+        assert_eq!((reject.code, reject.offset), (Code::BadXml, Some(offset)), "{text} {reject:?}");
+    }
+    let reject = decode("<a xmlns:p='u' xmlns:q='u' p:b='1' q:b='2'/>").unwrap_err();
+    assert_eq!(reject.found, r#"the attribute "b" of "u" twice"#);
+    let wide = decode_bytes(&utf16("<a>\u{1F600}<p:b/></a>", true), Limits::default()).unwrap_err();
+    assert_eq!(wide.offset, Some(2 + 2 * 6));
+}
+
+#[test]
+fn names_that_namespaces_allow_are_read() {
+    for text in [
+        "<a xmlns:p='u' xmlns:q='v' p:b='1' q:b='2' b='3'/>",
+        "<p:a p:b='1' b='2' xmlns:p='u'/>",
+        "<a xmlns='u' xmlns:p='u' b='1' p:b='2'/>",
+        "<a xmlns='u'><b xmlns=''><c/></b></a>",
+        "<a xml:lang='de' xml:space='preserve'/>",
+        "<a xmlns:xml='http://www.w3.org/XML/1998/namespace' xml:lang='de'/>",
+        "<a xmlns:p='u'><p:b xmlns:p='v' xmlns:q='u' p:c='1' q:c='2'/><p:d/></a>",
+        "<a xmlns:xmlfoo='u'><xmlfoo:b/></a>",
+        "<a xmlns:p='u' xmlns:P='u'><P:b/></a>",
+        "<a xmlns:p='a relative name'><p:b/></a>",
+    ] {
+        assert!(decode(text).is_ok(), "{text} {:?}", decode(text));
+    }
+    let (_, head) = decode_bytes(b"<p:a xmlns:p='u'><p:b xmlns:p='v'/></p:a>", Limits::default()).unwrap();
+    assert_eq!(head.namespace, "u");
+    // A decoder forgets the declarations of a message, also of one that it refused.
+    let (mut decoder, mut tree) = (XmlDecoder::new(Limits::default()), Tree::new());
+    for (text, fine) in
+        [("<p:a xmlns:p='u'>", false), ("<p:a/>", false), ("<a xmlns:p='u'/>", true), ("<p:a/>", false)]
+    {
+        assert_eq!(decoder.decode(text.as_bytes(), &mut tree).is_ok(), fine, "{text}");
+    }
+}
+
+#[test]
 fn an_error_names_its_offset() {
     let reject = decode("<a><b>1</c></a>").unwrap_err();
     assert_eq!(reject.offset, Some(7), "{reject:?}");
@@ -262,6 +327,14 @@ fn bombs_end_early() {
     assert_eq!(code(&format!("<a>{}</a>", "<b/>".repeat(150_000))), Some(Code::TooManyNodes));
     let attributes: String = (0..90_000).map(|n| format!(" a{n}=''")).collect();
     assert!(code(&format!("<a{attributes}/>")) == Some(Code::TooManyKeys));
+    let declared: String = (0..60_000).map(|n| format!(" xmlns:a{n}='u'")).collect();
+    assert!(code(&format!("<a{declared}/>")) == Some(Code::TooManyKeys));
+    let declared: String = (0..30).map(|n| format!(" xmlns:a{n}='u'")).collect();
+    let nested = (0..40)
+        .fold(String::new(), |text, n| text + &format!("<a{}>", declared.replace(":a", &format!(":a{n}x"))));
+    assert!(code(&nested) == Some(Code::TooManyKeys));
+    let most: String = (0..1023).map(|n| format!(" xmlns:a{n}='u'")).collect();
+    assert_eq!(code(&format!("<p:a xmlns:p='u'{most}>{}</p:a>", "<p:b/>".repeat(20_000))), None);
     assert_eq!(code(&format!("<a>{}</a>", "&lt;".repeat(250_000))), None);
     assert_eq!(code(&format!("<a>{}</a>", "&lt;".repeat(262_000))), None);
 }

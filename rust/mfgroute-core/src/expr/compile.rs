@@ -1,14 +1,17 @@
 //! From CEL source to operations, with the types of decimals checked.
 
 mod calls;
+mod kinds;
+mod types;
 
-use cel::common::ast::{Expr as Ast, IdedExpr, LiteralValue, SourceInfo};
+use cel::common::ast::{EntryExpr, Expr as Ast, IdedExpr, LiteralValue, MapExpr, SourceInfo};
 use cel::{Env, ParseErrors};
 
 use super::op::{Lit, Op, Root};
 use super::{DEPTH_MAX, ExprEnv, ExprProblem, SOURCE_BYTES_MAX};
-use crate::schema::PropertyInfo;
+use crate::schema::{ITEMS, PropertyInfo};
 use crate::value::Decimal;
+use kinds::{Kinds, Type};
 
 /// The result of a compilation.
 pub(crate) struct Compiled {
@@ -17,8 +20,8 @@ pub(crate) struct Compiled {
     pub(crate) foreign: bool,
 }
 
-/// Compiles an expression.
-pub(crate) fn compile(source: &str, env: &ExprEnv<'_>) -> Result<Compiled, ExprProblem> {
+/// Compiles an expression, one that may be true or false if it is a `condition`.
+pub(crate) fn compile(source: &str, env: &ExprEnv<'_>, condition: bool) -> Result<Compiled, ExprProblem> {
     if source.len() > SOURCE_BYTES_MAX {
         let message =
             format!("the expression has {} bytes, at most {SOURCE_BYTES_MAX} are allowed", source.len());
@@ -29,6 +32,9 @@ pub(crate) fn compile(source: &str, env: &ExprEnv<'_>) -> Result<Compiled, ExprP
     let (ast, info) = parsed.map_err(|errors| syntax(&errors))?;
     let mut compiler = Compiler { env, info, source, locals: Vec::new(), foreign: false };
     let typed = compiler.expr(&ast, 0)?;
+    if condition {
+        compiler.whole_condition(&ast, &typed)?;
+    }
     Ok(Compiled { op: typed.op, foreign: compiler.foreign })
 }
 
@@ -49,11 +55,17 @@ struct Typed {
     path: Option<Vec<String>>,
     info: Option<PropertyInfo>,
     decimal: bool,
+    ty: Type,
 }
 
 impl Typed {
     fn plain(op: Op) -> Self {
-        Self { op, path: None, info: None, decimal: false }
+        let kinds = if let Op::Lit(lit) = &op { Kinds::of_literal(lit) } else { Kinds::ANY };
+        Self::of(op, Type::of(kinds))
+    }
+
+    fn of(op: Op, ty: Type) -> Self {
+        Self { op, path: None, info: None, decimal: false, ty }
     }
 
     /// Whether it is certainly not a number.
@@ -74,8 +86,8 @@ struct Compiler<'e> {
     env: &'e ExprEnv<'e>,
     info: SourceInfo,
     source: &'e str,
-    /// Variables of the loops, outermost first, with the path of their items.
-    locals: Vec<(String, Option<Vec<String>>)>,
+    /// Variables of the loops, outermost first, with the path of their items and what these are.
+    locals: Vec<(String, Option<Vec<String>>, Type)>,
     foreign: bool,
 }
 
@@ -84,8 +96,25 @@ const ARITHMETIC_HINT: &str =
 
 impl Compiler<'_> {
     fn problem(&self, at: &IdedExpr, message: impl Into<String>, hint: Option<&str>) -> ExprProblem {
-        let column = self.info.offset_for(at.id).map_or(1, |(start, _)| start + 1);
-        ExprProblem { column, message: message.into(), hint: hint.map(str::to_owned) }
+        ExprProblem { column: self.column(at), message: message.into(), hint: hint.map(str::to_owned) }
+    }
+
+    /// Where a reader finds the expression: at its first character, not at its operator.
+    fn column(&self, at: &IdedExpr) -> u32 {
+        let own = self.info.offset_for(at.id).map_or(1, |(start, _)| start + 1);
+        match &at.expr {
+            Ast::Select(select) => self.column(&select.operand),
+            Ast::Call(call) => match (call.target.as_deref(), call.args.first()) {
+                (Some(target), _) => self.column(target),
+                (None, Some(left)) if call.func_name.starts_with(['_', '@']) => self.column(left),
+                // The parser says where the bracket of a call is.
+                (None, _) if call.func_name.starts_with(char::is_alphabetic) => {
+                    own.saturating_sub(u32::try_from(call.func_name.chars().count()).unwrap_or(0)).max(1)
+                }
+                _ => own,
+            },
+            _ => own,
+        }
     }
 
     fn expr(&mut self, ast: &IdedExpr, depth: usize) -> Result<Typed, ExprProblem> {
@@ -101,20 +130,24 @@ impl Compiler<'_> {
             Ast::Ident(name) => self.ident(ast, name),
             Ast::Select(select) => {
                 if let Some(name) = meta_name(ast) {
-                    return self.root(ast, Root::Meta).map(|_| Typed::plain(Op::Meta(name.into())));
+                    self.root(ast, Root::Meta)?;
+                    return Ok(Typed::of(Op::Meta(name.into()), Type::of(Kinds::TEXT)));
                 }
                 let operand = self.expr(&select.operand, depth + 1)?;
+                self.need(&format!(".{}", select.field), &select.operand, &operand, Kinds::OBJECT)?;
                 Ok(self.field(operand, &select.field))
             }
             Ast::List(list) => {
                 let items = list.elements.iter().map(|item| self.expr(item, depth + 1));
                 let items = items.collect::<Result<Vec<_>, _>>()?;
                 let decimal = items.iter().any(|item| item.decimal);
+                let kinds = items.iter().map(|item| item.ty.kinds).reduce(Kinds::or);
                 let op = Op::List(items.into_iter().map(|item| item.op).collect());
-                Ok(Typed { decimal, ..Typed::plain(op) })
+                Ok(Typed { decimal, ..Typed::of(op, Type::list(kinds.unwrap_or(Kinds::ANY))) })
             }
             Ast::Call(call) => self.call(ast, call, depth + 1),
-            _ => self.foreign(ast, Vec::new()),
+            Ast::Map(map) => self.map(ast, map, depth + 1),
+            _ => Err(self.problem(ast, "messages of CEL are not supported", Some("write a map: {\"a\": 1}"))),
         }
     }
 
@@ -127,7 +160,10 @@ impl Compiler<'_> {
                 let value = *value.inner();
                 Lit::Int(if negate { value.checked_neg().unwrap_or(i64::MAX) } else { value })
             }
-            LiteralValue::UInt(value) => number_lit(&value.inner().to_string()),
+            LiteralValue::UInt(value) => {
+                let op = Op::Lit(number_lit(&value.inner().to_string()));
+                return Ok(Typed::of(op, Type::of(Kinds::NUMBER)));
+            }
             LiteralValue::Double(value) => {
                 let Some(text) = self.number_text(ast, *value.inner()) else {
                     return Err(self.problem(
@@ -180,7 +216,12 @@ impl Compiler<'_> {
             return Err(self.problem(ast, format!("{name} does not exist here"), Some(&self.known())));
         }
         let path = (root == Root::Data).then(Vec::new);
-        Ok(Typed { path, ..Typed::plain(Op::Root(root)) })
+        let kinds = match root {
+            Root::Data => Kinds::OBJECT,
+            Root::Type | Root::Source => Kinds::TEXT,
+            _ => Kinds::ANY,
+        };
+        Ok(Typed { path, ..Typed::of(Op::Root(root), Type::of(kinds)) })
     }
 
     fn known(&self) -> String {
@@ -195,9 +236,12 @@ impl Compiler<'_> {
     }
 
     fn ident(&self, ast: &IdedExpr, name: &str) -> Result<Typed, ExprProblem> {
-        if let Some(at) = self.locals.iter().rposition(|(local, _)| local == name) {
-            let path = self.locals.get(at).and_then(|(_, path)| path.clone());
-            return Ok(self.at_path(Op::Local(at), path));
+        if let Some(at) = self.locals.iter().rposition(|(local, ..)| local == name) {
+            let (path, ty) = match self.locals.get(at) {
+                Some((_, path, ty)) => (path.clone(), *ty),
+                None => (None, Type::ANY),
+            };
+            return Ok(self.at_path(Op::Local(at), path, ty));
         }
         match name {
             "data" => self.root(ast, Root::Data),
@@ -212,11 +256,19 @@ impl Compiler<'_> {
         }
     }
 
-    fn at_path(&self, op: Op, path: Option<Vec<String>>) -> Typed {
-        let steps: Option<Vec<&str>> = path.as_ref().map(|path| path.iter().map(String::as_str).collect());
-        let info = steps.and_then(|steps| self.env.schema?.property(&steps));
+    /// What stands at a path of the data; `ty` is what is known of it where the contract says nothing.
+    fn at_path(&self, op: Op, path: Option<Vec<String>>, ty: Type) -> Typed {
+        let mut steps: Vec<&str> = path.iter().flatten().map(String::as_str).collect();
+        let schema = self.env.schema.filter(|_| path.is_some());
+        let info = schema.and_then(|schema| schema.property(&steps));
         let decimal = info.as_ref().is_some_and(|info| info.format_decimal);
-        Typed { op, path, info, decimal }
+        let ty = info.as_ref().map_or(ty, |info| {
+            steps.push(ITEMS);
+            let items = schema.filter(|_| info.items).and_then(|schema| schema.property(&steps));
+            let items = items.as_ref().map_or(Kinds::ANY, Kinds::of_property);
+            Type { kinds: Kinds::of_property(info), items }
+        });
+        Typed { op, path, info, decimal, ty }
     }
 
     fn field(&self, operand: Typed, name: &str) -> Typed {
@@ -224,7 +276,19 @@ impl Compiler<'_> {
             path.push(name.to_owned());
             path
         });
-        self.at_path(Op::Field(Box::new(operand.op), name.into()), path)
+        self.at_path(Op::Field(Box::new(operand.op), name.into()), path, Type::ANY)
+    }
+
+    fn map(&mut self, ast: &IdedExpr, map: &MapExpr, depth: usize) -> Result<Typed, ExprProblem> {
+        let mut parts = Vec::new();
+        for entry in &map.entries {
+            if let EntryExpr::MapEntry(entry) = &entry.expr {
+                parts.push(self.expr(&entry.key, depth)?);
+                parts.push(self.expr(&entry.value, depth)?);
+            }
+        }
+        let typed = self.foreign(ast, parts)?;
+        Ok(Typed { ty: Type::of(Kinds::OBJECT), ..typed })
     }
 
     /// What only the `cel` crate evaluates; its parts must not be decimals.

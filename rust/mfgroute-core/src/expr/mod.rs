@@ -115,9 +115,22 @@ pub struct Expr {
 }
 
 impl Expr {
-    /// Compiles an expression.
+    /// Compiles an expression. Refuses what fails or never holds by the types that the contract and the
+    /// source say; a type that is not known is found when it runs.
     pub fn compile(source: &str, env: &ExprEnv<'_>) -> Result<Self, ExprProblem> {
-        let compiled = compile::compile(source, env)?;
+        Self::from_compiled(source, env, compile::compile(source, env, false)?)
+    }
+
+    /// Compiles a condition, as [`Expr::compile`] and refusing what is never true or false.
+    pub fn compile_condition(source: &str, env: &ExprEnv<'_>) -> Result<Self, ExprProblem> {
+        Self::from_compiled(source, env, compile::compile(source, env, true)?)
+    }
+
+    fn from_compiled(
+        source: &str,
+        env: &ExprEnv<'_>,
+        compiled: compile::Compiled,
+    ) -> Result<Self, ExprProblem> {
         let unguarded = guard::unguarded(&compiled.op, env.schema);
         let paths = guard::all(&compiled.op);
         let foreign =
@@ -169,3 +182,5 @@ impl Expr {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod type_tests;

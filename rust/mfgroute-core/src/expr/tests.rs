@@ -209,16 +209,24 @@ fn an_expression_cannot_run_for_ever() {
     assert!(eval(&expr, &data).unwrap_err().message.contains("steps"));
 }
 
-/// What both evaluators say about an expression that is native.
-fn both(source: &str, data: &Value) -> (Result<ExprValue, ()>, Result<ExprValue, ()>) {
-    let env = ExprEnv { schema: None, data: true, message: false };
-    let native = Expr::compile(source, &env).unwrap_or_else(|problem| panic!("{source}: {problem:?}"));
-    assert!(native.is_native(), "{source}");
+fn untyped(source: &str) -> Result<Expr, ExprProblem> {
+    Expr::compile(source, &ExprEnv { schema: None, data: true, message: false })
+}
+
+/// What the interpreter says, which checks no types before it runs.
+fn interpreted(source: &str, data: &Value) -> Result<ExprValue, ()> {
     let foreign = super::foreign::Foreign::new(source, &super::op::Op::List(Vec::new())).unwrap();
     let mut tree = Tree::new();
     let root = tree.add_serde(NONE, "", data);
     let ctx = ExprCtx { data: Some((&tree, root)), event_type: "t", source: "s", ..ExprCtx::default() };
-    (native.eval_value(&ctx).map_err(|_| ()), foreign.eval(&ctx).map_err(|_| ()))
+    foreign.eval(&ctx).map_err(|_| ())
+}
+
+/// What both evaluators say about an expression that is native.
+fn both(source: &str, data: &Value) -> (Result<ExprValue, ()>, Result<ExprValue, ()>) {
+    let native = untyped(source).unwrap_or_else(|problem| panic!("{source}: {problem:?}"));
+    assert!(native.is_native(), "{source}");
+    (eval(&native, data).map_err(|_| ()), interpreted(source, data))
 }
 
 mod differential {
@@ -284,11 +292,13 @@ mod differential {
             ])
             .prop_map(str::to_owned),
         ];
+        // What the types refuse is tested on its own.
+        let leaf = leaf.prop_filter("types that meet", |source| untyped(source).is_ok());
         leaf.prop_recursive(3, 12, 3, |inner| {
             prop_oneof![
                 (inner.clone(), inner.clone()).prop_map(|(left, right)| format!("({left} && {right})")),
                 (inner.clone(), inner.clone()).prop_map(|(left, right)| format!("({left} || {right})")),
-                inner.clone().prop_map(|inner| format!("!{inner}").replace("!true", "!(true)")),
+                inner.clone().prop_map(|inner| format!("!({inner})")),
                 (inner.clone(), inner.clone(), inner).prop_map(|(a, b, c)| format!("({a} ? {b} : {c})")),
             ]
         })
@@ -310,6 +320,38 @@ mod differential {
         ])
     }
 
+    const OPERATORS: &[&str] = &[
+        "L == R",
+        "L != R",
+        "L < R",
+        "L >= R",
+        "L in R",
+        "L && R",
+        "!(L)",
+        "L ? 1 : 2",
+        "L + R",
+        "L - R",
+        "L % R",
+        "-(L)",
+        "size(L)",
+        "L[R]",
+        "(L).contains(R)",
+        "matches(L, R)",
+        "int(L)",
+        "string(L)",
+        "bool(L)",
+        "double(L)",
+        "L.all(x, x == R)",
+        "L.all(x, R)",
+        "L.filter(x, R)",
+        "has(L.x)",
+        "L.x",
+        "[L, R].exists(x, x)",
+        "L in [R]",
+        "[L].map(x, x)[0] == R",
+        "(true ? L : R) + 1",
+    ];
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -320,6 +362,18 @@ mod differential {
             let data = json!({"a": a, "b": b, "s": s, "t": "xy", "n": null, "l": [1, 2], "o": {"x": x, "y": "x"}});
             let (native, foreign) = both(&source, &data);
             prop_assert_eq!(native, foreign, "{} over {}", source, data);
+        }
+
+        #[test]
+        fn what_the_types_refuse_says_the_same_of_every_event(
+            left in atom(), right in atom(), at in 0_usize..OPERATORS.len(), a in value(), b in value(),
+            c in value(), d in value(),
+        ) {
+            let source = OPERATORS[at].replace('L', &left).replace('R', &right);
+            let Err(problem) = untyped(&source) else { return Ok(()) };
+            prop_assert!(problem.hint.is_some() && problem.column >= 1, "{} {:?}", source, problem);
+            let data = |a: Value, x: Value| json!({"a": a, "b": x.clone(), "s": "xy", "t": "xy", "n": null, "l": [1, 2], "o": {"x": x, "y": "x"}});
+            prop_assert_eq!(interpreted(&source, &data(a, b)), interpreted(&source, &data(c, d)), "{} {:?}", source, problem);
         }
     }
 }

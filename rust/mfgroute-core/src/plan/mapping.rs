@@ -226,7 +226,7 @@ impl Scope<'_> {
             return Some(Cond::Not(Box::new(self.cond(part, file)?)));
         }
         if let Some(text) = node.get("cel") {
-            return Some(Cond::Cel(Box::new(self.expr(text, file)?)));
+            return Some(Cond::Cel(Box::new(self.expr(text, true, file)?)));
         }
         let Some(path) = node.get("path") else {
             file.error(node.place, "a condition has none of path, all, any, not and cel");
@@ -379,6 +379,7 @@ fn csv(from: &Node, number: Option<&NumberFormat>, file: &mut File<'_>) -> Optio
         Some(trailer) => Some(self::trailer(trailer, number, file)?),
         None => None,
     };
+    super::csv::check(from, &options, file);
     Some(options)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! * [`read`] reads YAML values with problems at their places.
 //! * [`builder`] is what the compilation of one project shares.
-//! * [`contract`], [`mapping`], [`fields`], [`value`] compile the files.
+//! * [`contract`], [`mapping`], [`fields`], [`value`] compile the files; [`csv`] finds what a CSV
+//!   declaration contradicts.
 //! * [`node`] reads the main file, [`routes`] its routes.
 //! * [`lifecycle`] reads how long a contract is to be used.
 //! * [`keywords`] finds misspelt words of a schema, [`limits`] values that contradict each other.
@@ -14,6 +15,7 @@
 pub mod attributes;
 pub mod builder;
 pub mod contract;
+pub mod csv;
 pub mod fields;
 pub mod fixed;
 pub mod keywords;

@@ -119,7 +119,7 @@ fn conditions(node: &Node, route: &mut Route, plan: &Plan, file: &mut File<'_>) 
             continue;
         }
         let env = ExprEnv { schema: Some(&contract.schema), data: true, message: false };
-        match Expr::compile(text, &env) {
+        match Expr::compile_condition(text, &env) {
             Ok(expr) => {
                 let unknown = expr.paths().iter().find(|path| !contract.schema.allows_field(path));
                 if let Some(path) = unknown {
@@ -140,7 +140,9 @@ fn conditions(node: &Node, route: &mut Route, plan: &Plan, file: &mut File<'_>) 
             }
             Err(problem) => {
                 let at = problem.column;
-                let message = format!("the condition is wrong at character {at}: {}", problem.message);
+                let label = contract.label();
+                let message =
+                    format!("the condition is wrong for {label} at character {at}: {}", problem.message);
                 match problem.hint {
                     Some(hint) => file.error_hint(node.place, message, hint),
                     None => file.error(node.place, message),

@@ -115,15 +115,17 @@ impl Scope<'_> {
             "join" => Source::Join(self.paths(member, file)),
             "date" => Source::Date(Box::new(self.date(member, names, file)?)),
             "time" => Source::Time(Box::new(self.time(member, names, file)?)),
-            _ => Source::Cel(Box::new(self.expr(member, file)?)),
+            _ => Source::Cel(Box::new(self.expr(member, false, file)?)),
         })
     }
 
-    /// An expression over `message` and `item`.
-    pub fn expr(&mut self, node: &Node, file: &mut File<'_>) -> Option<crate::expr::Expr> {
+    /// An expression over `message` and `item`, one that may be true or false if it is a `condition`.
+    pub fn expr(&mut self, node: &Node, condition: bool, file: &mut File<'_>) -> Option<crate::expr::Expr> {
         let text = file.as_text(node, "cel")?;
         let env = crate::expr::ExprEnv { schema: None, data: false, message: true };
-        match crate::expr::Expr::compile(text, &env) {
+        let compile =
+            if condition { crate::expr::Expr::compile_condition } else { crate::expr::Expr::compile };
+        match compile(text, &env) {
             Ok(expr) => Some(expr),
             Err(problem) => {
                 let message =

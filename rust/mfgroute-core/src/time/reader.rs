@@ -46,14 +46,18 @@ impl TimeReader {
 pub struct DateReader {
     format: TimeFormat,
     zone: Option<ZoneRule>,
-    /// Second of the day at which the production day starts.
-    day_starts: u32,
+    /// Second of the day at which the production day starts; `None`: the calendar date is asked for.
+    day_starts: Option<u32>,
 }
 
 impl DateReader {
     /// A reader of one form. `day_starts` (`HH:MM`) makes the time before it part of the day before.
     /// A form that says an instant needs a zone; without declared format (RFC 3339) the zone is what
     /// an instant needs, and a date alone, `YYYY-MM-DD`, is read too.
+    ///
+    /// With `day_starts` and a zone the day of an instant is that of the last start of a day at or
+    /// before it. So days never go back: one that began before the clock was set back over its start
+    /// stays, and one whose start the clock leaves out begins where the clock is set forward.
     pub fn compile(
         format: Option<&str>,
         zone: Option<ZoneRule>,
@@ -64,16 +68,16 @@ impl DateReader {
             return Err(TimeFormatError::NoZoneForDate);
         }
         let day_starts = match day_starts {
-            Some(text) if format.has_time() => hour_and_minute(text).ok_or(TimeFormatError::DayStarts)?,
+            Some(text) if format.has_time() => Some(hour_and_minute(text).ok_or(TimeFormatError::DayStarts)?),
             Some(_) => return Err(TimeFormatError::DayStarts),
-            None => 0,
+            None => None,
         };
         Ok(Self { format, zone, day_starts })
     }
 
-    /// Reads a date. A date alone stays what it is. A local time has the date its clock shows: one
-    /// that occurs twice has the same date both times and is never refused; one that does not occur
-    /// is treated as the zone declares.
+    /// Reads a date. A date alone stays what it is. A local time is read as the zone declares; one
+    /// that occurs twice, with no declaration which is meant, is refused only where its two instants
+    /// are in different days.
     pub fn read(&self, text: &str) -> Result<Date, TimeError> {
         match read(&self.format, text, true)? {
             Stamp::Day(date) => Ok(date),
@@ -86,21 +90,31 @@ impl DateReader {
     pub fn date(&self, instant: Instant) -> Result<Date, TimeError> {
         let expected = "a date alone or a local time, since no zone is declared";
         let zone = self.zone.as_ref().ok_or(TimeError::Bad { column: 1, expected })?;
-        let local = zone.local(instant).ok_or(OUT_OF_RANGE)?;
-        self.production_day(local)
+        let local = match self.day_starts {
+            Some(_) => zone.latest_local(instant),
+            None => zone.local(instant),
+        };
+        self.production_day(local.ok_or(OUT_OF_RANGE)?)
     }
 
     fn date_of_local(&self, local: i64, nanoseconds: u32) -> Result<Date, TimeError> {
         let Some(zone) = &self.zone else { return self.production_day(local) };
         match zone.resolve(local, nanoseconds) {
             Ok(instant) => self.date(instant),
-            Err(TimeError::Ambiguous { .. }) => self.production_day(local),
+            Err(TimeError::Ambiguous { earlier, later }) => {
+                let date = self.date(earlier)?;
+                if self.date(later)? == date {
+                    Ok(date)
+                } else {
+                    Err(TimeError::Ambiguous { earlier, later })
+                }
+            }
             Err(error) => Err(error),
         }
     }
 
     fn production_day(&self, local: i64) -> Result<Date, TimeError> {
-        let date = Date::of_seconds(local - i64::from(self.day_starts));
+        let date = Date::of_seconds(local - i64::from(self.day_starts.unwrap_or(0)));
         date.plus_days(0).ok_or(OUT_OF_RANGE)
     }
 }

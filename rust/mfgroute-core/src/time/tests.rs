@@ -228,6 +228,82 @@ fn a_plant_local_date_follows_zone_and_start_of_day() {
     assert_eq!(date(None, None, Some("06:00"), "0001-01-01T05:00:00").unwrap_err().code(), Code::BadTime);
 }
 
+fn day_of(zone: &str, day_starts: &str, text: &str) -> String {
+    date(None, Some(ZoneRule::for_dates(zone).unwrap()), Some(day_starts), text).unwrap()
+}
+
+#[test]
+fn a_day_that_has_started_stays_when_the_clock_is_set_back() {
+    // 02:30 is shown at 00:30Z and again at 01:30Z; the day starts the first time.
+    for (day_starts, text, expected) in [
+        ("02:30", "2026-10-25T00:29:59.999Z", "2026-10-24"),
+        ("02:30", "2026-10-25T00:30:00Z", "2026-10-25"),
+        ("02:30", "2026-10-25T00:59:59Z", "2026-10-25"),
+        ("02:30", "2026-10-25T01:00:00Z", "2026-10-25"),
+        ("02:30", "2026-10-25T01:29:59Z", "2026-10-25"),
+        ("02:30", "2026-10-25T01:30:00Z", "2026-10-25"),
+        ("02:30", "2026-10-26T01:29:59Z", "2026-10-25"),
+        ("02:30", "2026-10-26T01:30:00Z", "2026-10-26"),
+        ("02:00", "2026-10-24T23:59:59Z", "2026-10-24"),
+        ("02:00", "2026-10-25T00:00:00Z", "2026-10-25"),
+        ("02:00", "2026-10-25T01:00:00Z", "2026-10-25"),
+        ("03:00", "2026-10-25T00:59:59Z", "2026-10-24"),
+        ("03:00", "2026-10-25T01:00:00Z", "2026-10-24"),
+        ("03:00", "2026-10-25T02:00:00Z", "2026-10-25"),
+        // 02:30 is left out; the day starts where the clock is set forward.
+        ("02:30", "2026-03-29T00:59:59Z", "2026-03-28"),
+        ("02:30", "2026-03-29T01:00:00Z", "2026-03-29"),
+    ] {
+        assert_eq!(day_of("Europe/Berlin", day_starts, text), expected, "{day_starts} {text}");
+    }
+    // One minute of the new day is shown before the clock goes back into the old one.
+    assert_eq!(day_of("America/St_Johns", "00:00", "2010-11-07T02:30:30Z"), "2010-11-07");
+    assert_eq!(day_of("America/St_Johns", "00:00", "2010-11-07T02:31:00Z"), "2010-11-07");
+    let calendar =
+        |text| date(None, Some(ZoneRule::for_dates("America/St_Johns").unwrap()), None, text).unwrap();
+    assert_eq!(calendar("2010-11-07T02:30:30Z"), "2010-11-07");
+    assert_eq!(calendar("2010-11-07T02:31:00Z"), "2010-11-06");
+}
+
+#[test]
+fn a_local_time_that_is_in_two_days_is_refused_unless_declared() {
+    let read = |ambiguous, text| {
+        let zone = ZoneRule::new("Europe/Berlin", Some(ambiguous), Some(Nonexistent::Reject)).unwrap();
+        date(None, Some(zone), Some("02:30"), text)
+    };
+    let text = "2026-10-25T02:15:00";
+    assert_eq!(read(Ambiguous::Earlier, text).unwrap(), "2026-10-24");
+    assert_eq!(read(Ambiguous::Later, text).unwrap(), "2026-10-25");
+    assert_eq!(read(Ambiguous::Reject, text).unwrap_err().code(), Code::TimeAmbiguous);
+    assert_eq!(read(Ambiguous::Reject, "2026-10-25T02:45:00").unwrap(), "2026-10-25");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    // Near changes of the clock, among them days left out or repeated where a date line moved.
+    #[test]
+    fn the_day_of_the_plant_never_goes_back(
+        change in 0_usize..300,
+        from in -100_000_i64..100_000,
+        step in 0_i64..90_000,
+        start in 0_u32..1440,
+        zone in prop::sample::select(vec![
+            "Europe/Berlin", "America/New_York", "America/St_Johns", "Australia/Lord_Howe", "Africa/Casablanca",
+            "Pacific/Apia", "Pacific/Kwajalein", "America/Juneau", "Asia/Manila", "Antarctica/Troll", "Asia/Tokyo",
+        ]),
+    ) {
+        let starts = format!("{:02}:{:02}", start / 60, start % 60);
+        let reader = DateReader::compile(None, Some(ZoneRule::for_dates(zone).unwrap()), Some(&starts)).unwrap();
+        let day = |seconds| reader.date(Instant::new(seconds, 0).unwrap()).unwrap();
+        let changes = jiff::tz::TimeZone::get(zone).unwrap();
+        let until = jiff::Timestamp::from_second(2_840_140_800).unwrap();
+        let changes: Vec<i64> = changes.preceding(until).take(300).map(|at| at.timestamp().as_second()).collect();
+        let seconds = changes[change % changes.len()] + from;
+        prop_assert!(day(seconds) <= day(seconds + step), "{} {} {} {}", zone, starts, seconds, step);
+    }
+}
+
 proptest! {
     #[test]
     fn every_instant_prints_as_jiff_does_and_reads_back(seconds in SECONDS_MIN..=253_402_207_200_i64, nanoseconds in 0_u32..1_000_000_000) {

@@ -11,6 +11,9 @@ use super::{DAY_S, Date, Instant, TimeError};
 /// 2000-01-01T00:00:00Z. Clock changes before it do not make a zone one "with clock changes".
 const CHANGES_SINCE_S: i64 = 946_684_800;
 
+/// No clock was ever set back further: a day, where the date line was moved.
+const CHANGE_S_MAX: i64 = 2 * DAY_S;
+
 /// Which reading of a local time that occurs twice is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ambiguous {
@@ -137,7 +140,29 @@ impl ZoneRule {
     /// of the year 9999, where the zone has no rules.
     pub(super) fn local(&self, instant: Instant) -> Option<i64> {
         let timestamp = Timestamp::from_second(instant.seconds()).ok()?;
-        Some(instant.seconds() + i64::from(self.zone.to_offset(timestamp).seconds()))
+        Some(self.shown(timestamp))
+    }
+
+    /// The latest that the clock has shown up to an instant, as [`ZoneRule::local`]; more than it shows
+    /// then, where it was set back shortly before.
+    pub(super) fn latest_local(&self, instant: Instant) -> Option<i64> {
+        let timestamp = Timestamp::from_second(instant.seconds()).ok()?;
+        let mut latest = self.shown(timestamp);
+        // From one second later, so that a change at this very instant counts.
+        let from = Timestamp::from_second(instant.seconds() + 1).ok()?;
+        for change in self.zone.preceding(from) {
+            let last_before = change.timestamp().as_second() - 1;
+            if instant.seconds() - last_before > CHANGE_S_MAX {
+                break;
+            }
+            let Ok(timestamp) = Timestamp::from_second(last_before) else { break };
+            latest = latest.max(self.shown(timestamp));
+        }
+        Some(latest)
+    }
+
+    fn shown(&self, timestamp: Timestamp) -> i64 {
+        timestamp.as_second() + i64::from(self.zone.to_offset(timestamp).seconds())
     }
 }
 

@@ -4,9 +4,12 @@ use cel::common::ast::{CallExpr, Expr as Ast, IdedExpr, LiteralValue, operators}
 
 use super::super::op::{Lit, Loop, Op, Relation, Root, TextTest};
 use super::super::{ExprProblem, MACRO_DEPTH_MAX};
+use super::kinds::{Kinds, Type};
 use super::{ARITHMETIC_HINT, Compiler, Typed, meta_name};
-use crate::schema::pattern;
+use crate::schema::{ITEMS, pattern};
 use crate::value::Decimal;
+
+pub(super) const EXISTS_HINT: &str = "use data.list.exists(item, item == …)";
 
 impl Compiler<'_> {
     pub(super) fn call(
@@ -22,6 +25,20 @@ impl Compiler<'_> {
         for part in call.target.as_deref().into_iter().chain(&call.args) {
             parts.push(self.expr(part, depth)?);
         }
+        let ty = self.check(ast, call, &parts)?;
+        let typed = self.operation(ast, call, parts, ty)?;
+        // What the contract says of a field is more than what is known of its list.
+        let known = typed.info.is_some();
+        Ok(if known { typed } else { Typed { ty, ..typed } })
+    }
+
+    fn operation(
+        &mut self,
+        ast: &IdedExpr,
+        call: &CallExpr,
+        parts: Vec<Typed>,
+        ty: Type,
+    ) -> Result<Typed, ExprProblem> {
         let name = call.func_name.as_str();
         if let Some(relation) = relation(name)
             && parts.len() == 2
@@ -47,7 +64,7 @@ impl Compiler<'_> {
             return Ok(Typed { decimal, ..Typed::plain(op) });
         }
         if name == operators::INDEX && parts.len() == 2 {
-            return Ok(self.index(parts));
+            return Ok(self.index(parts, ty));
         }
         if parts.iter().any(|part| part.decimal && !matches!(part.op, Op::List(_))) {
             let what = if arithmetic {
@@ -123,7 +140,8 @@ impl Compiler<'_> {
                 }
                 let pattern = pattern::build(source.inner())
                     .map_err(|reason| self.problem(ast, format!("bad pattern: {reason}"), None))?;
-                Ok(Some(Typed::plain(Op::Matches(Box::new(text.op), pattern))))
+                self.need("matches", ast, &text, Kinds::TEXT)?;
+                Ok(Some(Typed::of(Op::Matches(Box::new(text.op), pattern), Type::of(Kinds::BOOL))))
             }
             ("all" | "exists" | "exists_one" | "filter" | "map", Some(range), [variable, rest @ ..])
                 if matches!(rest.len(), 1) || (name == "map" && rest.len() == 2) =>
@@ -137,9 +155,9 @@ impl Compiler<'_> {
                     IdedExpr { expr: Ast::Ident(root), .. },
                     IdedExpr { expr: Ast::Literal(LiteralValue::String(key)), .. },
                 ],
-            ) if root == "meta" && self.locals.iter().all(|(local, _)| local != "meta") => {
+            ) if root == "meta" && self.locals.iter().all(|(local, ..)| local != "meta") => {
                 self.root(ast, Root::Meta)?;
-                Ok(Some(Typed::plain(Op::Meta(key.inner().into()))))
+                Ok(Some(Typed::of(Op::Meta(key.inner().into()), Type::of(Kinds::TEXT))))
             }
             _ => Ok(None),
         }
@@ -148,13 +166,15 @@ impl Compiler<'_> {
     fn has(&mut self, arg: &IdedExpr, depth: usize) -> Result<Typed, ExprProblem> {
         if let Some(name) = meta_name(arg) {
             self.root(arg, Root::Meta)?;
-            return Ok(Typed::plain(Op::HasMeta(name.into())));
+            return Ok(Typed::of(Op::HasMeta(name.into()), Type::of(Kinds::BOOL)));
         }
         let Ast::Select(select) = &arg.expr else {
             return Err(self.problem(arg, "has() needs a field", Some("write has(data.field)")));
         };
         let operand = self.expr(&select.operand, depth)?;
-        Ok(Typed::plain(Op::Has(Box::new(operand.op), select.field.as_str().into())))
+        self.need("has", &select.operand, &operand, Kinds::OBJECT)?;
+        let op = Op::Has(Box::new(operand.op), select.field.as_str().into());
+        Ok(Typed::of(op, Type::of(Kinds::BOOL)))
     }
 
     fn sum(
@@ -190,7 +210,9 @@ impl Compiler<'_> {
         if matches!(list.op, Op::Foreign(_)) {
             return Err(self.problem(ast, "sum needs a list of the data", None));
         }
-        Ok(Typed { decimal: true, ..Typed::plain(Op::Sum(Box::new(list.op), steps)) })
+        self.need("sum", ast, &list, Kinds::LIST)?;
+        let op = Op::Sum(Box::new(list.op), steps);
+        Ok(Typed { decimal: true, ..Typed::of(op, Type::of(Kinds::DECIMAL)) })
     }
 
     fn repeat(
@@ -212,15 +234,25 @@ impl Compiler<'_> {
                 None,
             ));
         }
-        let range = self.expr(range, depth)?;
-        let path = range.path.clone().map(|mut path| {
-            path.push(crate::schema::ITEMS.to_owned());
+        let typed = self.expr(range, depth)?;
+        self.need(name, range, &typed, Kinds::LIST.or(Kinds::OBJECT))?;
+        let range = typed;
+        // A loop over an object is one over the names of its fields.
+        let names = range.ty.kinds.within(Kinds::OBJECT);
+        let item = if names { Type::of(Kinds::TEXT) } else { range.ty.item() };
+        let path = range.path.clone().filter(|_| !names).map(|mut path| {
+            path.push(ITEMS.to_owned());
             path
         });
-        self.locals.push((variable.clone(), path));
+        self.locals.push((variable.clone(), path, item));
         let parts = rest.iter().map(|part| self.expr(part, depth)).collect::<Result<Vec<_>, _>>();
         self.locals.pop();
         let mut parts = parts?;
+        // All but the body of `map` are conditions.
+        let conditions = if name == "map" { rest.len() - 1 } else { rest.len() };
+        for (at, part) in rest.iter().zip(&parts).take(conditions) {
+            self.condition(name, at, part)?;
+        }
         let kind = match name {
             "all" => Loop::All,
             "exists" => Loop::Exists,
@@ -234,11 +266,16 @@ impl Compiler<'_> {
         let condition = parts.pop().map(|part| Box::new(part.op));
         let decimal = if kind == Loop::Map { body.decimal } else { kind == Loop::Filter && range.decimal };
         let path = if kind == Loop::Filter { range.path } else { None };
+        let ty = match kind {
+            Loop::Map => Type::list(body.ty.kinds),
+            Loop::Filter => Type::list(item.kinds),
+            _ => Type::of(Kinds::BOOL),
+        };
         let op = Op::Loop { kind, range: Box::new(range.op), condition, body: Box::new(body.op) };
-        Ok(Typed { path, decimal, ..Typed::plain(op) })
+        Ok(Typed { path, decimal, ..Typed::of(op, ty) })
     }
 
-    fn index(&self, parts: Vec<Typed>) -> Typed {
+    fn index(&self, parts: Vec<Typed>, ty: Type) -> Typed {
         let mut parts = parts.into_iter();
         let (Some(operand), Some(index)) = (parts.next(), parts.next()) else {
             return Typed::plain(Op::Lit(Lit::Null));
@@ -248,10 +285,10 @@ impl Compiler<'_> {
         }
         let inner = operand.decimal;
         let path = operand.path.map(|mut path| {
-            path.push(crate::schema::ITEMS.to_owned());
+            path.push(ITEMS.to_owned());
             path
         });
-        let mut typed = self.at_path(Op::Index(Box::new(operand.op), Box::new(index.op)), path);
+        let mut typed = self.at_path(Op::Index(Box::new(operand.op), Box::new(index.op)), path, ty);
         typed.decimal |= inner;
         typed
     }
@@ -302,15 +339,19 @@ impl Compiler<'_> {
         let (Some(left), Some(right)) = (parts.next(), parts.next()) else {
             return Err(self.problem(ast, "`in` needs two sides", None));
         };
-        if !left.decimal && !right.decimal {
+        let items_are_decimals = right.path.as_ref().is_some_and(|path| {
+            let steps = path.iter().map(String::as_str).chain([ITEMS]).collect::<Vec<_>>();
+            self.env.schema.and_then(|schema| schema.property(&steps)).is_some_and(|info| info.format_decimal)
+        });
+        if !left.decimal && !right.decimal && !items_are_decimals {
             return Ok(Typed::plain(Op::In(Box::new(left.op), Box::new(right.op))));
         }
-        let Op::List(items) = right.op else {
-            return Err(self.problem(
-                ast,
-                "a decimal is looked for in something that is not a list of literals",
-                Some(ARITHMETIC_HINT),
-            ));
+        let items = match right.op {
+            Op::List(items) if items.iter().all(|item| matches!(item, Op::Lit(_))) => items,
+            _ => {
+                let message = "a decimal is looked for in something that is not a list of literals";
+                return Err(self.problem(ast, message, Some(EXISTS_HINT)));
+            }
         };
         let items: Result<Vec<Op>, _> =
             items.into_iter().map(|item| self.exact(ast, Typed::plain(item))).collect();
@@ -325,7 +366,7 @@ fn ops<const N: usize>(parts: Vec<Typed>) -> [Box<Op>; N] {
     std::array::from_fn(|_| Box::new(parts.next().map_or(Op::Lit(Lit::Null), |part| part.op)))
 }
 
-fn relation(name: &str) -> Option<Relation> {
+pub(super) fn relation(name: &str) -> Option<Relation> {
     Some(match name {
         operators::EQUALS => Relation::Equal,
         operators::NOT_EQUALS => Relation::Different,
