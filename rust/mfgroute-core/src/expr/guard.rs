@@ -167,3 +167,30 @@ fn extend(mut path: Path, step: &str) -> Path {
     path.push(step.to_owned());
     path
 }
+
+/// Whether an expression uses `data` itself as a value, not only what is in it.
+pub(crate) fn whole_data(op: &Op) -> bool {
+    match op {
+        Op::Root(root) => *root == Root::Data,
+        Op::Field(operand, _) | Op::Has(operand, _) => {
+            !matches!(**operand, Op::Root(Root::Data)) && whole_data(operand)
+        }
+        Op::Lit(_) | Op::Local(_) | Op::Meta(_) | Op::HasMeta(_) => false,
+        Op::Not(part) | Op::Size(part) | Op::AsDecimal(part) | Op::Matches(part, _) | Op::Sum(part, _) => {
+            whole_data(part)
+        }
+        Op::And(left, right)
+        | Op::Or(left, right)
+        | Op::Index(left, right)
+        | Op::In(left, right)
+        | Op::Text(_, left, right)
+        | Op::Compare { left, right, .. } => whole_data(left) || whole_data(right),
+        Op::If(condition, then, otherwise) => {
+            whole_data(condition) || whole_data(then) || whole_data(otherwise)
+        }
+        Op::List(parts) | Op::Foreign(parts) => parts.iter().any(whole_data),
+        Op::Loop { range, condition, body, .. } => {
+            whole_data(range) || condition.as_deref().is_some_and(whole_data) || whole_data(body)
+        }
+    }
+}

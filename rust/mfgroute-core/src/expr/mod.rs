@@ -167,6 +167,12 @@ impl Expr {
         self.foreign.is_none()
     }
 
+    /// Whether [`Expr::paths`] are all that it uses of `data`, and it runs without the `cel` crate.
+    #[must_use]
+    pub fn is_known_by_paths(&self) -> bool {
+        self.foreign.is_none() && !guard::whole_data(&self.op)
+    }
+
     /// Every path of `data` that is used or asked for with `has()`, dotted, items of lists as `*`.
     #[must_use]
     pub fn paths(&self) -> &[String] {

@@ -26,6 +26,13 @@ pub(super) enum CellKind {
     List,
 }
 
+impl CellKind {
+    /// Whether it is a text.
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::Clean | Self::Wide | Self::Unescaped)
+    }
+}
+
 /// One value that was read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cell {

@@ -6,6 +6,7 @@
 //! but the clock.
 //!
 //! * [`want`] says which values are read, [`shape`] what the message must look like.
+//! * [`select`] finds the mapping of a message, where a source has several.
 //! * [`scan`] reads the message into cells ([`cell`]).
 //! * [`op`] is what [`build`] makes of a mapping, with what the contract asks ([`contract`], [`leaf`]).
 //! * [`run`] computes values ([`piece`]) from cells and writes them.
@@ -18,6 +19,7 @@ mod op;
 mod piece;
 mod run;
 mod scan;
+mod select;
 mod shape;
 mod want;
 
@@ -25,13 +27,17 @@ use crate::contract::{Contract, Field as Name};
 use crate::decode::Limits;
 use crate::identity::IdHasher;
 use crate::map::run::{Given, Meta};
-use crate::map::{Decode, Mapping};
+use crate::map::{Decode, FieldOp, Mapping};
+use crate::route::Route;
 use crate::time::Instant;
+use crate::tree::{Kind, NONE, Span, Tree};
 
 use build::Builder;
 use op::{At, Block, Cond, Out, OutValue, Time};
 use run::Run;
 use shape::Shape;
+
+pub use select::Selector;
 
 /// A mapping that runs flat.
 #[derive(Debug)]
@@ -59,6 +65,8 @@ struct Entry {
     key: Vec<usize>,
     id: Vec<usize>,
     transaction: Option<usize>,
+    /// The members that conditions of routes may look at, if there are conditions.
+    seen: Option<Vec<Out>>,
 }
 
 /// Memory of one thread.
@@ -69,6 +77,7 @@ pub struct Memory {
     key: String,
     data: Vec<u8>,
     transaction: String,
+    seen: Tree,
 }
 
 /// A message that is offered.
@@ -114,6 +123,8 @@ pub struct Event<'e> {
     pub transaction: &'e str,
     /// `data` as JSON.
     pub data: &'e [u8],
+    /// The part of `data` that conditions of routes look at; `None` when there is no condition.
+    pub seen: Option<&'e Tree>,
 }
 
 impl Program {
@@ -122,7 +133,7 @@ impl Program {
     /// # Errors
     ///
     /// What a flat program cannot do, as a sentence.
-    pub fn compile(mapping: &Mapping, contracts: &[Contract]) -> Result<Self, String> {
+    pub fn compile(mapping: &Mapping, contracts: &[Contract], routes: &[Route]) -> Result<Self, String> {
         if !matches!(mapping.from.decode, Decode::Json) {
             return Err(format!("it reads {}", mapping.from.decode.name()));
         }
@@ -130,7 +141,7 @@ impl Program {
         let when = mapping.when.as_ref().map(|when| builder.cond(when)).transpose()?;
         let mut sets = Vec::with_capacity(mapping.sets.len());
         for set in &mapping.sets {
-            sets.push(Set::compile(set, mapping, contracts, &mut builder)?);
+            sets.push(Set::compile(set, mapping, (contracts, routes), &mut builder)?);
         }
         let shape = Shape::new(mapping.from.schema.as_ref(), &builder.wants)?;
         Ok(Self { shape, when, sets })
@@ -153,10 +164,10 @@ impl Program {
         memory: &mut Memory,
         emit: &mut dyn FnMut(bool, Made<'_>) -> Option<()>,
     ) -> Option<()> {
-        let Memory { store, run, key, data, transaction } = memory;
+        let Memory { store, run, key, data, transaction, seen } = memory;
         let attributes = (offer.meta, offer.given);
         let mut run = Run::new(offer.bytes, store, run, attributes, &mapping.from.empty);
-        let mut sink = Sink { contracts, source: offer.source, key, data, transaction, emit, made: 0 };
+        let mut sink = Sink { contracts, source: offer.source, key, data, transaction, seen, emit, made: 0 };
         let result = self.events(&mut run, &mut sink);
         run.end();
         result
@@ -183,6 +194,7 @@ struct Sink<'s> {
     key: &'s mut String,
     data: &'s mut Vec<u8>,
     transaction: &'s mut String,
+    seen: &'s mut Tree,
     emit: &'s mut dyn FnMut(bool, Made<'_>) -> Option<()>,
     made: u32,
 }
@@ -191,7 +203,7 @@ impl Set {
     fn compile(
         set: &crate::map::Set,
         mapping: &Mapping,
-        contracts: &[Contract],
+        known: (&[Contract], &[Route]),
         builder: &mut Builder,
     ) -> Result<Self, String> {
         let mut each = Vec::with_capacity(set.each.len());
@@ -201,7 +213,7 @@ impl Set {
             }
             each.push(builder.enter(&level.path)?);
         }
-        let entries = set.entries.iter().map(|entry| Entry::compile(entry, mapping, contracts, builder));
+        let entries = set.entries.iter().map(|entry| Entry::compile(entry, mapping, known, builder));
         let entries = entries.collect::<Result<_, _>>()?;
         for _ in &set.each {
             builder.leave();
@@ -275,7 +287,7 @@ impl Entry {
     fn compile(
         entry: &crate::map::Entry,
         mapping: &Mapping,
-        contracts: &[Contract],
+        (contracts, routes): (&[Contract], &[Route]),
         builder: &mut Builder,
     ) -> Result<Self, String> {
         let contract = contracts.get(entry.contract).ok_or("its contract is missing")?;
@@ -304,7 +316,9 @@ impl Entry {
         let id = find(&contract.idempotency).map_err(missing)?;
         let transaction =
             contract.business.transaction.as_ref().and_then(|name| field(name, &entry.block, &block.outs));
-        Ok(Self { contract: entry.contract, when, time, block, key, id, transaction })
+        let paths = looked_at(entry.contract, routes)?;
+        let seen = paths.map(|paths| seen(&block.outs, "", (&paths, false), &entry.block)).transpose()?;
+        Ok(Self { contract: entry.contract, when, time, block, key, id, transaction, seen })
     }
 
     fn make<'p>(
@@ -340,6 +354,11 @@ impl Entry {
             // It may be absent.
             let _ = run.with_text(index, |text| sink.transaction.push_str(text));
         }
+        if let Some(seen) = &self.seen {
+            sink.seen.clear();
+            let root = sink.seen.add(NONE, Span::default(), Kind::Object, Span::default(), NONE);
+            run.grow(seen, root, sink.seen);
+        }
         sink.made += 1;
         let event = Event {
             item,
@@ -349,16 +368,63 @@ impl Entry {
             id: hasher.finish(),
             transaction: sink.transaction,
             data: sink.data,
+            seen: self.seen.is_some().then_some(&*sink.seen),
         };
         (sink.emit)(independent, Made::Event(event))
     }
+}
+
+/// The paths of `data` that the conditions of routes look at; `None` without conditions.
+fn looked_at(contract: usize, routes: &[Route]) -> Result<Option<Vec<&str>>, String> {
+    let mut paths = None;
+    for route in routes {
+        let Some(Some(condition)) = route.conditions.get(contract) else { continue };
+        if !condition.is_known_by_paths() || condition.paths().iter().any(|path| path.contains('*')) {
+            return Err(format!("the condition of route {} looks at more than single fields", route.name));
+        }
+        let all: &mut Vec<&str> = paths.get_or_insert_default();
+        all.extend(condition.paths().iter().map(String::as_str));
+    }
+    Ok(paths)
+}
+
+/// The members that have one of these paths, or are in a group that has; or all.
+fn seen(
+    outs: &[Out],
+    above: &str,
+    (paths, all): (&[&str], bool),
+    block: &crate::map::Block,
+) -> Result<Vec<Out>, String> {
+    let mut found = Vec::new();
+    for out in outs {
+        let name = out.name();
+        let path = if above.is_empty() { name } else { format!("{above}.{name}") };
+        let inside = format!("{path}.");
+        let named = all || paths.contains(&path.as_str());
+        let what = match &out.what {
+            OutValue::Group(inner) => OutValue::Group(seen(inner, &path, (paths, named), block)?),
+            OutValue::Field(index, as_number) => {
+                let is_list =
+                    block.fields.get(*index).is_none_or(|field| matches!(field.op, FieldOp::List(_)));
+                if is_list && paths.iter().any(|other| *other == path || other.starts_with(&inside)) {
+                    return Err("a condition of a route looks at a list".to_owned());
+                }
+                OutValue::Field(*index, *as_number)
+            }
+        };
+        let empty = matches!(&what, OutValue::Group(inner) if inner.is_empty());
+        if named || (matches!(what, OutValue::Group(_)) && !empty) {
+            found.push(Out { what, ..out.clone() });
+        }
+    }
+    Ok(found)
 }
 
 /// The field of a block that has this name, if it is a scalar.
 fn field(name: &Name, block: &crate::map::Block, outs: &[Out]) -> Option<usize> {
     let dotted = name.dotted();
     let index = block.fields.iter().position(|field| field.name == dotted)?;
-    let is_value = matches!(block.fields.get(index)?.op, crate::map::FieldOp::Value(_));
+    let is_value = matches!(block.fields.get(index)?.op, FieldOp::Value(_));
     (is_value && holds(outs, index)).then_some(index)
 }
 

@@ -272,7 +272,7 @@ pub(super) struct Block {
 }
 
 /// One member of an object that is written.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Out {
     /// `,"name":`.
     pub(super) lead: Box<[u8]>,
@@ -296,7 +296,7 @@ impl Out {
 }
 
 /// What is written behind the name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum OutValue {
     /// A field of the block, and whether a computed number is written as a JSON number.
     Field(usize, bool),

@@ -177,7 +177,8 @@ impl Finish {
         batch: &mut Batch,
     ) -> Option<Prepared> {
         let (contract, source) = (intake.plan.contracts.get(facts.contract)?, intake.source()?);
-        let sinks = routes(intake, facts.contract, contract, &source.uri, None, batch).ok()?;
+        let data = event.seen.map(|tree| (tree, 0));
+        let sinks = routes(intake, facts.contract, contract, &source.uri, data, batch).ok()?;
         let time = self.time(intake, facts.time);
         let envelope = envelope(intake, &source.uri, &time, meta, facts.mapping);
         let compared = if facts.time.is_some() { time.as_str() } else { "" };

@@ -6,30 +6,38 @@ use std::sync::Arc;
 use super::batch::{Attributes, Batch, Bytes, Prepared, PreparedMessage};
 use super::finish::Facts;
 use super::message::{Intake, Worker, mix};
-use crate::flat::{Made, Offer, Program};
+use crate::flat::{Made, Offer, Program, Selector};
 use crate::identity;
 use crate::map::Mapping;
 use crate::map::run::{Given, Meta};
 
-/// The one mapping of a source, with its program.
+/// A mapping with its program.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fast<'p> {
+struct Fast<'p> {
     index: usize,
     mapping: &'p Mapping,
     program: &'p Program,
 }
 
-impl<'p> Fast<'p> {
-    /// The program that takes the messages of a source; `None` when they all run on trees.
+/// How the mapping of a message is found.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Choice<'p> {
+    /// The source has one.
+    One(usize),
+    /// A value of the message says which.
+    By(&'p Selector),
+}
+
+impl<'p> Choice<'p> {
+    /// How messages of a source may run flat; `None` when they all run on trees.
     pub(super) fn of(intake: &Intake<'p>) -> Option<Self> {
-        let source = intake.source()?;
+        let source = intake.source().filter(|source| source.filters.is_empty())?;
         let mut mappings = intake.mappings();
-        let (index, mapping) = mappings.next()?;
-        if mappings.next().is_some() || !source.filters.is_empty() {
-            return None;
+        let (index, _) = mappings.next()?;
+        if mappings.next().is_some() {
+            return source.selector.as_ref().map(Self::By);
         }
-        let program = intake.plan.programs.get(index)?.as_ref().ok()?;
-        Some(Self { index, mapping, program })
+        intake.plan.programs.get(index)?.is_ok().then_some(Self::One(index))
     }
 }
 
@@ -40,17 +48,28 @@ pub(super) struct Line {
 }
 
 impl Worker {
+    /// The mapping that takes a message, if it runs flat.
+    fn pick<'p>(&mut self, intake: &Intake<'p>, choice: Choice<'p>, offer: &Offer<'_>) -> Option<Fast<'p>> {
+        let index = match choice {
+            Choice::One(index) => index,
+            Choice::By(selector) => selector.pick(offer, &self.limits, &mut self.flat)?,
+        };
+        let program = intake.plan.programs.get(index)?.as_ref().ok()?;
+        Some(Fast { index, mapping: intake.plan.mappings.get(index)?, program })
+    }
+
     /// Takes the line of a slab that starts at `at`. `None`: nothing is prepared, it is a message for trees.
     pub(super) fn flat_line(
         &mut self,
         intake: &Intake<'_>,
-        fast: Fast<'_>,
+        choice: Choice<'_>,
         slab: &[u8],
         (at, line): (usize, u64),
         meta: Meta<'_>,
         batch: &mut Batch,
     ) -> Option<Line> {
         let offer = offer(intake, slab, at, true, meta)?;
+        let fast = self.pick(intake, choice, &offer)?;
         let end = fast.program.scan(&offer, &self.limits, &mut self.flat)?;
         let next = match slab.get(end) {
             None => end,
@@ -74,12 +93,13 @@ impl Worker {
     pub(super) fn flat_message(
         &mut self,
         intake: &Intake<'_>,
-        fast: Fast<'_>,
+        choice: Choice<'_>,
         bytes: &[u8],
         meta: Meta<'_>,
         batch: &mut Batch,
     ) -> bool {
         let Some(offer) = offer(intake, bytes, 0, false, meta) else { return false };
+        let Some(fast) = self.pick(intake, choice, &offer) else { return false };
         if fast.program.scan(&offer, &self.limits, &mut self.flat) != Some(bytes.len()) {
             return false;
         }

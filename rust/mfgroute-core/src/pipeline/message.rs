@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::batch::{Attributes, Batch, Bytes, Prepared, PreparedMessage};
 use super::finish::{Facts, Finish};
-use super::flat::Fast;
+use super::flat::Choice;
 use crate::decode::Limits;
 use crate::decode::csv::decode_stored;
 use crate::decode::json::JsonDecoder;
@@ -106,8 +106,8 @@ impl Worker {
         meta: Meta<'_>,
         batch: &mut Batch,
     ) {
-        if let (Read::Bytes(bytes), Some(fast)) = (read, Fast::of(intake).filter(|_| self.flat_allowed))
-            && self.flat_message(intake, fast, bytes, meta, batch)
+        if let (Read::Bytes(bytes), Some(choice)) = (read, Choice::of(intake).filter(|_| self.flat_allowed))
+            && self.flat_message(intake, choice, bytes, meta, batch)
         {
             return;
         }

@@ -1,7 +1,7 @@
 //! Slabs: newline-delimited JSON, and CSV files, taken apart into messages.
 
 use super::batch::{Attributes, Batch, Bytes};
-use super::flat::Fast;
+use super::flat::Choice;
 use super::message::{Intake, Read, Worker};
 use crate::decode::csv::{CsvCursor, CsvDocument};
 use crate::map::Decode;
@@ -71,14 +71,14 @@ impl Worker {
     ) -> Option<Cursor> {
         pairs.pop();
         let mut made = 0;
-        let fast = Fast::of(intake).filter(|_| self.flat_allowed);
+        let choice = Choice::of(intake).filter(|_| self.flat_allowed);
         while let Some(rest) = slab.get(offset as usize..).filter(|rest| !rest.is_empty()) {
             if made == messages_max {
                 return Some((offset, line));
             }
-            if let Some(fast) = fast {
+            if let Some(choice) = choice {
                 let place = (offset as usize, line + 1);
-                if let Some(taken) = self.flat_line(intake, fast, slab, place, pairs, batch) {
+                if let Some(taken) = self.flat_line(intake, choice, slab, place, pairs, batch) {
                     (offset, line, made) = (taken.next as u64, line + 1, made + 1);
                     continue;
                 }

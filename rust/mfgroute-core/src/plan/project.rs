@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value as Json;
 
 use crate::engine::EngineConfig;
-use crate::flat::Program;
+use crate::flat::{Program, Selector};
 use crate::map::lookup::Table;
 use crate::map::{Cond, Mapping};
 use crate::plan::builder::Builder;
@@ -71,6 +71,8 @@ pub struct SourcePlan {
     pub mappings: Vec<usize>,
     /// Named rules that leave messages out.
     pub filters: Vec<(String, Cond)>,
+    /// The value of a message that decides which of several mappings takes it, if one does.
+    pub selector: Option<Selector>,
 }
 
 impl Plan {
@@ -110,7 +112,8 @@ pub fn compile(root: &Path, config: &Json, places: &BTreeMap<String, Place>) -> 
     plan.tables = builder.tables.values().map(|table| (table.name.clone(), table.version.clone())).collect();
     node::engine(&main, &mut plan, &mut file);
     routes::read(&main, &mut plan, &mut file);
-    plan.programs = plan.mappings.iter().map(|mapping| program(mapping, &plan)).collect();
+    let program = |mapping| Program::compile(mapping, &plan.contracts, &plan.routes);
+    plan.programs = plan.mappings.iter().map(program).collect();
     if problems.installable() {
         crate::pipeline::examples::check(&plan, &mut problems);
     }
@@ -122,21 +125,6 @@ pub fn compile(root: &Path, config: &Json, places: &BTreeMap<String, Place>) -> 
     } else {
         Err(problems.0)
     }
-}
-
-/// The flat program of a mapping.
-fn program(mapping: &Mapping, plan: &Plan) -> Result<Program, String> {
-    let contracts = mapping.sets.iter().flat_map(|set| &set.entries).map(|entry| entry.contract);
-    for contract in contracts {
-        let routes = plan.routes_of.get(contract).into_iter().flatten();
-        let conditional = routes
-            .filter_map(|route| plan.routes.get(*route))
-            .find(|route| matches!(route.conditions.get(contract), Some(Some(_))));
-        if let Some(route) = conditional {
-            return Err(format!("route {} has a condition", route.name));
-        }
-    }
-    Program::compile(mapping, &plan.contracts)
 }
 
 /// The project folder and those of its packs, with the prefix their files have in problems.
@@ -325,7 +313,10 @@ fn read_sources(main: &Node, builder: &mut Builder, plan: &mut Plan, file: &mut 
         let uri = source.get("uri").and_then(Node::text);
         let uri = uri.map_or_else(|| format!("//{}/{}", plan.site, name.text), str::to_owned);
         let filters = filters(source, builder, file);
-        plan.sources.push(SourcePlan { name: name.text.clone(), uri, mappings, filters });
+        let several =
+            mappings.iter().filter_map(|index| plan.mappings.get(*index).map(|mapping| (*index, mapping)));
+        let selector = if mappings.len() > 1 { Selector::compile(several) } else { None };
+        plan.sources.push(SourcePlan { name: name.text.clone(), uri, mappings, filters, selector });
     }
 }
 

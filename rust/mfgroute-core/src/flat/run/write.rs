@@ -1,9 +1,9 @@
 //! Writes the fields of a block as JSON.
 
-use super::super::op::{Out, OutValue};
+use super::super::op::{ConstKind, Out, OutValue};
 use super::super::piece::Piece;
 use super::{Run, slice};
-use crate::tree::write_json_string;
+use crate::tree::{Kind, NONE, NodeId, Span, Tree, write_json_string};
 use crate::value::SPELLED_MAX;
 
 impl<'p> Run<'p, '_> {
@@ -48,6 +48,57 @@ impl<'p> Run<'p, '_> {
             }
         }
         Some(out.len() > start)
+    }
+
+    /// Adds members of the outermost block to a tree, below `parent`.
+    pub(in super::super) fn grow(&self, outs: &[Out], parent: NodeId, tree: &mut Tree) {
+        for member in outs {
+            let key = tree.push_text(&member.name());
+            match &member.what {
+                OutValue::Group(inner) => {
+                    if inner.iter().any(|out| self.is_there(out)) {
+                        let group = tree.add(parent, key, Kind::Object, Span::default(), NONE);
+                        self.grow(inner, group, tree);
+                    }
+                }
+                OutValue::Field(index, as_number) => {
+                    let piece = self.pieces.get(*index).copied().unwrap_or(Piece::Absent);
+                    if !piece.is_absent() {
+                        self.leaf(&piece, *as_number, (parent, key), tree);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_there(&self, out: &Out) -> bool {
+        match &out.what {
+            OutValue::Group(inner) => inner.iter().any(|out| self.is_there(out)),
+            OutValue::Field(index, _) => self.pieces.get(*index).is_some_and(|piece| !piece.is_absent()),
+        }
+    }
+
+    fn leaf(&self, piece: &Piece<'p>, as_number: bool, (parent, key): (NodeId, Span), tree: &mut Tree) {
+        if matches!(piece, Piece::List(_)) {
+            // Only that it is there counts: a condition that looks into a list is not for flat programs.
+            tree.add(parent, key, Kind::Array, Span::default(), NONE);
+            return;
+        }
+        let computed = self.computed(piece).map(|decimal| decimal.to_string());
+        let kind = match piece {
+            Piece::Bool(truth) => Kind::Bool(*truth),
+            Piece::Const(constant) => match constant.kind {
+                ConstKind::Bool => Kind::Bool(&*constant.text == "true"),
+                ConstKind::Number => Kind::Number,
+                ConstKind::Text => Kind::String,
+            },
+            Piece::Number { .. } | Piece::LongNumber(_) => Kind::Number,
+            Piece::Short(_) | Piece::Long(_) if as_number => Kind::Number,
+            _ => Kind::String,
+        };
+        let text = computed.as_deref().or_else(|| self.text(piece)).unwrap_or_default();
+        let span = if matches!(kind, Kind::Bool(_)) { Span::default() } else { tree.push_text(text) };
+        tree.add(parent, key, kind, span, NONE);
     }
 
     /// Writes one value; nothing for one that is absent.
