@@ -9,8 +9,6 @@ ROOT = Path(__file__).parents[1]
 LINES_MAX = 450
 # Why a file may be longer. A file that became shorter leaves the list.
 LONG = {
-    "rust/mfgroute-core/src/map/run.rs": "the scratch of one message and the walk over a mapping, which share every field",
-    "rust/mfgroute-core/src/plan/value.rs": "one function per kind of value that a mapping can write",
     "tests/adapters/test_http_sink.py": "one server and every answer it can give",
     "tests/adapters/test_opcua.py": "one server and every fault of a session",
     "tests/adapters/test_opcua_detect.py": "one plant and every rule of detection",

@@ -26,7 +26,7 @@ mod want;
 use crate::contract::{Contract, Field as Name};
 use crate::decode::Limits;
 use crate::identity::IdHasher;
-use crate::map::run::{Given, Meta};
+use crate::map::scratch::{Given, Meta};
 use crate::map::{Decode, FieldOp, Mapping};
 use crate::route::Route;
 use crate::time::Instant;

@@ -11,7 +11,7 @@ use super::leaf::Leaf;
 use super::op::{At, Block, ConstKind, Field, FieldValue};
 use super::piece::{Number, Piece, Range};
 use super::scan::Store;
-use crate::map::run::{Given, Meta};
+use crate::map::scratch::{Given, Meta};
 use crate::value::Decimal;
 
 /// Memory of runs, used for one message after the other.

@@ -1,6 +1,6 @@
 //! Writing the fields of an object into the tree of `data`.
 
-use super::run::Scratch;
+use super::scratch::Scratch;
 use super::value::{Val, Value};
 use super::{Block, Field, FieldOp, List};
 use crate::reject::{Code, Reject};

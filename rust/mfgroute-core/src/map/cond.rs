@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::Cond;
-use super::run::Scratch;
+use super::scratch::Scratch;
 use super::value::Value;
 use crate::path::Path;
 use crate::reject::{Code, Reject};

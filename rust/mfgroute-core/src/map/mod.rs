@@ -3,13 +3,14 @@
 //! * [`Mapping`] and its parts are what [`crate::plan`] compiles a mapping file into.
 //! * [`value`] is one value on its way from the message to a field.
 //! * [`cond`] decides, [`source`] fetches, [`steps`] transforms, [`block`] writes fields.
-//! * [`run`] walks the entries of one message.
+//! * [`run`] walks the entries of one message, with the memory of [`scratch`].
 //! * [`lookup`] holds the cross-reference tables.
 
 pub mod block;
 pub mod cond;
 pub mod lookup;
 pub mod run;
+pub mod scratch;
 pub mod source;
 pub mod steps;
 pub mod value;

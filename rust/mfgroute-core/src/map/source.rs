@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::lookup::{SEPARATOR, shown};
-use super::run::Scratch;
+use super::scratch::Scratch;
 use super::value::{Val, Value};
 use super::{Chain, Lookup, Missing, Source, TimeSource};
 use crate::path::Path;

@@ -1,7 +1,7 @@
 //! What is done to a value: text rules, numbers, codes, units, rounding.
 
 use super::lookup::shown;
-use super::run::Scratch;
+use super::scratch::Scratch;
 use super::source::key_of;
 use super::value::{Val, Value, decimal_reject};
 use super::{Factor, SignRule, Step, UnitRef, UnitStep};

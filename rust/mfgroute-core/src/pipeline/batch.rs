@@ -62,7 +62,7 @@ pub struct Origin<'o> {
     /// Its bytes.
     pub slab: &'o [u8],
     /// Attributes that its messages share.
-    pub meta: crate::map::run::Meta<'o>,
+    pub meta: crate::map::scratch::Meta<'o>,
 }
 
 /// One message.
@@ -110,7 +110,7 @@ impl Batch {
     }
 
     /// Appends attributes as a JSON object.
-    pub(super) fn push_attributes(&mut self, meta: crate::map::run::Meta<'_>) -> Range<usize> {
+    pub(super) fn push_attributes(&mut self, meta: crate::map::scratch::Meta<'_>) -> Range<usize> {
         let start = self.bytes.len();
         engine::write_attributes(meta.iter().copied(), &mut self.bytes);
         start..self.bytes.len()

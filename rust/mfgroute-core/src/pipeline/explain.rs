@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::batch::{Batch, Prepared};
 use super::message::{Intake, Read, Worker};
 use crate::map::Decode;
-use crate::map::run::Meta;
+use crate::map::scratch::Meta;
 use crate::plan::project::Plan;
 use crate::record;
 use crate::reject::Reject;

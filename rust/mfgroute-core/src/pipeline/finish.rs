@@ -7,7 +7,7 @@ use super::message::Intake;
 use crate::contract::Contract;
 use crate::dedup::Prints;
 use crate::identity;
-use crate::map::run::Meta;
+use crate::map::scratch::Meta;
 use crate::record::Header;
 use crate::reject::{Code, Reject};
 use crate::schema::Violation;

@@ -9,7 +9,7 @@ use super::message::{Intake, Worker, mix};
 use crate::flat::{Made, Offer, Program, Selector};
 use crate::identity;
 use crate::map::Mapping;
-use crate::map::run::{Given, Meta};
+use crate::map::scratch::{Given, Meta};
 
 /// A mapping with its program.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use super::flat::Choice;
 use super::message::{Intake, Read, Worker};
 use crate::decode::csv::{CsvCursor, CsvDocument};
 use crate::map::Decode;
-use crate::map::run::Meta;
+use crate::map::scratch::Meta;
 use crate::reject::Reject;
 
 /// Where a slab goes on: byte offset, and lines before it.

@@ -2,7 +2,7 @@
 //!
 //! * [`read`] reads YAML values with problems at their places.
 //! * [`builder`] is what the compilation of one project shares.
-//! * [`contract`], [`mapping`], [`fields`], [`value`] compile the files; [`csv`] finds what a CSV
+//! * [`contract`], [`mapping`], [`fields`], [`value`], [`forms`] compile the files; [`csv`] finds what a CSV
 //!   declaration contradicts.
 //! * [`node`] reads the main file, [`routes`] its routes.
 //! * [`lifecycle`] reads how long a contract is to be used.
@@ -18,6 +18,7 @@ pub mod contract;
 pub mod csv;
 pub mod fields;
 pub mod fixed;
+pub mod forms;
 pub mod keywords;
 pub mod lifecycle;
 pub mod limits;

@@ -15,7 +15,7 @@ use crate::engine::{
     AdmitError, Delivery, Engine, EngineOptions, InstallError, Installed, Outcome, Receipt, SinkNo, Stale,
     SystemClock,
 };
-use crate::map::run::Meta;
+use crate::map::scratch::Meta;
 use crate::pipeline::batch::Origin;
 use crate::pipeline::message::{Intake, Read};
 use crate::pipeline::slab::Cursor;
