@@ -87,6 +87,11 @@ def test_every_command_has_help_with_an_example_and_the_global_options(run, name
     for one in kinds:
         text = one.help or ""
         assert "Examples:" in text or "not available in this version" in text, one.name
+        shown = run(*([name] if one is command else [name, one.name]), "--help").out
+        # Each example has its own line, to be copied.
+        examples = shown.partition("Examples:\n")[2].partition("\n\n")[0].splitlines()
+        assert all(line.startswith("    ") and "mfgroute" in line for line in examples), shown
+        assert bool(examples) == ("Examples:" in text), shown
 
 
 def test_without_a_command_the_help_is_shown(run):

@@ -17,9 +17,8 @@ def command() -> None:
 
 @command.command("list")
 def list_() -> int:
-    r"""List the adapters that are installed.
+    """List the adapters that are installed.
 
-    \b
     Examples:
       mfgroute adapters list
     """
@@ -42,9 +41,8 @@ def list_() -> int:
 @command.command("show")
 @click.argument("name")
 def show_(*, name: str) -> int:
-    r"""Show the settings of an adapter.
+    """Show the settings of an adapter.
 
-    \b
     Examples:
       mfgroute adapters show http
     """

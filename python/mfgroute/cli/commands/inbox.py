@@ -21,9 +21,8 @@ CAUSES = {
 
 @click.command("inbox", cls=Command)
 def command() -> int:
-    r"""List everything that waits for a person, grouped by cause, oldest first, with the next command.
+    """List everything that waits for a person, grouped by cause, oldest first, with the next command.
 
-    \b
     Examples:
       mfgroute inbox
       mfgroute inbox --output json

@@ -19,12 +19,11 @@ from mfgroute.cli.failures import FAILED, Failure
     help="How long sinks may go on after the first SIGTERM.",
 )  # fmt: skip
 def command(*, watch: bool, drain: float) -> int:
-    r"""Run a node until it is told to stop.
+    """Run a node until it is told to stop.
 
     SIGTERM or Ctrl-C drains, a second one stops at once, SIGHUP reloads. The log goes to standard error,
     one JSON object per line.
 
-    \b
     Examples:
       mfgroute run
       mfgroute run -c plant/ --watch
