@@ -132,6 +132,43 @@ def test_a_sink_that_cannot_connect_while_events_wait_is_not_ready():
     assert health.check([pulse], {"erp": 3}).ready
 
 
+def test_a_sink_whose_writes_fail_is_not_ready_however_often_it_opens():
+    now, clock = clocked()
+    pulse = health.Pulse("sink", "erp", "http", clock=clock)
+    pulse.enter("up")
+    for _ in range(6):  # It opens without reaching the target, and each write finds nobody there.
+        pulse.begin()
+        pulse.give_back("connection refused")
+        pulse.enter("disconnected", "connection refused")
+        pulse.enter("starting")
+        pulse.enter("up")
+        pulse.idle()
+        assert not pulse.reached
+        now[0] += 1
+    assert health.check([pulse], {"erp": 1}).problems == [
+        "sink erp has work and made no progress for 6 s (connection refused)"
+    ]
+    assert health.check([pulse], {"erp": 0}).ready
+    pulse.begin()
+    pulse.progress()
+    assert pulse.reached
+    assert health.check([pulse], {"erp": 1}).ready
+
+
+def test_a_sink_that_is_always_told_to_wait_is_not_ready():
+    now, clock = clocked()
+    pulse = health.Pulse("sink", "erp", "http", clock=clock)
+    pulse.enter("up")
+    pulse.begin()
+    pulse.give_back("http_429: slow down")
+    pulse.idle()
+    now[0] += 6
+    assert pulse.reached
+    assert health.check([pulse], {"erp": 1}).problems == [
+        "sink erp has work and made no progress for 6 s (http_429: slow down)"
+    ]
+
+
 def test_a_sink_that_has_parked_too_much_is_not_ready():
     assert health.check([], {}, stopped=["erp"]).problems == [
         "sink erp is stopped: its parked_max is reached"

@@ -86,7 +86,7 @@ def _tasks(pulses: list[Pulse]) -> Iterator[Metric]:
     source_up = GaugeMetricFamily("mfgroute_source_up", "Whether the source is connected.", labels=["source"])
     seconds = HistogramMetricFamily("mfgroute_delivery_seconds", "Duration of a write.", labels=["sink"])
     for pulse in pulses:
-        up = 1.0 if pulse.state == "up" else 0.0
+        up = 1.0 if pulse.reached else 0.0
         if pulse.kind == "source":
             source_up.add_metric([pulse.name], up)
         else:
