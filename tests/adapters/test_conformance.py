@@ -107,7 +107,9 @@ class TestHttpSink(SinkConformance):
 
     def cut_settings(self):
         for by, allowed in (("key", Retry), ("upsert", Retry), ("lookup", InDoubt), ("none", InDoubt)):
-            yield self.settings() | {"effect": {"by": by}}, (allowed,)
+            accept = {"accept": "at_most_once"} if by == "none" else {}
+            yield self.settings() | {"effect": {"by": by} | accept}, (allowed,)
+        yield self.settings() | {"effect": {"by": "none", "accept": "at_least_once"}}, (Retry,)
 
     async def test_a_cut_anywhere_is_never_done(self):
         for size in (1, 100, 300):

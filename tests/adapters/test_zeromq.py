@@ -16,6 +16,7 @@ from mfgroute.adapters.zeromq import guard as guard_module
 from mfgroute.adapters.zeromq import keys as key_module
 from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Done, Receipt, Refused, Retry
+from mfgroute.units import Size
 
 from .conftest import make_event, until
 
@@ -190,7 +191,7 @@ async def test_an_open_to_nobody_is_a_lost_connection(plant):
 
 
 async def test_an_event_larger_than_a_block_is_refused_and_the_others_are_done(tmp_path):
-    plant = Plant(tmp_path, block_max="4096B")
+    plant = Plant(tmp_path, block_max=Size(4096))
     source = await plant.start()
     sink = plant.sink()
     await sink.open()

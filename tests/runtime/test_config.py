@@ -7,8 +7,8 @@ from fakes_runtime import NODE, SMALL
 from mfgroute import errors
 from mfgroute.adapter import Secret
 from mfgroute.config import report
-from mfgroute.config.units import Duration, Rate, Size
 from mfgroute.project import load_project
+from mfgroute.units import Duration, Rate, Size
 
 pytestmark = pytest.mark.usefixtures("fake_core")
 
@@ -187,6 +187,21 @@ CASES = [
         "recording that is not built yet",
         NODE + "sources:\n  plant: {adapter: fake, record: {keep: 7d, size: 2GiB}}\n",
         (4, 34, "`sources.plant.record` is not available in this version", "remove it"),
+    ),
+    (
+        "an effect of none without what it costs",
+        NODE + "sinks:\n  erp: {adapter: fake, effect: {by: none}}\n",
+        (
+            4,
+            32,
+            "`sinks.erp.effect`: `by: none` needs `accept: at_least_once` or `accept: at_most_once`",
+            None,
+        ),
+    ),
+    (
+        "a cost of an effect that has none",
+        NODE + "sinks:\n  erp: {adapter: fake, effect: {by: key, accept: at_most_once}}\n",
+        (4, 32, "`sinks.erp.effect`: `accept` is of `by: none`, here is `by: key`", None),
     ),
     (
         "lookup effects that are not built yet",

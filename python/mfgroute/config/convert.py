@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from mfgroute.adapter import Secret
-from mfgroute.config.units import dec_hook
+from mfgroute.config.hooks import dec_hook
 from mfgroute.errors import Problem
 
 T = TypeVar("T", bound=msgspec.Struct)

@@ -154,4 +154,4 @@ def _outcome(answer: _Answer) -> Outcome:
         return answer
     if answer.done() and answer.result():
         return Done()
-    return Retry(reason="sent, not acknowledged; the core recognises a repetition")
+    return Retry(reason="sent, not acknowledged; the core recognises a repetition", sent=True)

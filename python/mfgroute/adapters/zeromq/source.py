@@ -17,7 +17,6 @@ from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Source
 from mfgroute.adapters.plain import excerpt
-from mfgroute.adapters.sizes import SIZE_PATTERN, size_bytes
 from mfgroute.adapters.zeromq.frames import Block
 from mfgroute.adapters.zeromq.guard import ZAP_DOMAIN, Guard, require_refusal, tune
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, KeyPair, load_secret, parse_public
@@ -25,6 +24,7 @@ from mfgroute.adapters.zeromq.link import CoreLink
 from mfgroute.errors import AdapterError, Disconnected, MfgrouteError
 from mfgroute.events import Intake, Receipt
 from mfgroute.observe.logs import get_logger
+from mfgroute.units import Size
 
 __all__ = ["EdgePeer", "ZeroMqSource", "ZeroMqSourceConfig"]
 
@@ -80,12 +80,9 @@ class ZeroMqSourceConfig(Config):
         int, Meta(ge=1, le=512, description="Blocks one stream of an edge may have sent without an answer")
     ] = 64
     credit_size: Annotated[
-        str,
-        Meta(pattern=SIZE_PATTERN, description="Bytes one stream of an edge may have sent without an answer"),
-    ] = "16MiB"
-    block_max: Annotated[
-        str, Meta(pattern=SIZE_PATTERN, description="Largest frame that is taken; at most 64MiB")
-    ] = "1MiB"
+        Size, Meta(description="Bytes one stream of an edge may have sent without an answer")
+    ] = Size(16 << 20)
+    block_max: Annotated[Size, Meta(description="Largest frame that is taken; at most 64MiB")] = Size(1 << 20)
 
     def __post_init__(self) -> None:
         """Refuse a list in which a key or a name would be ambiguous."""
@@ -95,7 +92,7 @@ class ZeroMqSourceConfig(Config):
         ):
             if len(set(values)) != len(values):
                 raise ValueError(f"two of `edges` have the same {what}")
-        if not 4096 <= size_bytes(self.block_max) <= 64 << 20:
+        if not 4096 <= self.block_max <= 64 << 20:
             raise ValueError("`block_max` is not between 4KiB and 64MiB")
 
 
@@ -125,10 +122,10 @@ class ZeroMqSource(Source):
     def __init__(self, config: ZeroMqSourceConfig, context: Context) -> None:
         self._config = config
         self._key_path: Path = context.project_dir / config.secret_key_file
-        self._block_max = size_bytes(config.block_max)
+        self._block_max = config.block_max
         self.core = CoreLink(
             credit_blocks=config.credit_blocks,
-            credit_bytes=size_bytes(config.credit_size),
+            credit_bytes=config.credit_size,
             block_max=self._block_max,
         )
         self._allowed = {
