@@ -7,7 +7,7 @@ counts or reconnects; after `Disconnected` the runtime waits and makes a new obj
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -166,6 +166,11 @@ class Source(ABC):
     async def refuse(self, intake: Intake, full: Full) -> None:
         """Tell a waiting sender that there is no room. Only called when `synchronous`."""
 
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What this connection has counted besides messages and events, such as gaps; for the metrics."""
+        return {}
+
     async def close(self) -> None:
         """Release everything. Called once, even if `open` failed."""
 
@@ -217,6 +222,11 @@ class Sink(ABC):
         which makes them retries. A lost connection or a timeout makes them retries as well where the sink's
         `effect` allows to send again.
         """
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What this connection has counted besides messages and events, such as gaps; for the metrics."""
+        return {}
 
     async def close(self) -> None:
         """Release everything. Called once, even if `open` failed."""

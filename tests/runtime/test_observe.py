@@ -190,6 +190,7 @@ STATS = {
             "accepted_by_type": {"a.v1": 5},
             "rejected_by_code": {"bad_json": 2},
             "duplicates": 1,
+            "unrouted": 2,
             "filtered_by_rule": {"idle": 1},
         },
         {"name": "gone", "present": False, "received": 1},
@@ -199,6 +200,7 @@ STATS = {
             "name": "erp",
             "present": True,
             "delivered": 3,
+            "dropped": 7,
             "queued": 2,
             "parked_by_cause": {"refused": 1},
             "lag_events": 2,
@@ -206,7 +208,6 @@ STATS = {
         }
     ],
     "streams": [{"name": "business", "present": True, "bytes": 4096}],
-    "stages": {"map": {"buckets": [[0.001, 3], [None, 1]], "sum": 0.5}},
     "commit_seconds": {"buckets": [[0.001, 3], [None, 0]], "sum": 0.5},
     "unaccounted": 0,
 }
@@ -243,7 +244,10 @@ def test_metrics_have_the_names_of_the_interface_and_one_scrape_reads_once():
     sink = health.Pulse("sink", "erp", "http")
     sink.enter("up")
     sink.seconds.observe(0.02)
-    metrics = Metrics(lambda: reads.append(1) or STATS, lambda: [sink, health.Pulse("source", "mes", "http")])
+    source = health.Pulse("source", "mes", "http")
+    for seconds in (0.002, 0.2):
+        source.seconds.observe(seconds)
+    metrics = Metrics(lambda: reads.append(1) or STATS, lambda: [sink, source])
     assert reads == []
     text = metrics.expose().decode()
     assert reads == [1]
@@ -256,6 +260,27 @@ def test_metrics_have_the_names_of_the_interface_and_one_scrape_reads_once():
     assert 'mfgroute_sink_up{sink="erp"} 1.0' in text
     assert 'mfgroute_source_up{source="mes"} 0.0' in text
     assert 'mfgroute_delivery_seconds_count{sink="erp"} 1.0' in text
+    assert 'mfgroute_stage_seconds_count{stage="submit"} 2.0' in text
+    assert 'mfgroute_stage_seconds_sum{stage="submit"} 0.202' in text
+    assert 'mfgroute_stage_seconds_count{stage="deliver"} 1.0' in text
+    assert 'mfgroute_dropped_total{sink="erp"} 7.0' in text
+    assert 'mfgroute_unrouted_total{source="mes"} 2.0' in text
+
+
+def test_counters_of_an_adapter_grow_over_its_connections():
+    pulse = health.Pulse("source", "edges", "zeromq")
+    metrics = Metrics(dict, lambda: [pulse])
+    first, second = {"gaps": 2, "refused_clients": 1}, {"gaps": 0}
+    pulse.count_with(lambda: first)
+    line = 'mfgroute_adapter_total{counter="%s",name="edges",part="source"} %d.0'
+    assert line % ("gaps", 2) in metrics.expose().decode()
+    pulse.count_with(None)
+    first["gaps"] = 99  # A connection that is over counts no more.
+    pulse.count_with(lambda: second)
+    second["gaps"] = 3
+    text = metrics.expose().decode()
+    assert line % ("gaps", 5) in text
+    assert line % ("refused_clients", 1) in text
 
 
 def test_backoff_is_jittered_capped_and_repeats_for_a_seed():

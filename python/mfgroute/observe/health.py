@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
@@ -24,6 +25,13 @@ class Buckets:
         self.counts = [0] * (len(BOUNDS_S) + 1)
         self.sum_s = 0.0
 
+    def __add__(self, other: Buckets) -> Buckets:
+        """Both together."""
+        both = Buckets()
+        both.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        both.sum_s = self.sum_s + other.sum_s
+        return both
+
     def observe(self, seconds: float) -> None:
         """Count one duration."""
         self.counts[bisect_left(BOUNDS_S, seconds)] += 1
@@ -41,7 +49,7 @@ class Pulse:
         detail: why it is not up; empty when it is.
         faults: unexpected errors since the start.
         reconnects: lost connections since the start.
-        seconds: durations of writes, for sinks.
+        seconds: durations of submits of a source, of writes of a sink.
     """
 
     def __init__(
@@ -60,6 +68,8 @@ class Pulse:
         self.faults = 0
         self.reconnects = 0
         self.seconds = Buckets()
+        self._counted: Counter[str] = Counter()
+        self._counting: Callable[[], Mapping[str, int]] | None = None
         self._clock = clock
         self._since = clock()
         self._not_up_since: float | None = self._since
@@ -68,6 +78,18 @@ class Pulse:
         self._failing = ""
         self._cut = False
         self._working = 0
+
+    def count_with(self, counters: Callable[[], Mapping[str, int]] | None) -> None:
+        """From now on `counters` says what the adapter counts; what the one before it said is added up."""
+        if self._counting is not None:
+            self._counted.update(self._counting())
+        self._counting = counters
+
+    def counters(self) -> Counter[str]:
+        """What the adapter has counted since the start, over all its connections."""
+        total = self._counted.copy()
+        total.update({} if self._counting is None else self._counting())
+        return total
 
     def enter(self, state: State, detail: str = "") -> None:
         """Change the state.

@@ -88,6 +88,7 @@ class Deliver:
         """The life of one connection."""
         sink = self._make()
         self._lost = None
+        self.pulse.count_with(lambda: sink.counters)
         try:
             self.pulse.enter("starting", self.pulse.detail)
             await self._open(sink)
@@ -101,6 +102,7 @@ class Deliver:
         finally:
             await self._finish_writes()
             await close_quietly(sink, self.pulse, self._tempo.close_timeout_s)
+            self.pulse.count_with(None)
         if self._lost is not None:
             raise self._lost
 

@@ -143,7 +143,7 @@ class ZeroMqSource(Source):
         self.endpoint = ""
 
     @property
-    def counts(self) -> Counter[str]:
+    def counters(self) -> Counter[str]:
         """What happened so far: blocks, repeated_blocks, gaps, forks, refused_clients and more."""
         return self.core.counts
 
@@ -158,7 +158,7 @@ class ZeroMqSource(Source):
         keys = load_secret(self._key_path)
         self._zmq = zmq.asyncio.Context()
         edges = {parse_public(edge.key): edge.id for edge in self._config.edges}
-        guard = self._guard = Guard(self._zmq, edges, self.counts)
+        guard = self._guard = Guard(self._zmq, edges, self.counters)
         guard.quiet = True
         guard.bind()
         self._start(guard.serve())
@@ -245,9 +245,9 @@ class ZeroMqSource(Source):
             frames = await socket.recv_multipart(copy=False)
             edge = _user(frames[-1])
             if len(frames) != 2 or edge not in self._allowed:
-                self.counts["bad_frames"] += 1
+                self.counters["bad_frames"] += 1
                 continue
-            before = {name: self.counts[name] for name in _ALARMS}
+            before = {name: self.counters[name] for name in _ALARMS}
             route = frames[0].bytes
             replies, block = self.core.receive(edge, frames[1].bytes)
             self._alarm(edge, before)
@@ -266,12 +266,12 @@ class ZeroMqSource(Source):
             return event  # The engine says better what is wrong with it.
         if self._allowed[edge].match(source):
             return event
-        self.counts["foreign_sources"] += 1
+        self.counters["foreign_sources"] += 1
         return f"edge {excerpt(edge)} may not send events of source {excerpt(source)}\n".encode() + event
 
     def _alarm(self, edge: str, before: dict[str, int]) -> None:
         for name, count in before.items():
-            now = self.counts[name]
+            now = self.counters[name]
             # The first one and then each power of two: an attacker cannot fill the disk.
             if now > count and now & (now - 1) == 0:
                 level = _log.error if name == "forks" else _log.warning
@@ -286,7 +286,7 @@ class ZeroMqSource(Source):
 
     def _sent(self, result: asyncio.Future[Any]) -> None:
         if not result.cancelled() and result.exception() is not None:
-            self.counts["unsent_answers"] += 1
+            self.counters["unsent_answers"] += 1
 
     def _start(self, job: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(job)
