@@ -43,9 +43,10 @@ def command(*, watch: bool, drain: float) -> int:
     )
     if left:
         raise Failure(
-            f"{left} event{'s were' if left != 1 else ' was'} not delivered; a memory stream loses them",
+            f"{left} event{'s were' if left != 1 else ' was'} not delivered; "
+            f"a memory stream loses {'them' if left != 1 else 'it'}",
             code=FAILED,
-            hint="a longer --drain gives sinks more time",
+            hint="a longer --drain gives sinks more time; `mfgroute inbox` names what is set aside",
         )
     return 0
 
