@@ -225,7 +225,7 @@ CASES = [
     ),
     (
         "a listener that is open to the network",
-        NODE + "http: {listen: 0.0.0.0:8080}\nsources:\n  mes: {adapter: box}\n",
+        NODE + "http: {listen: 0.0.0.0:8080, insecure: true}\nsources:\n  mes: {adapter: box}\n",
         (
             3,
             16,
@@ -234,8 +234,18 @@ CASES = [
         ),
     ),
     (
+        "a listener on the network without TLS",
+        NODE + "http: {listen: 0.0.0.0:8080}\nsources:\n  mes: {adapter: box, token: xxxxxxxxxxxxxxxxxxxx}\n",
+        (
+            3,
+            16,
+            "`http.listen` is `0.0.0.0:8080`, open to the network without TLS",
+            "listen on 127.0.0.1 behind a proxy that ends TLS, or say `insecure: true`",
+        ),
+    ),
+    (
         "a listener that is open to the network without inboxes",
-        NODE + "http: {listen: '[::]:8080'}\n",
+        NODE + "http: {listen: '[::]:8080', insecure: true}\n",
         (
             3,
             16,
@@ -332,11 +342,16 @@ def test_no_message_repeats_a_secret(problems):
     assert "canary" not in str(found)
 
 
-def test_a_network_listener_with_tokens_is_allowed(load):
+def test_a_network_listener_with_tokens_is_allowed_where_the_file_says_that_it_is_meant(load):
     loaded = load(
-        NODE + "http: {listen: 0.0.0.0:8080}\nsources:\n  mes: {adapter: box, token: '${T}'}\n", T="x" * 20
+        NODE
+        + "http: {listen: 0.0.0.0:8080, insecure: true}\nsources:\n  mes: {adapter: box, token: '${T}'}\n",
+        T="x" * 20,
     )
     assert loaded.model.http.port == 8080
+    (warning,) = loaded.warnings
+    assert (warning.line, warning.severity) == (3, "warning")
+    assert "without TLS: tokens and messages can be read" in warning.message
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,14 @@ class Http(Section, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:/]+):[0-9]{1,5}$",
-            description="Address and port; an address other than loopback needs a token on every http source",
+            description="Address and port; one other than loopback needs `insecure: true` and a token on "
+            "every http source",
         ),
     ] = DEFAULT_LISTEN
+    insecure: Annotated[
+        bool,
+        Meta(description="Listen on the network without TLS: tokens and messages can be read on the way"),
+    ] = False
 
     @property
     def host(self) -> str:
