@@ -234,6 +234,16 @@ CASES = [
         ),
     ),
     (
+        "a text that does not look as it must",
+        NODE + "http: {listen: localhost}\n",
+        (
+            3,
+            16,
+            r"`http.listen` is `localhost`, expected a text like `^(\[[0-9a-fA-F:]+\]|[^\s:/]+):[0-9]{1,5}$`",
+            "address and port; one other than loopback needs `insecure: true` and a token on every http source",
+        ),
+    ),
+    (
         "a listener on the network without TLS",
         NODE + "http: {listen: 0.0.0.0:8080}\nsources:\n  mes: {adapter: box, token: xxxxxxxxxxxxxxxxxxxx}\n",
         (
