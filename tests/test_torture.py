@@ -38,9 +38,11 @@ def test_counts_of_both_suites_are_read(torture):
 
 def test_what_failed_is_named(torture):
     rust = ran(
-        torture, "failures:\n    engine::model::no_history\n\ntest result: FAILED. 1 passed; 1 failed;", 101
+        torture,
+        "engine::model::no_history --- FAILED\n.\n\nfailures:\n\ntest result: FAILED. 1 passed; 1 failed;",
+        101,
     )
-    assert (rust.failed, rust.named) == (1, ["engine::model::no_history"])
+    assert (rust.failed, rust.named) == (1, ["engine::model::no_history --- FAILED"])
     python = ran(torture, "FAILED tests/a.py::test_b - boom\n2 failed, 1 error, 9 passed in 3s", 1)
     assert (python.passed, python.failed, python.named) == (9, 3, ["FAILED tests/a.py::test_b - boom"])
     crashed = ran(torture, "Killed", 137)

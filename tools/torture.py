@@ -19,7 +19,7 @@ CASES = 20_000
 _RUST = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed;", re.MULTILINE)
 _PYTHON = re.compile(r"(\d+) (passed|failed|errors?)\b")
 #: Lines that name a test which failed: of pytest, and of cargo.
-_FAILED = re.compile(r"^(?:(?:FAILED|ERROR) \S+.*|test .* FAILED|    \w+(?:::\w+)+)$", re.MULTILINE)
+_FAILED = re.compile(r"^(?:(?:FAILED|ERROR) \S+.*|\S+ --- FAILED)$", re.MULTILINE)
 
 
 @dataclass
