@@ -21,9 +21,9 @@ import mfgroute
 from mfgroute import _core
 from mfgroute.config import model
 from mfgroute.config.checks import UNAVAILABLE
-from mfgroute.config.units import Duration, Rate, Size
 from mfgroute.observe.metrics import Metrics
 from mfgroute.registry import Registry
+from mfgroute.units import Duration, Rate, Size, written
 
 REFERENCE = Path(__file__).parent / "reference"
 NOTE = "<!-- Written by docs/generate.py from the code. Do not edit. -->\n"
@@ -341,12 +341,8 @@ def _shown(value: Any) -> str:  # noqa: PLR0911 - one line for each kind of valu
         return "as below"
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    if isinstance(value, Size):
-        for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-            if value % factor == 0:
-                return f"`{value // factor}{unit}`"
-    if isinstance(value, Duration):
-        return f"`{value / 60:g}m`" if value % 60 == 0 else f"`{value:g}s`"
+    if isinstance(value, Size | Duration):
+        return f"`{written(value)}`"
     if isinstance(value, float):
         return f"`{value:g}`"
     if isinstance(value, list | tuple):

@@ -5,14 +5,78 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import os
+import re
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "docs" / "reliability"
-CASES = "20000"  # proptest's default is 256; a test that names its own number keeps it, and gets new seeds.
+#: Cases of each property test in Rust; proptest's default is 256. A test that names its own number keeps it.
+CASES = 20_000
+_RUST = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed;", re.MULTILINE)
+_PYTHON = re.compile(r"(\d+) (passed|failed|errors?)\b")
+#: Lines that name a test which failed: of pytest, and of cargo.
+_FAILED = re.compile(r"^(?:(?:FAILED|ERROR) \S+.*|\S+ --- FAILED)$", re.MULTILINE)
+
+
+@dataclass
+class Run:
+    """One suite in one round.
+
+    Attributes:
+        name: what was run.
+        seed: with which the run can be repeated.
+        passed: tests that passed.
+        failed: tests that failed; at least 1 where the command did.
+        seconds: how long it took.
+        named: lines that name what failed.
+    """
+
+    name: str
+    seed: int
+    passed: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    named: list[str] = field(default_factory=list)
+
+    def run(self, command: list[str], **env: str) -> None:
+        """Run the command, show what it prints, and read what it counts."""
+        print(f"=== {' '.join(command)} (seed {self.seed})", flush=True)
+        started = time.monotonic()
+        with subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process:
+            assert process.stdout is not None
+            lines = []
+            for line in process.stdout:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                lines.append(line)
+        self.seconds = time.monotonic() - started
+        self._count("".join(lines), process.returncode)
+
+    def _count(self, output: str, status: int) -> None:
+        found = _RUST.findall(output)
+        if found:
+            self.passed = sum(int(passed) for passed, _ in found)
+            self.failed = sum(int(failed) for _, failed in found)
+        else:
+            last = output.strip().rpartition("\n")[2]
+            counts = {word: int(count) for count, word in _PYTHON.findall(last)}
+            self.passed = counts.pop("passed", 0)
+            self.failed = sum(counts.values())
+        if status != 0:
+            self.failed = max(self.failed, 1)
+            self.named = sorted({line.strip() for line in _FAILED.findall(output)})
 
 
 def property_tests() -> list[str]:
@@ -29,48 +93,80 @@ def commit() -> str:
     return name.stdout.strip() or "no-commit"
 
 
-def run(command: list[str], **env: str) -> tuple[bool, float]:
-    """Run a command; whether it passed and how long it took."""
-    print(f"=== {' '.join(command)}", flush=True)
-    started = time.monotonic()
-    status = subprocess.run(command, cwd=ROOT, env={**os.environ, **env}, check=False).returncode
-    return status == 0, time.monotonic() - started
+def turn(number: int, cases: int) -> list[Run]:
+    """One round: the Rust tests, then the property tests of Python, in every second round all its tests."""
+    seed = time.time_ns() % 2**32
+    rust = Run("cargo test", seed)
+    rust.run(
+        ["cargo", "test", "--locked", "--workspace", "--no-fail-fast", "--quiet"],
+        PROPTEST_CASES=str(cases),
+        PROPTEST_RNG_SEED=str(seed),
+    )
+    only = number % 2 == 1
+    python = Run("pytest, property tests" if only else "pytest, all", seed)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
+    python.run(command + (property_tests() if only else []))
+    return [rust, python]
+
+
+def record(rounds: list[list[Run]], *, name: str, began: dt.datetime, cases: int) -> str:
+    """The page of one long run."""
+    runs = [run for one in rounds for run in one]
+    failed = [run for run in runs if run.failed]
+    minutes = sum(run.seconds for run in runs) / 60
+    lines = [
+        f"# Long run of {began:%Y-%m-%d %H:%M} UTC",
+        "",
+        f"{'Nothing failed.' if not failed else f'**{len(failed)} of {len(runs)} runs failed**, see below.'}",
+        "",
+        "| commit | cores | rounds | minutes | cases of each property test in Rust |",
+        "|---|---|---|---|---|",
+        f"| {name} | {os.cpu_count()} | {len(rounds)} | {minutes:.0f} | {cases:,} |",
+        "",
+        "| round | suite | seed | passed | failed | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {number} | {run.name} | {run.seed} | {run.passed} | {run.failed} | {run.seconds:.0f} |"
+        for number, one in enumerate(rounds, 1)
+        for run in one
+    ]
+    for run in failed:
+        lines += ["", f"## Failed: {run.name}, seed {run.seed}", ""]
+        lines += [f"* `{line[:200].replace('`', '')}`" for line in run.named] or ["* the command itself"]
+    return "\n".join(lines) + "\n"
+
+
+def listed(readme: str, pages: list[Path]) -> str:
+    """The page about long runs with a list of all records, the newest first."""
+    head, _, _ = readme.partition("\n## Records\n")
+    lines = ["", "## Records", ""]
+    for page in sorted(pages, reverse=True):
+        title, _, verdict = page.read_text(encoding="utf-8").split("\n")[:3]
+        lines.append(f"* [{title.removeprefix('# Long run of ')}]({page.name}): {verdict.replace('*', '')}")
+    return head.rstrip() + "\n" + "\n".join(lines if pages else [*lines, "None yet."]) + "\n"
 
 
 def main() -> int:
     """Go round until the time is over; a round that began is finished."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60)
-    end = time.monotonic() + parser.parse_args().minutes * 60
-    rust = ["cargo", "test", "--locked", "--workspace", "--quiet"]
-    rows: list[str] = []
-    failures = 0
-    rounds = 0
-    while rounds == 0 or time.monotonic() < end:
-        rounds += 1
-        seed = str(time.time_ns() % 2**32)
-        python = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
-        every = python + property_tests() if rounds % 2 else python
-        for name, command, env in (
-            ("cargo test", rust, {"PROPTEST_CASES": CASES}),
-            ("pytest, property tests" if rounds % 2 else "pytest, all", every, {}),
-        ):
-            passed, seconds = run(command, **env)
-            failures += not passed
-            rows.append(
-                f"| {rounds} | {name} | {seed} | {seconds:.0f} | {'passed' if passed else 'FAILED'} |"
-            )
-    now = dt.datetime.now(dt.UTC)
-    record = RECORDS / f"torture-{now:%Y%m%dT%H%M}-{commit().rstrip('+')}.md"
-    record.write_text(
-        f"# Long run of the random tests\n\nCommit {commit()}, {now:%Y-%m-%d %H:%M} UTC, "
-        f"{os.cpu_count()} cores, {rounds} rounds, PROPTEST_CASES={CASES}, {failures} failed.\n\n"
-        "| round | suite | seed of hypothesis | seconds | outcome |\n|---|---|---|---|---|\n"
-        + "\n".join(rows)
-        + "\n"
+    parser.add_argument("--minutes", type=float, default=60, help="when no further round begins")
+    parser.add_argument("--cases", type=int, default=CASES, help="of each property test in Rust")
+    options = parser.parse_args()
+    began, end = dt.datetime.now(dt.UTC), time.monotonic() + options.minutes * 60
+    name = commit()
+    rounds: list[list[Run]] = []
+    while not rounds or time.monotonic() < end:
+        rounds.append(turn(len(rounds) + 1, options.cases))
+    page = RECORDS / f"torture-{began:%Y%m%dT%H%M}-{name.rstrip('+')}.md"
+    page.write_text(record(rounds, name=name, began=began, cases=options.cases), encoding="utf-8")
+    readme = RECORDS / "README.md"
+    readme.write_text(
+        listed(readme.read_text(encoding="utf-8"), list(RECORDS.glob("torture-*.md"))), encoding="utf-8"
     )
-    print(f"{rounds} rounds, {failures} failed; recorded in {record.relative_to(ROOT)}")
-    return 1 if failures else 0
+    failed = sum(run.failed for one in rounds for run in one)
+    print(f"{len(rounds)} rounds, {failed} failed; recorded in {page.relative_to(ROOT)}")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

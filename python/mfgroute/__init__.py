@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mfgroute._core import Engine, Plan
-    from mfgroute.adapter import Config, Context, Secret, Sink, Source
+    from mfgroute.adapter import Config, Context, Effect, Secret, Sink, Source
     from mfgroute.api.node import Router
     from mfgroute.errors import (
         AdapterError,
@@ -39,6 +39,7 @@ __all__ = [
     "Context",
     "Disconnected",
     "Done",
+    "Effect",
     "Engine",
     "Event",
     "Full",
@@ -61,7 +62,7 @@ __all__ = [
 
 _HOMES = {
     "mfgroute._core": ("Engine", "Plan"),
-    "mfgroute.adapter": ("Config", "Context", "Secret", "Sink", "Source"),
+    "mfgroute.adapter": ("Config", "Context", "Effect", "Secret", "Sink", "Source"),
     "mfgroute.api.node": ("Router",),
     "mfgroute.errors": (
         "AdapterError", "Closed", "ConfigError", "Disconnected", "Full", "MfgrouteError", "UnknownName",

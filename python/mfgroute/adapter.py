@@ -7,16 +7,18 @@ counts or reconnects; after `Disconnected` the runtime waits and makes a new obj
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
+from msgspec import Meta
 
 from mfgroute.errors import Full
 from mfgroute.events import Event, Intake, Outcome, Receipt
+from mfgroute.units import Duration, parse
 
-__all__ = ["Config", "Context", "Inbox", "Secret", "Sink", "Source", "dec_hook"]
+__all__ = ["Config", "Context", "Effect", "Inbox", "Secret", "Sink", "Source", "dec_hook"]
 
 
 class Secret:
@@ -50,8 +52,12 @@ def dec_hook(kind: type, value: Any) -> Any:
     """Make our own types while msgspec converts a configuration.
 
     Raises:
+        ValueError: a text does not say a size, duration or rate.
         NotImplementedError: for a type that is not ours.
     """
+    made = parse(kind, value)
+    if made is not None:
+        return made
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     if issubclass(kind, Path) and isinstance(value, str):
@@ -61,6 +67,47 @@ def dec_hook(kind: type, value: Any) -> Any:
 
 class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of adapter configurations. A key that is not a field is an error."""
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the target makes sure that one event has one effect."""
+
+    by: Annotated[
+        Literal["key", "lookup", "upsert", "none"],
+        Meta(
+            description="`key`: the target honours an idempotency key; `upsert`: it replaces by natural key; "
+            "`lookup`: it can be asked; `none`: none of these"
+        ),
+    ]
+    header: Annotated[
+        str, Meta(min_length=1, description="Header that carries the event id as the idempotency key")
+    ] = "Idempotency-Key"
+    kept: Annotated[
+        Duration | None,
+        Meta(
+            description="How long the target remembers a key, such as `24h`. Later an event that may have "
+            "arrived is not sent again, but is in doubt"
+        ),
+    ] = None
+    accept: Annotated[
+        Literal["at_least_once", "at_most_once"] | None,
+        Meta(
+            description="Of `none`, required there: after a lost answer an event is sent again "
+            "(`at_least_once`), or is in doubt until a person decides (`at_most_once`)"
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse a class whose cost nobody chose."""
+        if self.by == "none" and self.accept is None:
+            raise ValueError("`by: none` needs `accept: at_least_once` or `accept: at_most_once`")
+        if self.by != "none" and self.accept is not None:
+            raise ValueError(f"`accept` is of `by: none`, here is `by: {self.by}`")
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether an event whose outcome is unknown may be sent again without asking anybody."""
+        return self.by in ("key", "upsert") or self.accept == "at_least_once"
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,6 +166,11 @@ class Source(ABC):
     async def refuse(self, intake: Intake, full: Full) -> None:
         """Tell a waiting sender that there is no room. Only called when `synchronous`."""
 
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What this connection has counted besides messages and events, such as gaps; for the metrics."""
+        return {}
+
     async def close(self) -> None:
         """Release everything. Called once, even if `open` failed."""
 
@@ -167,8 +219,14 @@ class Sink(ABC):
         """Send events and say what became of each, in order.
 
         An exception makes every event of the batch in doubt, except `Disconnected` with ``sent=False``,
-        which makes them retries.
+        which makes them retries. A lost connection or a timeout makes them retries as well where the sink's
+        `effect` allows to send again.
         """
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What this connection has counted besides messages and events, such as gaps; for the metrics."""
+        return {}
 
     async def close(self) -> None:
         """Release everything. Called once, even if `open` failed."""

@@ -59,18 +59,21 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
-    """The event certainly had no effect; try again.
+    """Try again: the event had no effect, or the target recognises it when it comes again.
 
     Attributes:
         after_s: the target's wish in seconds, such as ``Retry-After``.
         reason: what happened.
         judged: whether the target judged this very event (a 5xx on it) and was not merely absent or
             busy; only judged tries are counted.
+        sent: whether the event may have arrived. Only for a target that may be sent it again; where it
+            forgets keys (`effect.kept`), the event is in doubt after that time.
     """
 
     after_s: float | None = None
     reason: str = ""
     judged: bool = False
+    sent: bool = False
 
 
 class InDoubt(msgspec.Struct, frozen=True):

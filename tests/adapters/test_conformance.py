@@ -8,11 +8,13 @@ import pytest
 from mfgroute.adapters.console import ConsoleSink
 from mfgroute.adapters.files import FilesSink, FilesSource
 from mfgroute.adapters.http import HttpSink, HttpSource
+from mfgroute.adapters.opcua import OpcUaSource
 from mfgroute.adapters.zeromq import ZeroMqSink, ZeroMqSource
 from mfgroute.adapters.zeromq.keys import create_keypair
 from mfgroute.events import InDoubt, Intake, Receipt, Refused, Retry
 from mfgroute.testing.conformance import SinkConformance, SourceConformance, event
 from mfgroute.testing.fakes import FakeSink, FakeSource, chaos_proxy
+from mfgroute.testing.plant import PlantServer
 
 from .test_http_sink import Erp, erp, web  # noqa: F401 - a fixture
 from .test_zeromq import Plant
@@ -107,7 +109,9 @@ class TestHttpSink(SinkConformance):
 
     def cut_settings(self):
         for by, allowed in (("key", Retry), ("upsert", Retry), ("lookup", InDoubt), ("none", InDoubt)):
-            yield self.settings() | {"effect": {"by": by}}, (allowed,)
+            accept = {"accept": "at_most_once"} if by == "none" else {}
+            yield self.settings() | {"effect": {"by": by} | accept}, (allowed,)
+        yield self.settings() | {"effect": {"by": "none", "accept": "at_least_once"}}, (Retry,)
 
     async def test_a_cut_anywhere_is_never_done(self):
         for size in (1, 100, 300):
@@ -227,6 +231,42 @@ class TestZeroMqSource(SourceConformance):
     async def test_a_dead_peer_is_a_lost_connection_and_close_is_safe(self):
         await super().test_a_dead_peer_is_a_lost_connection_and_close_is_safe()
         self.taken.close()
+
+
+class TestOpcUaSource(SourceConformance):
+    adapter = OpcUaSource
+
+    @pytest.fixture(autouse=True)
+    async def _peer(self, closed_port):
+        self.closed_port = closed_port
+        async with PlantServer() as self.plant:
+            yield
+
+    def settings(self):
+        return {
+            "endpoint": self.plant.endpoint,
+            "insecure": True,
+            "nodes": ["ns=2;s=P7.Good"],
+            "interval_ms": 20,
+            "server_queue": 1000,
+        }
+
+    def dead_settings(self):
+        return self.settings() | {"endpoint": f"opc.tcp://127.0.0.1:{self.closed_port}"}
+
+    async def opened(self):
+        source = await super().opened()
+        async with asyncio.timeout(5):
+            await source.read()  # A server says the present value first.
+        return source
+
+    async def supply(self, source, count):
+        await self.plant["P7"].produce(count)
+
+    def test_secrets_are_never_printed(self):
+        given = self.settings() | {"user": "reader"}  # A password needs a user.
+        self.settings = lambda: dict(given)
+        super().test_secrets_are_never_printed()
 
 
 class TestFakeSource(SourceConformance):

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from mfgroute.adapters import console, files, http, zeromq
+from mfgroute.registry import Registry
 from mfgroute.testing.conformance import _description, _fields
+
+from . import test_conformance
 
 DOCS = Path(__file__).parents[2] / "docs" / "adapters"
 CONFIGS = [
@@ -28,6 +31,14 @@ def test_every_setting_stands_on_the_page_with_its_description(page, config):
         if f"| `{path}` |" not in text or _description(field) not in text
     ]
     assert missing == []
+
+
+def test_the_public_suite_runs_over_every_adapter():
+    registry = Registry()
+    kinds = {registry.source(name) for name in registry.source_names()}
+    kinds |= {registry.sink(name) for name in registry.sink_names()}
+    tested = {one.adapter for one in vars(test_conformance).values() if hasattr(one, "adapter")}
+    assert {kind for kind in kinds if kind.__module__.startswith("mfgroute.")} <= tested
 
 
 @pytest.mark.parametrize("name", ["console", "files", "http", "zeromq"])

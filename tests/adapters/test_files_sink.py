@@ -11,6 +11,7 @@ from mfgroute.adapters.files import FilesSink, FilesSinkConfig
 from mfgroute.adapters.files import lines as module
 from mfgroute.errors import Disconnected
 from mfgroute.events import Done, InDoubt, Retry
+from mfgroute.units import Size
 
 from .conftest import HOSTILE, make_event
 
@@ -132,7 +133,7 @@ async def test_a_second_writer_of_the_same_file_is_refused(context):
 
 async def test_a_file_that_grew_too_large_is_kept_under_another_name(context, tmp_path):
     for n in range(6):
-        await write(context, make_event(n), path="x.jsonl", rotate_size="300B")
+        await write(context, make_event(n), path="x.jsonl", rotate_size=Size(300))
     files = list(tmp_path.glob("x*.jsonl"))
     assert len(files) == 3
     assert sum(p.read_bytes().count(b"\n") for p in files) == 6

@@ -11,6 +11,7 @@ from mfgroute.adapters.files import inbox as inbox_module
 from mfgroute.adapters.files import source as module
 from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Receipt, Reject
+from mfgroute.units import Size
 
 from .conftest import HOSTILE
 
@@ -274,7 +275,7 @@ async def test_a_huge_file_fails_with_a_reason_and_is_never_read(inbox, context)
     with (inbox / "a.csv").open("wb") as file:
         file.truncate(3 << 30)
     (inbox / "b.csv").write_text("1\n")
-    async with open_source(context, size_max="1MiB") as source:
+    async with open_source(context, size_max=Size(1 << 20)) as source:
         assert (await read(source)).meta["file.name"] == "b.csv"
     reason = json.loads((inbox / "failed" / "a.csv.reason.json").read_text())
     assert reason["code"] == "file_too_large"

@@ -10,10 +10,9 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver
 
-from mfgroute.adapter import Secret, dec_hook
+from mfgroute.adapter import Effect, Secret, dec_hook
 from mfgroute.adapters.http import HttpSink, HttpSinkConfig
 from mfgroute.adapters.http.answer import message_of, retry_after_s
-from mfgroute.adapters.http.config import HttpEffect
 from mfgroute.adapters.http.destination import forbidden
 from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Done, InDoubt, Refused, Retry
@@ -132,7 +131,7 @@ def test_retry_after_may_be_a_date():
 async def test_a_broken_target_is_a_counted_retry_by_key_and_else_in_doubt(context, erp, status):
     erp.answer = lambda _: web.Response(status=status, text="dump")
     outcome = await one(context, erp.url)
-    assert outcome == Retry(reason=f"http_{status}: dump", judged=True)
+    assert outcome == Retry(reason=f"http_{status}: dump", judged=True, sent=True)
     for effect in (NONE, {"by": "lookup"}, None):
         assert isinstance(await one(context, erp.url, effect=effect), InDoubt)
 
@@ -313,7 +312,7 @@ async def test_several_writes_at_once_get_their_own_answers(context, erp):
         return web.Response(status=200, headers={"Location": key})
 
     erp.answer = answer
-    config = HttpSinkConfig(url=erp.url, effect=HttpEffect(by="key"),
+    config = HttpSinkConfig(url=erp.url, effect=Effect(by="key"),
                             allow_private=True)  # fmt: skip
     sink = HttpSink(config, context)
     await sink.open()

@@ -7,6 +7,7 @@ from mfgroute.adapter import Secret, dec_hook
 from mfgroute.adapters.http import HttpSource, HttpSourceConfig
 from mfgroute.errors import Closed, Full
 from mfgroute.events import Intake, Receipt
+from mfgroute.units import Size
 
 from .conftest import until
 
@@ -43,7 +44,7 @@ async def test_a_full_queue_refuses_and_loses_nothing(context):
 
 
 async def test_the_queue_is_bounded_in_bytes_and_one_is_always_taken(context):
-    source = inbox(context, queue_size="10B")
+    source = inbox(context, queue_size=Size(10))
     big = asyncio.create_task(source.offer(Intake(slab=b"x" * 100)))
     await asyncio.sleep(0)
     with pytest.raises(Full):

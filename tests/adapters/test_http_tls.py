@@ -87,7 +87,7 @@ async def serve(tmp_path):
 
 
 async def write(context, url, **more):
-    raw = {"url": url, "allow_private": True, "effect": {"by": "none"}} | more
+    raw = {"url": url, "allow_private": True, "effect": {"by": "none", "accept": "at_most_once"}} | more
     sink = HttpSink(msgspec.convert(raw, HttpSinkConfig, dec_hook=dec_hook), context)
     try:
         await sink.open()

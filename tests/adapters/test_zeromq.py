@@ -16,6 +16,7 @@ from mfgroute.adapters.zeromq import guard as guard_module
 from mfgroute.adapters.zeromq import keys as key_module
 from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Done, Receipt, Refused, Retry
+from mfgroute.units import Size
 
 from .conftest import make_event, until
 
@@ -124,13 +125,13 @@ async def test_a_core_that_is_slow_stops_the_edge_and_loses_nothing(tmp_path):
     await sink.open()
     writes = [asyncio.create_task(sink.write([make_event(n)])) for n in range(1, 31)]
     await until(lambda: len(source._blocks) == 3)
-    assert sink.link.counts["blocks"] == 3
+    assert sink.counters["blocks"] == 3
     got = []
     while len(got) < 30:
         got += [json.loads(m)["id"] for m in (await take(source)).messages]
     assert await asyncio.gather(*writes) == [[Done()]] * 30
     assert got == [make_event(n).id for n in range(1, 31)]
-    assert source.counts["beyond_credit"] == 0
+    assert source.counters["beyond_credit"] == 0
     await sink.close()
     await source.close()
 
@@ -143,13 +144,13 @@ async def test_without_credit_an_event_is_a_retry_and_was_not_sent(tmp_path):
     first, second = await asyncio.gather(sink.write([make_event(1)]), sink.write([make_event(2)]))
     assert isinstance(first[0], Retry)
     assert isinstance(second[0], Retry)
-    assert sink.link.counts["blocks"] == 1
+    assert sink.counters["blocks"] == 1
     # The retry of what is on its way is not sent twice.
     again = asyncio.create_task(sink.write([make_event(1)]))
     await asyncio.sleep(0)
     await take(source)
     assert await again == [Done()]
-    assert sink.link.counts["blocks"] == 1
+    assert sink.counters["blocks"] == 1
     await sink.close()
     await source.close()
 
@@ -190,7 +191,7 @@ async def test_an_open_to_nobody_is_a_lost_connection(plant):
 
 
 async def test_an_event_larger_than_a_block_is_refused_and_the_others_are_done(tmp_path):
-    plant = Plant(tmp_path, block_max="4096B")
+    plant = Plant(tmp_path, block_max=Size(4096))
     source = await plant.start()
     sink = plant.sink()
     await sink.open()
@@ -219,7 +220,7 @@ async def test_an_event_of_a_foreign_source_becomes_a_reject_that_says_so(plant,
     assert intake.messages[1].startswith(b"edge edge-1 may not send events of source //US01/mes-a\n")
     assert intake.messages[1].endswith(bad.json)
     assert await writing == [Done(), Done()]
-    assert plant.source.counts["foreign_sources"] == 1
+    assert plant.source.counters["foreign_sources"] == 1
 
 
 async def test_an_unknown_client_key_is_refused_counted_and_logged(plant, caplog):
@@ -228,8 +229,8 @@ async def test_an_unknown_client_key_is_refused_counted_and_logged(plant, caplog
         with pytest.raises(Disconnected, match="does not know our key"):
             await sink.open()
         await sink.close()
-    assert plant.source.counts["refused_clients"] >= 1
-    assert plant.source.counts["blocks"] == 0
+    assert plant.source.counters["refused_clients"] >= 1
+    assert plant.source.counters["blocks"] == 0
     (line, *_) = [entry for entry in logged(caplog) if entry["event"] == "edge_refused"]
     assert line["key"] == plant.public("other")
     assert line["mechanism"] == "CURVE"
@@ -240,7 +241,7 @@ async def test_a_wrong_core_key_gets_nothing(plant):
     with pytest.raises(Disconnected):
         await sink.open()
     await sink.close()
-    assert plant.source.counts["blocks"] == 0
+    assert plant.source.counters["blocks"] == 0
     assert not plant.source._blocks
 
 
@@ -258,7 +259,7 @@ async def test_a_client_without_curve_gets_no_byte_through(plant, mechanism):
     assert found["event"] == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     socket.disable_monitor()
     context.destroy(linger=0)
-    assert plant.source.counts["bad_frames"] == 0
+    assert plant.source.counters["bad_frames"] == 0
     assert not plant.source._blocks
 
 

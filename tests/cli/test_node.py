@@ -64,6 +64,16 @@ def test_a_refused_event_parks_its_key_and_goes_on_in_order_after_retry_key(mfgr
     until(lambda: mfgroute("inbox").out, lambda out: out == "nothing waits for a person\n")
 
 
+def test_a_stop_that_loses_parked_events_says_so(mfgroute, start, target):
+    target.refusing = 422
+    node = start(SAP_URL=target.url)
+    node.post(report(1), report(2))
+    until(lambda: parked(mfgroute), lambda all_: len(all_) == 2)
+    assert node.stop() == 1
+    assert any("2 events were not delivered; a memory stream loses them" in line for line in node.log)
+    assert any('"set_aside":2' in line for line in node.log)
+
+
 def test_a_skip_needs_a_reason_says_what_it_means_and_lets_the_key_go_on(mfgroute, start, target):
     target.refusing = 422
     node = start(SAP_URL=target.url)
@@ -187,8 +197,11 @@ def test_what_a_stop_leaves_undelivered_is_an_error_with_its_number(mfgroute, st
     node = start("--drain", "0.2", SAP_URL=target.url)
     mfgroute("pause", "sap")
     node.post(report(1))
+    inbox = mfgroute("inbox").out
+    assert "sink sap is paused; 1 event waiting\n          mfgroute resume sap\n" in inbox
+    assert json.loads(mfgroute("inbox", "--output", "json").out)["paused"] == [{"sink": "sap", "waiting": 1}]
     assert node.stop() == 1
-    assert any("1 event was not delivered" in line for line in node.log)
+    assert any("1 event was not delivered; a memory stream loses it" in line for line in node.log)
 
 
 def test_ctrl_c_drains_and_leaves_no_socket(start, project, target):

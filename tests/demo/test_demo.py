@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -51,9 +52,9 @@ def document(out):
 async def codes_of_commands(report):
     """Exit codes of the five commands that the demo prints, run in a shell as they are."""
     codes = []
-    lines = [line.strip() for line in report.splitlines() if line.startswith("  mfgroute ")]
+    lines = [line.strip() for line in report.splitlines() if line.startswith(("  mfgroute ", "  grep "))]
     for line in lines:
-        command = line.replace("mfgroute", f"{sys.executable} -m mfgroute", 1)
+        command = re.sub("^mfgroute", f"{sys.executable} -m mfgroute", line)
         quiet = asyncio.subprocess.DEVNULL
         process = await asyncio.create_subprocess_shell(command, env=ENVIRON, stdout=quiet, stderr=quiet)
         codes.append(await process.wait())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -13,6 +14,7 @@ import fakes_runtime as fakes
 
 from mfgroute import _core
 from mfgroute.registry import Registry
+from mfgroute.runtime.app import Router
 
 
 @pytest.fixture
@@ -40,3 +42,11 @@ def fake_core(monkeypatch):
     fakes.FakeSource.reset()
     fakes.FakeSink.reset()
     fakes.BatchSink.reset()
+
+
+@pytest.fixture
+def router(project, registry):
+    def make(text=fakes.SMALL, tempo=fakes.QUICK):
+        return Router(project(text), adapters=registry, tempo=tempo, random=Random(1))
+
+    return make

@@ -403,3 +403,15 @@ def message(name, key=None):
 
 def intake(*names, **fields):
     return Intake(messages=[message(name) for name in names], **fields)
+
+
+async def until(condition):
+    """Wait for something that the loop will do; bounded by the test's own timeout."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the loop does it between two turns
+            await asyncio.sleep(0)
+
+
+async def settled(router, count):
+    await until(lambda: len(router.engine.settlements) >= count)
+    return router.engine.settlements

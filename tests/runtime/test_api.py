@@ -274,6 +274,32 @@ async def test_a_head_that_comes_too_slowly_is_cut_off(node, monkeypatch):
     assert b" 408 " in await raw(node, b"GET /livez HT")
 
 
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (b"GARBAGE\r\n\r\n", 400),
+        (b"GET /livez HTTP/9.9\r\nHost: a\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"X: " + b"x" * 17_000 + b"\r\n\r\n", 431),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\n" + b"X: " + b"x" * 70_000, 431),
+    ],
+)
+async def test_what_is_no_request_is_answered_like_any_other_problem_and_ends_the_connection(
+    node, text, status
+):
+    reader, writer = await asyncio.open_connection(*node.address)
+    writer.write(text)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    lines = [line.lower() for line in head.split(b"\r\n")]
+    assert lines[0].startswith(b"http/1.1 %d " % status)
+    assert b"content-type: application/problem+json" in lines
+    assert b"connection: close" in lines
+    assert f"content-length: {len(body)}".encode() in lines
+    problem = json.loads(body)
+    assert (problem["status"], bool(problem["detail"])) == (status, True)
+
+
 async def test_a_connection_serves_one_request_after_the_other(node):
     reader, writer = await asyncio.open_connection(*node.address)
     for _ in range(3):

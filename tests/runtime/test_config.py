@@ -7,8 +7,8 @@ from fakes_runtime import NODE, SMALL
 from mfgroute import errors
 from mfgroute.adapter import Secret
 from mfgroute.config import report
-from mfgroute.config.units import Duration, Rate, Size
 from mfgroute.project import load_project
+from mfgroute.units import Duration, Rate, Size
 
 pytestmark = pytest.mark.usefixtures("fake_core")
 
@@ -189,6 +189,21 @@ CASES = [
         (4, 34, "`sources.plant.record` is not available in this version", "remove it"),
     ),
     (
+        "an effect of none without what it costs",
+        NODE + "sinks:\n  erp: {adapter: fake, effect: {by: none}}\n",
+        (
+            4,
+            32,
+            "`sinks.erp.effect`: `by: none` needs `accept: at_least_once` or `accept: at_most_once`",
+            None,
+        ),
+    ),
+    (
+        "a cost of an effect that has none",
+        NODE + "sinks:\n  erp: {adapter: fake, effect: {by: key, accept: at_most_once}}\n",
+        (4, 32, "`sinks.erp.effect`: `accept` is of `by: none`, here is `by: key`", None),
+    ),
+    (
         "lookup effects that are not built yet",
         NODE + "sinks:\n  erp: {adapter: fake, effect: {by: lookup}}\n",
         (
@@ -210,7 +225,7 @@ CASES = [
     ),
     (
         "a listener that is open to the network",
-        NODE + "http: {listen: 0.0.0.0:8080}\nsources:\n  mes: {adapter: box}\n",
+        NODE + "http: {listen: 0.0.0.0:8080, insecure: true}\nsources:\n  mes: {adapter: box}\n",
         (
             3,
             16,
@@ -219,8 +234,28 @@ CASES = [
         ),
     ),
     (
+        "a text that does not look as it must",
+        NODE + "http: {listen: localhost}\n",
+        (
+            3,
+            16,
+            r"`http.listen` is `localhost`, expected a text like `^(\[[0-9a-fA-F:]+\]|[^\s:/]+):[0-9]{1,5}$`",
+            "address and port; one other than loopback needs `insecure: true` and a token on every http source",
+        ),
+    ),
+    (
+        "a listener on the network without TLS",
+        NODE + "http: {listen: 0.0.0.0:8080}\nsources:\n  mes: {adapter: box, token: xxxxxxxxxxxxxxxxxxxx}\n",
+        (
+            3,
+            16,
+            "`http.listen` is `0.0.0.0:8080`, open to the network without TLS",
+            "listen on 127.0.0.1 behind a proxy that ends TLS, or say `insecure: true`",
+        ),
+    ),
+    (
         "a listener that is open to the network without inboxes",
-        NODE + "http: {listen: '[::]:8080'}\n",
+        NODE + "http: {listen: '[::]:8080', insecure: true}\n",
         (
             3,
             16,
@@ -317,11 +352,16 @@ def test_no_message_repeats_a_secret(problems):
     assert "canary" not in str(found)
 
 
-def test_a_network_listener_with_tokens_is_allowed(load):
+def test_a_network_listener_with_tokens_is_allowed_where_the_file_says_that_it_is_meant(load):
     loaded = load(
-        NODE + "http: {listen: 0.0.0.0:8080}\nsources:\n  mes: {adapter: box, token: '${T}'}\n", T="x" * 20
+        NODE
+        + "http: {listen: 0.0.0.0:8080, insecure: true}\nsources:\n  mes: {adapter: box, token: '${T}'}\n",
+        T="x" * 20,
     )
     assert loaded.model.http.port == 8080
+    (warning,) = loaded.warnings
+    assert (warning.line, warning.severity) == (3, "warning")
+    assert "without TLS: tokens and messages can be read" in warning.message
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,43 @@ def test_a_sink_that_cannot_connect_while_events_wait_is_not_ready():
     assert health.check([pulse], {"erp": 3}).ready
 
 
+def test_a_sink_whose_writes_fail_is_not_ready_however_often_it_opens():
+    now, clock = clocked()
+    pulse = health.Pulse("sink", "erp", "http", clock=clock)
+    pulse.enter("up")
+    for _ in range(6):  # It opens without reaching the target, and each write finds nobody there.
+        pulse.begin()
+        pulse.give_back("connection refused")
+        pulse.enter("disconnected", "connection refused")
+        pulse.enter("starting")
+        pulse.enter("up")
+        pulse.idle()
+        assert not pulse.reached
+        now[0] += 1
+    assert health.check([pulse], {"erp": 1}).problems == [
+        "sink erp has work and made no progress for 6 s (connection refused)"
+    ]
+    assert health.check([pulse], {"erp": 0}).ready
+    pulse.begin()
+    pulse.progress()
+    assert pulse.reached
+    assert health.check([pulse], {"erp": 1}).ready
+
+
+def test_a_sink_that_is_always_told_to_wait_is_not_ready():
+    now, clock = clocked()
+    pulse = health.Pulse("sink", "erp", "http", clock=clock)
+    pulse.enter("up")
+    pulse.begin()
+    pulse.give_back("http_429: slow down")
+    pulse.idle()
+    now[0] += 6
+    assert pulse.reached
+    assert health.check([pulse], {"erp": 1}).problems == [
+        "sink erp has work and made no progress for 6 s (http_429: slow down)"
+    ]
+
+
 def test_a_sink_that_has_parked_too_much_is_not_ready():
     assert health.check([], {}, stopped=["erp"]).problems == [
         "sink erp is stopped: its parked_max is reached"
@@ -153,6 +190,7 @@ STATS = {
             "accepted_by_type": {"a.v1": 5},
             "rejected_by_code": {"bad_json": 2},
             "duplicates": 1,
+            "unrouted": 2,
             "filtered_by_rule": {"idle": 1},
         },
         {"name": "gone", "present": False, "received": 1},
@@ -162,6 +200,7 @@ STATS = {
             "name": "erp",
             "present": True,
             "delivered": 3,
+            "dropped": 7,
             "queued": 2,
             "parked_by_cause": {"refused": 1},
             "lag_events": 2,
@@ -169,7 +208,6 @@ STATS = {
         }
     ],
     "streams": [{"name": "business", "present": True, "bytes": 4096}],
-    "stages": {"map": {"buckets": [[0.001, 3], [None, 1]], "sum": 0.5}},
     "commit_seconds": {"buckets": [[0.001, 3], [None, 0]], "sum": 0.5},
     "unaccounted": 0,
 }
@@ -206,7 +244,10 @@ def test_metrics_have_the_names_of_the_interface_and_one_scrape_reads_once():
     sink = health.Pulse("sink", "erp", "http")
     sink.enter("up")
     sink.seconds.observe(0.02)
-    metrics = Metrics(lambda: reads.append(1) or STATS, lambda: [sink, health.Pulse("source", "mes", "http")])
+    source = health.Pulse("source", "mes", "http")
+    for seconds in (0.002, 0.2):
+        source.seconds.observe(seconds)
+    metrics = Metrics(lambda: reads.append(1) or STATS, lambda: [sink, source])
     assert reads == []
     text = metrics.expose().decode()
     assert reads == [1]
@@ -219,6 +260,27 @@ def test_metrics_have_the_names_of_the_interface_and_one_scrape_reads_once():
     assert 'mfgroute_sink_up{sink="erp"} 1.0' in text
     assert 'mfgroute_source_up{source="mes"} 0.0' in text
     assert 'mfgroute_delivery_seconds_count{sink="erp"} 1.0' in text
+    assert 'mfgroute_stage_seconds_count{stage="submit"} 2.0' in text
+    assert 'mfgroute_stage_seconds_sum{stage="submit"} 0.202' in text
+    assert 'mfgroute_stage_seconds_count{stage="deliver"} 1.0' in text
+    assert 'mfgroute_dropped_total{sink="erp"} 7.0' in text
+    assert 'mfgroute_unrouted_total{source="mes"} 2.0' in text
+
+
+def test_counters_of_an_adapter_grow_over_its_connections():
+    pulse = health.Pulse("source", "edges", "zeromq")
+    metrics = Metrics(dict, lambda: [pulse])
+    first, second = {"gaps": 2, "refused_clients": 1}, {"gaps": 0}
+    pulse.count_with(lambda: first)
+    line = 'mfgroute_adapter_total{counter="%s",name="edges",part="source"} %d.0'
+    assert line % ("gaps", 2) in metrics.expose().decode()
+    pulse.count_with(None)
+    first["gaps"] = 99  # A connection that is over counts no more.
+    pulse.count_with(lambda: second)
+    second["gaps"] = 3
+    text = metrics.expose().decode()
+    assert line % ("gaps", 5) in text
+    assert line % ("refused_clients", 1) in text
 
 
 def test_backoff_is_jittered_capped_and_repeats_for_a_seed():

@@ -1,37 +1,15 @@
 import asyncio
 import os
 import signal
-from random import Random
 
 import pytest
-from fakes_runtime import NODE, QUICK, SMALL, BatchSink, FakeSink, FakeSource, intake, message
+from fakes_runtime import NODE, QUICK, SMALL, BatchSink, FakeSink, FakeSource, intake, message, settled, until
 
 from mfgroute.errors import AdapterError, Closed, ConfigError, Disconnected, Full, Locked, UnknownName
 from mfgroute.events import Done, InDoubt, Intake, Refused, Retry
-from mfgroute.runtime.app import Router
 from mfgroute.runtime.daemon import serve
 
 pytestmark = pytest.mark.usefixtures("fake_core")
-
-
-@pytest.fixture
-def router(project, registry):
-    def make(text=SMALL, tempo=QUICK):
-        return Router(project(text), adapters=registry, tempo=tempo, random=Random(1))
-
-    return make
-
-
-async def until(condition):
-    """Wait for something that the loop will do; bounded by the test's own timeout."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - the loop does it between two turns
-            await asyncio.sleep(0)
-
-
-async def settled(router, count):
-    await until(lambda: len(router.engine.settlements) >= count)
-    return router.engine.settlements
 
 
 def pulse(router, name):

@@ -109,15 +109,8 @@ def intake_of(form: Form, body: bytes, request: Request, ack: str | None) -> Int
 
 
 def header_meta(request: Request) -> dict[str, str]:
-    """Request headers as attributes ``http.header.x``, without those that prove who sends.
-
-    Raises:
-        Problem: 431, there are too many.
-    """
+    """Request headers as attributes ``http.header.x``, without those that prove who sends."""
     headers = request.headers.items()
-    size = sum(len(name) + len(value) for name, value in headers)
-    if len(headers) > HEADERS_MAX or size > HEADERS_BYTES_MAX:
-        raise Problem(431, f"the request has {len(headers)} headers of {size} bytes, expected less")
     return {f"http.header.{name}": value for name, value in headers if name not in _SECRET_HEADERS}
 
 

@@ -24,6 +24,8 @@ from mfgroute import _core
 from mfgroute.api.ingress import receipt_document
 from mfgroute.errors import ConfigError, MfgrouteError, UnknownName
 from mfgroute.observe.logs import get_logger
+from mfgroute.observe.stats import named
+from mfgroute.observe.stats import waiting as waiting_at
 from mfgroute.runtime.app import Router
 
 SOCKET_NAME = "control.sock"
@@ -170,8 +172,12 @@ class ControlSocket:
         asked = orjson.dumps({"kind": "inbox", "verb": "list"})
         waiting = await asyncio.to_thread(self._router.engine.dead_letters, asked)
         parts = [pulse.as_dict() for pulse in self._router.pulses() if pulse.state != "up"]
+        sinks = named(self._router.engine.stats(), "sinks")
         return {
             "waiting": orjson.Fragment(waiting),
+            "paused": [
+                {"sink": name, "waiting": waiting_at(one)} for name, one in sinks.items() if one.get("paused")
+            ],
             "parts": parts,
             "problems": self._router.health().problems,
         }

@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mfgroute import _core
+from mfgroute.api.body import HEADERS_BYTES_MAX, HEADERS_MAX
 from mfgroute.api.ingress import deliver
 from mfgroute.api.openapi import document
 from mfgroute.api.problems import Problem, answer
@@ -59,25 +60,30 @@ def application(router: Router) -> ASGIApp:
 
 
 class Guard:
-    """Refuses requests whose meaning two readers could disagree about."""
+    """Refuses requests that are too large before their body, or that two readers could read differently."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer 400 or 414."""
+        """Pass a request on, or answer 400, 414 or 431."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        problem = _ambiguous(scope)
+        problem = _refusal(scope)
         if problem is None:
             await self._app(scope, receive, send)
         else:
             await problem.response()(scope, receive, send)
 
 
-def _ambiguous(scope: Scope) -> Problem | None:
-    names = [name for name, _ in scope["headers"]]
+def _refusal(scope: Scope) -> Problem | None:
+    headers = scope["headers"]
+    names = [name for name, _ in headers]
+    size = sum(len(name) + len(value) for name, value in headers)
+    if len(headers) > HEADERS_MAX or size > HEADERS_BYTES_MAX:
+        detail = f"the request has {len(headers)} headers of {size} bytes, expected at most {HEADERS_MAX} "
+        return Problem(431, f"{detail}of {HEADERS_BYTES_MAX} bytes", headers={"Connection": "close"})
     close = {"Connection": "close"}
     if names.count(b"host") != 1:
         return Problem(

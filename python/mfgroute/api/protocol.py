@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mfgroute.api.body import HEADERS_BYTES_MAX, HEADERS_MAX
+from mfgroute.api.problems import Problem
 
 #: How long the head of a request may take, from the connection or from its first byte on.
 HEAD_TIMEOUT_S = 10.0
 #: Most bytes before the head of a request is complete.
 HEAD_BYTES_MAX = 32 * 1024
-
-_REFUSAL = (
-    b"HTTP/1.1 %s\r\ncontent-type: application/problem+json\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-)
+_SLOW = f"the head of the request did not arrive within {HEAD_TIMEOUT_S:g} s"
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -52,7 +51,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._expect_head()
         super().data_received(data)
         if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
-            self._refuse(b"431 Request Header Fields Too Large")
+            self._refuse(431, f"the head of the request is longer than {HEAD_BYTES_MAX} bytes")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count headers while they are read; what is too much is not kept."""
@@ -72,15 +71,23 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def _expect_head(self) -> None:
-        self._slow = self.loop.call_later(HEAD_TIMEOUT_S, self._refuse, b"408 Request Timeout")
+        self._slow = self.loop.call_later(HEAD_TIMEOUT_S, self._refuse, 408, _SLOW)
 
     def _stop_clock(self) -> None:
         if self._slow is not None:
             self._slow.cancel()
             self._slow = None
 
-    def _refuse(self, status: bytes) -> None:
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP like any other bad request; uvicorn would answer with a plain text."""
+        del msg
+        self._refuse(400, "the request is not HTTP/1.1, or two readers could read it differently")
+
+    def _refuse(self, status: int, detail: str) -> None:
         self._refused = True
         self._stop_clock()
-        self.transport.write(_REFUSAL % status)
+        response = Problem(status, detail, headers={"Connection": "close"}).response()
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()]
+        lines += [name + b": " + value for name, value in response.raw_headers]
+        self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
         self.transport.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Iterable
@@ -129,8 +130,17 @@ def _globals() -> list[click.Option]:
     ]
 
 
+def _layout(text: str | None) -> str | None:
+    """A help text whose examples stay one on a line; click would fill them into a paragraph."""
+    return inspect.cleandoc(text).replace("Examples:\n", "\b\nExamples:\n") if text else text
+
+
 class Command(click.Command):
     """A command with the global options."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.help = _layout(self.help)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Its own parameters and the global ones."""
@@ -141,6 +151,10 @@ class Group(click.Group):
     """A command with subcommands and the global options."""
 
     command_class = Command
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.help = _layout(self.help)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Its own parameters and the global ones."""
@@ -224,7 +238,6 @@ app = _App(
     callback=_bare,
     help="""mfgroute carries validated business events from the shop floor to ERP, WMS and QMS.
 
-    \b
     Examples:
       mfgroute init plant && cd plant && mfgroute check && mfgroute test
       mfgroute run

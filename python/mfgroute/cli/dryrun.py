@@ -11,6 +11,7 @@ from mfgroute import _core
 from mfgroute.cli import show
 from mfgroute.cli.app import session
 from mfgroute.cli.failures import USAGE, Failure
+from mfgroute.config.convert import close
 from mfgroute.config.load import Project
 from mfgroute.config.packs import SHIPPED
 from mfgroute.project import load_project
@@ -28,6 +29,9 @@ def mapped(project: Project, mapping: str, message: bytes, meta: Mapping[str, st
 
 def received(project: Project, source: str, message: bytes, meta: Mapping[str, str]) -> list[dict[str, Any]]:
     """What becomes of a message that a source receives."""
+    if source not in project.model.sources:
+        hint = close(source, set(project.model.sources))
+        raise Failure(f"no source is called `{source}`", code=USAGE, hint=hint)
     return _lines(_core.explain(project.plan, source, message, dict(meta)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -23,6 +22,8 @@ def line(text: str = "", *, error: bool = False) -> None:
 
 def document(value: Any, *, error: bool = False) -> None:
     """Print one JSON document on one line."""
+    import json  # noqa: PLC0415 - not for --help
+
     line(json.dumps(value, ensure_ascii=False, default=str), error=error)
 
 
@@ -56,11 +57,15 @@ def age(since: str | None) -> str:
 
 def compact(value: Any) -> str:
     """A value as JSON in one line."""
+    import json  # noqa: PLC0415 - not for --help
+
     return json.dumps(value, ensure_ascii=False)
 
 
 def pretty(value: Any, indent: str = "") -> None:
     """Print a value as indented JSON."""
+    import json  # noqa: PLC0415 - not for --help
+
     for one in json.dumps(value, ensure_ascii=False, indent=2).splitlines():
         line(indent + one)
 

@@ -88,7 +88,7 @@ def check_routes(
 
 
 def check_listen(http: Http, inboxes: Mapping[str, bool], notes: Notes) -> None:
-    """Note a listener that is open to the network without tokens.
+    """Note a listener that is open to the network without tokens or without TLS.
 
     Args:
         http: the listener.
@@ -106,10 +106,17 @@ def check_listen(http: Http, inboxes: Mapping[str, bool], notes: Notes) -> None:
                 "set `token`, or say `anonymous: true`",
             )
         return
+    if not http.insecure:
+        said = f"`http.listen` is `{http.listen}`, open to the network without TLS"
+        hint = "listen on 127.0.0.1 behind a proxy that ends TLS, or say `insecure: true`"
+        notes.error("/http/listen", said, hint)
     if bare or not inboxes:
         who = f"{', '.join(f'`{name}`' for name in bare)} without a token" if bare else "no token configured"
         hint = "listen on 127.0.0.1, or give every http source a `token`"
         notes.error("/http/listen", f"`http.listen` is `{http.listen}`, open to the network with {who}", hint)
+    elif http.insecure:
+        said = f"`http.listen` is `{http.listen}` without TLS: tokens and messages can be read on the way"
+        notes.warn("/http/insecure", said, "listen on 127.0.0.1 behind a proxy that ends TLS")
 
 
 def is_loopback(host: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import msgspec
 
 from mfgroute.adapter import Secret
-from mfgroute.config.units import dec_hook
+from mfgroute.config.hooks import dec_hook
 from mfgroute.errors import Problem
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -24,6 +24,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 _PATH = re.compile(r"^(?P<text>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[([0-9]+)\]")
 _EXPECTED = re.compile(r"^Expected `(?P<want>[^`]+)`(?:, got `(?P<got>[^`]+)`)?$")
+_PATTERN = re.compile(r"^Expected `str` matching regex (?P<quote>['\"])(?P<pattern>.*)(?P=quote)$", re.DOTALL)
 _WORDS = {
     "str": "a text",
     "int": "a whole number",
@@ -188,6 +189,10 @@ def _said(text: str, kind: Any, value: Any, pointer: str, notes: Notes) -> tuple
     if text.startswith("Invalid enum value"):
         choices = [str(one) for one in _choices(kind)]
         return f"`{name}` is {shown}, expected one of {', '.join(choices)}", None
+    pattern = _PATTERN.match(text)
+    if pattern:
+        plain = pattern["pattern"].replace("\\\\", "\\")
+        return f"`{name}` is {shown}, expected a text like `{plain}`", _description(kind)
     text = text[0].lower() + text[1:]
     return f"`{name}` is {shown}, {text.replace('`str`', 'a text').replace('`int`', 'a whole number')}", None
 

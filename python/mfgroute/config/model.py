@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from mfgroute.adapter import Config
-from mfgroute.config.units import Duration, Rate, Size
+from mfgroute.adapter import Config, Effect
+from mfgroute.units import Duration, Rate, Size
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]*$"
 DEFAULT_LISTEN = "127.0.0.1:8080"
@@ -42,9 +42,14 @@ class Http(Section, frozen=True, kw_only=True):
         str,
         Meta(
             pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:/]+):[0-9]{1,5}$",
-            description="Address and port; an address other than loopback needs a token on every http source",
+            description="Address and port; one other than loopback needs `insecure: true` and a token on "
+            "every http source",
         ),
     ] = DEFAULT_LISTEN
+    insecure: Annotated[
+        bool,
+        Meta(description="Listen on the network without TLS: tokens and messages can be read on the way"),
+    ] = False
 
     @property
     def host(self) -> str:
@@ -105,20 +110,6 @@ class SourceSection(Section, frozen=True, kw_only=True):
     record: Annotated[Record | None, Meta(description="Keep raw messages")] = None
     rejects_max: Annotated[
         RejectsMax | None, Meta(description="Rejected messages kept before this source alone is refused")
-    ] = None
-
-
-class Effect(Section, frozen=True, kw_only=True):
-    """How the target makes sure that one event has one effect."""
-
-    by: Annotated[Literal["key", "lookup", "upsert", "none"], Meta(description="The class of the target")]
-    header: Annotated[
-        Annotated[str, Meta(min_length=1)] | None, Meta(description="Header that carries the idempotency key")
-    ] = None
-    kept: Annotated[Duration | None, Meta(description="How long the target remembers a key")] = None
-    accept: Annotated[
-        Literal["at_least_once", "at_most_once"] | None,
-        Meta(description="What a target without a class costs"),
     ] = None
 
 

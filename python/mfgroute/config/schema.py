@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from mfgroute.adapter import Config
+from mfgroute.config.hooks import schema_hook
 from mfgroute.config.load import API_VERSION
 from mfgroute.config.model import NAME_PATTERN, Http, Node, Route, Section, SinkSection, SourceSection, Stream
-from mfgroute.config.units import schema_hook
 
 _PREFIX = "#/$defs/"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
@@ -24,6 +25,13 @@ class Buckets:
         self.counts = [0] * (len(BOUNDS_S) + 1)
         self.sum_s = 0.0
 
+    def __add__(self, other: Buckets) -> Buckets:
+        """Both together."""
+        both = Buckets()
+        both.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        both.sum_s = self.sum_s + other.sum_s
+        return both
+
     def observe(self, seconds: float) -> None:
         """Count one duration."""
         self.counts[bisect_left(BOUNDS_S, seconds)] += 1
@@ -41,7 +49,7 @@ class Pulse:
         detail: why it is not up; empty when it is.
         faults: unexpected errors since the start.
         reconnects: lost connections since the start.
-        seconds: durations of writes, for sinks.
+        seconds: durations of submits of a source, of writes of a sink.
     """
 
     def __init__(
@@ -60,14 +68,38 @@ class Pulse:
         self.faults = 0
         self.reconnects = 0
         self.seconds = Buckets()
+        self._counted: Counter[str] = Counter()
+        self._counting: Callable[[], Mapping[str, int]] | None = None
         self._clock = clock
         self._since = clock()
         self._not_up_since: float | None = self._since
         self._waiting_since: float | None = None
+        self._failing_since: float | None = None
+        self._failing = ""
+        self._cut = False
         self._working = 0
 
+    def count_with(self, counters: Callable[[], Mapping[str, int]] | None) -> None:
+        """From now on `counters` says what the adapter counts; what the one before it said is added up."""
+        if self._counting is not None:
+            self._counted.update(self._counting())
+        self._counting = counters
+
+    def counters(self) -> Counter[str]:
+        """What the adapter has counted since the start, over all its connections."""
+        total = self._counted.copy()
+        total.update({} if self._counting is None else self._counting())
+        return total
+
     def enter(self, state: State, detail: str = "") -> None:
-        """Change the state."""
+        """Change the state.
+
+        A sink that loses its connection in use has not mended that by opening a new one: some targets are
+        reached only by the first write. What was lost is forgotten with the next `progress`.
+        """
+        if self.kind == "sink" and self.state == "up" and state in ("disconnected", "down"):
+            self._cut = True
+            self._fail(detail)
         if state != self.state:
             self._since = self._clock()
         if state == "up":
@@ -85,12 +117,24 @@ class Pulse:
 
     def progress(self) -> None:
         """Something was finished: an intake acknowledged, a delivery settled."""
+        self._failing_since, self._failing, self._cut = None, "", False
         self._working = max(0, self._working - 1)
         self._waiting_since = self._clock() if self._working else None
 
-    def give_back(self) -> None:
+    def give_back(self, reason: str = "") -> None:
         """Work was returned unfinished; it still waits, so no progress is seen."""
         self._working = max(0, self._working - 1)
+        self._fail(reason)
+
+    def _fail(self, reason: str) -> None:
+        if self._failing_since is None:
+            self._failing_since = self._clock()
+        self._failing = reason or self._failing
+
+    @property
+    def reached(self) -> bool:
+        """Whether it is connected, as far as anybody knows."""
+        return self.state == "up" and not self._cut
 
     def idle(self) -> None:
         """There is nothing to do."""
@@ -110,10 +154,12 @@ class Pulse:
         if self.state == "down":
             return f"{self.kind} {self.name} is down: {self.detail}"
         stuck_s = self.stuck_s()
-        if queued and self._not_up_since is not None:
-            stuck_s = max(stuck_s, self._clock() - self._not_up_since)
+        if queued:
+            for since in (self._not_up_since, self._failing_since):
+                stuck_s = stuck_s if since is None else max(stuck_s, self._clock() - since)
         if stuck_s > STUCK_S and self.state != "stopped":
-            why = f" ({self.detail})" if self.detail else ""
+            detail = self.detail or self._failing
+            why = f" ({detail})" if detail else ""
             return f"{self.kind} {self.name} has work and made no progress for {stuck_s:.0f} s{why}"
         return None
 

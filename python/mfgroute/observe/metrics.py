@@ -48,7 +48,8 @@ class Metrics(Collector):
         yield from _sources(named(stats, "sources"))
         yield from _sinks(named(stats, "sinks"))
         yield from _tasks(pulses)
-        yield from _node(stats)
+        yield from _adapters(pulses)
+        yield from _node(stats, pulses)
 
 
 def _sources(sources: dict[str, Stats]) -> Iterator[Metric]:
@@ -57,13 +58,15 @@ def _sources(sources: dict[str, Stats]) -> Iterator[Metric]:
     rejected = CounterMetricFamily("mfgroute_rejected", "Items refused by us.", labels=["source", "code"])
     duplicates = CounterMetricFamily("mfgroute_duplicates", "Items admitted before.", labels=["source"])
     filtered = CounterMetricFamily("mfgroute_filtered", "Items dropped by a rule.", labels=["source", "rule"])
+    unrouted = CounterMetricFamily("mfgroute_unrouted", "Events that no route wants.", labels=["source"])
     for name, one in sources.items():
         received.add_metric([name], one.get("received", 0))
         duplicates.add_metric([name], one.get("duplicates", 0))
+        unrouted.add_metric([name], one.get("unrouted", 0))
         _split(accepted, name, one.get("accepted_by_type"))
         _split(rejected, name, one.get("rejected_by_code"))
         _split(filtered, name, one.get("filtered_by_rule"))
-    yield from (received, accepted, rejected, duplicates, filtered)
+    yield from (received, accepted, rejected, duplicates, filtered, unrouted)
 
 
 def _sinks(sinks: dict[str, Stats]) -> Iterator[Metric]:
@@ -71,14 +74,18 @@ def _sinks(sinks: dict[str, Stats]) -> Iterator[Metric]:
     parked = CounterMetricFamily(
         "mfgroute_parked", "Events set aside for a person.", labels=["sink", "reason"]
     )
+    dropped = CounterMetricFamily(
+        "mfgroute_dropped", "Events lost because a stream says `drop_oldest`.", labels=["sink"]
+    )
     lag = GaugeMetricFamily("mfgroute_sink_lag_events", "Events that wait.", labels=["sink"])
     lag_s = GaugeMetricFamily("mfgroute_sink_lag_seconds", "Age of the oldest that waits.", labels=["sink"])
     for name, one in sinks.items():
         delivered.add_metric([name], one.get("delivered", 0))
         _split(parked, name, one.get("parked_by_cause"))
+        dropped.add_metric([name], one.get("dropped", 0))
         lag.add_metric([name], one.get("lag_events", 0))
         lag_s.add_metric([name], one.get("lag_ms", 0) / 1000)
-    yield from (delivered, parked, lag, lag_s)
+    yield from (delivered, parked, dropped, lag, lag_s)
 
 
 def _tasks(pulses: list[Pulse]) -> Iterator[Metric]:
@@ -86,7 +93,7 @@ def _tasks(pulses: list[Pulse]) -> Iterator[Metric]:
     source_up = GaugeMetricFamily("mfgroute_source_up", "Whether the source is connected.", labels=["source"])
     seconds = HistogramMetricFamily("mfgroute_delivery_seconds", "Duration of a write.", labels=["sink"])
     for pulse in pulses:
-        up = 1.0 if pulse.state == "up" else 0.0
+        up = 1.0 if pulse.reached else 0.0
         if pulse.kind == "source":
             source_up.add_metric([pulse.name], up)
         else:
@@ -95,10 +102,27 @@ def _tasks(pulses: list[Pulse]) -> Iterator[Metric]:
     yield from (sink_up, source_up, seconds)
 
 
-def _node(stats: Stats) -> Iterator[Metric]:
-    stages = HistogramMetricFamily("mfgroute_stage_seconds", "Time in a stage.", labels=["stage"])
-    for name, one in stats.get("stages", {}).items():
-        _raw_histogram(stages, [name], one)
+def _adapters(pulses: list[Pulse]) -> Iterator[Metric]:
+    family = CounterMetricFamily(
+        "mfgroute_adapter",
+        "What an adapter counts besides, such as gaps and refused clients; its page names them.",
+        labels=["part", "name", "counter"],
+    )
+    for pulse in pulses:
+        for counter, count in sorted(pulse.counters().items()):
+            family.add_metric([pulse.kind, pulse.name, counter], count)
+    yield family
+
+
+def _node(stats: Stats, pulses: list[Pulse]) -> Iterator[Metric]:
+    stages = HistogramMetricFamily(
+        "mfgroute_stage_seconds",
+        "Time in a stage: `submit`, from a message to its stream, and `deliver`, a write to a sink.",
+        labels=["stage"],
+    )
+    for stage, kind in (("submit", "source"), ("deliver", "sink")):
+        spent = (pulse.seconds for pulse in pulses if pulse.kind == kind)
+        _histogram(stages, [stage], sum(spent, start=Buckets()))
     commit = HistogramMetricFamily("mfgroute_log_commit_seconds", "Duration of a group commit.")
     if "commit_seconds" in stats:
         _raw_histogram(commit, [], stats["commit_seconds"])

@@ -20,6 +20,11 @@ def waiting(sink: Stats) -> int:
     return int(sink.get("queued", 0)) + int(sink.get("in_flight", 0))
 
 
+def undelivered(sink: Stats) -> int:
+    """Events that are not delivered, also those that a person has to decide about."""
+    return waiting(sink) + int(sink.get("parked", 0)) + int(sink.get("in_doubt", 0))
+
+
 def deliverable(sink: Stats) -> int:
     """Events that would be delivered if the sink could: none while it is paused or stopped."""
     return 0 if sink.get("paused") or sink.get("stopped") else waiting(sink)

@@ -20,7 +20,7 @@ from mfgroute.errors import Closed, ConfigError, Full, Problem, UnknownName
 from mfgroute.events import Receipt
 from mfgroute.observe import health
 from mfgroute.observe.logs import get_logger
-from mfgroute.observe.stats import deliverable, named, waiting
+from mfgroute.observe.stats import deliverable, named, undelivered, waiting
 from mfgroute.observe.text import MASK
 from mfgroute.project import load_project
 from mfgroute.registry import Registry
@@ -139,7 +139,8 @@ class Router:
             drain_timeout_s: how long sinks may go on; the tempo's if not given.
 
         Returns:
-            How many events were not delivered. Those of a memory stream are lost.
+            How many events were not delivered, parked ones and those in doubt among them. A memory stream
+            loses them.
         """
         if self._parts is None or self._wakes is None:
             return 0
@@ -153,11 +154,13 @@ class Router:
             await self._drained(wakes, until)
         finally:
             await parts.stop_sinks(0.0 if self._hurried.is_set() else max(0.0, until - time.monotonic()))
-            left = sum(self.queued().values())
+            sinks = named(self.engine.stats(), "sinks").values()
+            left = sum(undelivered(one) for one in sinks)
+            set_aside = left - sum(waiting(one) for one in sinks)
             self._parts = None
             await self._stack.aclose()
         if left:
-            _log.error("stopped before everything was delivered", events=left)
+            _log.error("stopped before everything was delivered", events=left, set_aside=set_aside)
         else:
             _log.info("stopped")
         return left

@@ -29,7 +29,7 @@ async def serve(
         on_ready: called when everything is started.
 
     Returns:
-        How many events were left undelivered.
+        How many events were left undelivered, parked ones and those in doubt among them.
     """
     stop = asyncio.Event()
     now = asyncio.Event()

@@ -9,12 +9,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from mfgroute.adapter import Config, Context, Sink
+from mfgroute.adapter import Config, Context, Effect, Sink
 from mfgroute.config.model import Limits
 from mfgroute.errors import Closed, Disconnected, UnknownName
 from mfgroute.events import Done, InDoubt, Outcome, Refused, Retry
 from mfgroute.observe.health import Pulse
 from mfgroute.observe.logs import get_logger
+from mfgroute.runtime.memory import KeyMemory
 from mfgroute.runtime.rate import TokenBucket
 from mfgroute.runtime.supervise import Supervisor, close_quietly
 from mfgroute.runtime.tempo import Tempo
@@ -33,6 +34,8 @@ class Deliver:
         config: the adapter's configuration.
         context: what the adapter is told.
         limits: how hard the target may be pressed.
+        effect: how the target makes sure that one event has one effect.
+        sent: when events that may have arrived were sent first, by id; kept over a reload.
         engine: where events come from.
         wakes: wake-ups of the engine.
         pulse: what this task says about itself.
@@ -48,6 +51,8 @@ class Deliver:
         config: Config,
         context: Context,
         limits: Limits,
+        effect: Effect | None,
+        sent: dict[str, float],
         engine: Any,
         wakes: Wakes,
         pulse: Pulse,
@@ -59,6 +64,9 @@ class Deliver:
         self._kind = kind
         self._make: Callable[[], Sink] = lambda: kind(config, context)
         self._limits = limits
+        self._repeatable = effect is not None and effect.repeatable
+        kept_s = None if effect is None else effect.kept
+        self._memory = KeyMemory(kept_s, margin_s=limits.timeout, sent=sent)
         self._bucket = TokenBucket(limits.rate)
         self._engine = engine
         self._wakes = wakes
@@ -80,6 +88,7 @@ class Deliver:
         """The life of one connection."""
         sink = self._make()
         self._lost = None
+        self.pulse.count_with(lambda: sink.counters)
         try:
             self.pulse.enter("starting", self.pulse.detail)
             await self._open(sink)
@@ -93,6 +102,7 @@ class Deliver:
         finally:
             await self._finish_writes()
             await close_quietly(sink, self.pulse, self._tempo.close_timeout_s)
+            self.pulse.count_with(None)
         if self._lost is not None:
             raise self._lost
 
@@ -156,15 +166,36 @@ class Deliver:
         began = time.monotonic()
         with batch:
             events = batch.events
-            outcomes = await self._outcomes(sink, events)
+            outcomes = await self._sent_or_held(sink, events)
             self.pulse.seconds.observe(time.monotonic() - began)
-            if all(isinstance(outcome, Retry) for outcome in outcomes):
-                self.pulse.give_back()
+            retries = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
+            if len(retries) == len(outcomes):
+                self.pulse.give_back(retries[0].reason)
             else:
                 self.pulse.progress()
             if any(isinstance(outcome, Done | Refused) for outcome in outcomes):
                 self._supervisor.prosper()
             self._settle(batch, events, outcomes)
+
+    async def _sent_or_held(self, sink: Sink, events: list[Any]) -> list[Outcome]:
+        """Send the events, but none that the target may take for a new one."""
+        held: dict[str, Outcome] = {
+            event.id: InDoubt(reason)
+            for event in events
+            if (reason := self._memory.forgotten(event.id)) is not None
+        }
+        fresh = [event for event in events if event.id not in held]
+        began = self._memory.now()
+        said = await self._outcomes(sink, fresh) if fresh else []
+        for event, outcome in zip(fresh, said, strict=True):
+            if not isinstance(outcome, Retry):
+                self._memory.forget(event.id)
+            elif outcome.sent:
+                self._memory.note(event.id, began)
+        for event_id in held:
+            self._memory.forget(event_id)
+        answers = iter(said)
+        return [held.get(event.id) or next(answers) for event in events]
 
     async def _outcomes(self, sink: Sink, events: list[Any]) -> list[Outcome]:
         """What became of each event; every failure of the adapter is one of the four outcomes."""
@@ -173,12 +204,12 @@ class Deliver:
                 outcomes = await sink.write(events)
         except Disconnected as error:
             self._lost = error
-            outcome = InDoubt(str(error)) if error.sent else Retry(reason=str(error))
+            outcome = self._unknown(str(error)) if error.sent else Retry(reason=str(error))
             return [outcome] * len(events)
         except TimeoutError:
-            return [InDoubt(f"no answer within {self._limits.timeout:g} s")] * len(events)
+            return [self._unknown(f"no answer within {self._limits.timeout:g} s")] * len(events)
         except asyncio.CancelledError:
-            return [InDoubt("stopped while writing")] * len(events)
+            return [self._unknown("stopped while writing")] * len(events)
         except Exception as error:  # noqa: BLE001 - a fault of this sink alone
             self._lost = error
             return [InDoubt(f"{type(error).__name__}: {error}")] * len(events)
@@ -187,6 +218,10 @@ class Deliver:
             _log.error("the adapter broke its contract", sink=self._name, reason=message)
             return [InDoubt(message)] * len(events)
         return outcomes
+
+    def _unknown(self, reason: str) -> Outcome:
+        """Sent, and no answer: an outage must not set aside what the target can be sent again."""
+        return Retry(reason=reason, sent=True) if self._repeatable else InDoubt(reason)
 
     def _settle(self, batch: Any, events: list[Any], outcomes: list[Outcome]) -> None:
         if all(isinstance(outcome, Done) and outcome.reference is None for outcome in outcomes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -77,6 +78,7 @@ class Ingest:
     async def _connection(self) -> None:
         """The life of one connection."""
         source = self._make()
+        self.pulse.count_with(lambda: source.counters)
         try:
             self.pulse.enter("starting")
             await self._open(source)
@@ -99,6 +101,7 @@ class Ingest:
             self.current = None
             self.pulse.idle()
             await close_quietly(source, self.pulse, self._tempo.close_timeout_s)
+            self.pulse.count_with(None)
 
     async def _open(self, source: Source) -> None:
         try:
@@ -168,8 +171,9 @@ class Ingest:
         with self._wakes.subscribe() as woken:
             while True:
                 woken.clear()
+                began = time.monotonic()
                 try:
-                    return await asyncio.to_thread(call) if size >= THREAD_BYTES_MIN else call()
+                    receipt = await asyncio.to_thread(call) if size >= THREAD_BYTES_MIN else call()
                 except Full as full:
                     self.pulse.detail = str(full)
                     left_s = deadline_s - asyncio.get_running_loop().time()
@@ -177,6 +181,9 @@ class Ingest:
                         raise
                     pause_s = min(self._tempo.poll_s, left_s) if synchronous else self._tempo.poll_s
                     await self._interrupt(wait(woken, pause_s))
+                else:
+                    self.pulse.seconds.observe(time.monotonic() - began)
+                    return receipt
                 finally:
                     if self.pulse.state == "up":
                         self.pulse.detail = ""

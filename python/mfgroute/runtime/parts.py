@@ -36,6 +36,7 @@ class Parts:
         self._adapters = adapters
         self._tempo = tempo
         self._random = random
+        self._sent: dict[str, dict[str, float]] = {}
         self._tasks: dict[Ingest | Deliver, asyncio.Task[None]] = {}
         self._configs: dict[Ingest | Deliver, Source | Sink] = {}
 
@@ -123,6 +124,8 @@ class Parts:
             config=sink.config,
             context=_context(name, project),
             limits=sink.section.limits,
+            effect=sink.section.effect,
+            sent=self._sent.setdefault(name, {}),
             engine=self._engine,
             wakes=self._wakes,
             pulse=Pulse("sink", name, sink.section.adapter),

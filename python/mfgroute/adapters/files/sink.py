@@ -12,9 +12,9 @@ from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Sink
 from mfgroute.adapters.files.lines import LineFiles, NotWritten, PartlyWritten
-from mfgroute.adapters.sizes import SIZE_PATTERN, size_bytes
 from mfgroute.errors import Disconnected
 from mfgroute.events import Done, Event, InDoubt, Outcome, Retry
+from mfgroute.units import Size
 
 __all__ = ["FilesSink", "FilesSinkConfig"]
 
@@ -42,7 +42,7 @@ class FilesSinkConfig(Config):
         ),
     ] = False
     rotate_size: Annotated[
-        Annotated[str, Meta(pattern=SIZE_PATTERN)] | None,
+        Size | None,
         Meta(
             description="Start a new file beyond this size, such as `100MiB`; all are kept",
         ),
@@ -69,8 +69,7 @@ class FilesSink(Sink):
     def __init__(self, config: FilesSinkConfig, context: Context) -> None:
         self._config = config
         self._context = context
-        rotate = size_bytes(config.rotate_size) if config.rotate_size else None
-        self._files = LineFiles(sync=config.sync, rotate_bytes=rotate)
+        self._files = LineFiles(sync=config.sync, rotate_bytes=config.rotate_size)
         self._turn = asyncio.Lock()
 
     async def open(self) -> None:

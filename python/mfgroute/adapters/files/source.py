@@ -14,10 +14,10 @@ from msgspec import Meta
 from mfgroute.adapter import Config, Context, Source
 from mfgroute.adapters.files.inbox import Claim, Inbox, Stamp, TooLarge, Unsafe
 from mfgroute.adapters.plain import excerpt
-from mfgroute.adapters.sizes import SIZE_PATTERN, size_bytes
 from mfgroute.errors import Disconnected
 from mfgroute.events import Intake, Receipt
 from mfgroute.observe.logs import get_logger
+from mfgroute.units import Size
 
 __all__ = ["FilesSource", "FilesSourceConfig"]
 
@@ -58,8 +58,9 @@ class FilesSourceConfig(Config):
         ),
     ] = "auto"
     size_max: Annotated[
-        str, Meta(pattern=SIZE_PATTERN, description="A larger file goes to `failed/`, such as `64MiB`")
-    ] = "64MiB"
+        Size,
+        Meta(description="A larger file goes to `failed/`, such as `64MiB`"),
+    ] = Size(64 << 20)
     done: Annotated[
         Literal["move", "delete"],
         Meta(description="What becomes of a file that was taken: to `done/`, or deleted"),
@@ -103,7 +104,7 @@ class FilesSource(Source):
 
     def __init__(self, config: FilesSourceConfig, context: Context) -> None:
         self._config = config
-        self._size_max = size_bytes(config.size_max)
+        self._size_max = config.size_max
         path = context.project_dir / config.path
         self._inbox = Inbox(path, f"{context.node}.{context.name}")
         self._ready: deque[Claim] = deque()

@@ -42,8 +42,8 @@ def outcome_of(answer: Answer, config: HttpSinkConfig) -> Outcome:
     """Judge an answer by its status and, for 2xx, by the success contract."""
     status = answer.status
     if status >= 500 and status != 503:
-        keyed = config.effect is not None and config.effect.by in ("key", "upsert")
-        return Retry(reason=_said(answer), judged=True) if keyed else InDoubt(_said(answer))
+        said = _said(answer)
+        return Retry(reason=said, judged=True, sent=True) if config.repeatable else InDoubt(said)
     if status >= 400:
         return _declined(answer, config)
     if status >= 300:
@@ -58,9 +58,7 @@ def lost(reason: str, config: HttpSinkConfig) -> Outcome:
 
     The same key with the same bytes may be sent again: the target knows it.
     """
-    if config.effect is not None and config.effect.by in ("key", "upsert"):
-        return Retry(reason=reason)
-    return InDoubt(reason)
+    return Retry(reason=reason, sent=True) if config.repeatable else InDoubt(reason)
 
 
 def message_of(body: bytes) -> str:

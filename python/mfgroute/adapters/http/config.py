@@ -9,37 +9,14 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from mfgroute.adapter import Config, Secret
-from mfgroute.adapters.sizes import SIZE_PATTERN
+from mfgroute.adapter import Config, Effect, Secret
+from mfgroute.units import Size
 
-__all__ = ["HttpEffect", "HttpSinkConfig", "Success"]
+__all__ = ["HttpSinkConfig", "Success"]
 
 _POINTER = "^(/[^/]*)*$"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = {"host", "content-length", "transfer-encoding", "connection", "content-type", "accept-encoding"}
-
-
-class HttpEffect(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """How the target makes sure that one event has one effect. The runtime keeps the rest of the promise."""
-
-    by: Annotated[
-        Literal["key", "lookup", "upsert", "none"],
-        Meta(
-            description="`key`: it honours an idempotency key; `upsert`: it replaces by natural key; "
-            "`lookup`: it can be asked; `none`: none of these"
-        ),
-    ]
-    header: Annotated[
-        str, Meta(min_length=1, description="Header that carries the event id as the idempotency key")
-    ] = "Idempotency-Key"
-    kept: Annotated[
-        str | None,
-        Meta(description="How long the target remembers a key, such as `24h`; used by the runtime"),
-    ] = None
-    accept: Annotated[
-        Literal["at_least_once", "at_most_once"] | None,
-        Meta(description="What a target without a class costs; used by the runtime"),
-    ] = None
 
 
 class Success(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -60,7 +37,7 @@ class HttpSinkConfig(Config):
         dict[str, Secret], Meta(description="Further request headers; values are treated as secrets")
     ] = msgspec.field(default_factory=dict)
     effect: Annotated[
-        HttpEffect | None, Meta(description="How one event has one effect; decides what a lost answer means")
+        Effect | None, Meta(description="How one event has one effect; decides what a lost answer means")
     ] = None
     body: Annotated[
         Literal["event", "data"], Meta(description="Send the whole CloudEvent, or only its `data`")
@@ -84,8 +61,9 @@ class HttpSinkConfig(Config):
         float, Meta(gt=0, le=600, description="Seconds until the whole answer must be there")
     ] = 30.0
     response_max: Annotated[
-        str, Meta(pattern=SIZE_PATTERN, description="Bytes of an answer that are read, unpacked")
-    ] = "1MiB"
+        Size,
+        Meta(description="Bytes of an answer that are read, unpacked"),
+    ] = Size(1 << 20)
     allow_private: Annotated[
         bool,
         Meta(
@@ -120,3 +98,8 @@ class HttpSinkConfig(Config):
             raise ValueError("`token` and a header `Authorization` exclude each other")
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("`cert_file` and `key_file` belong together")
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether an event whose outcome is unknown may be sent again."""
+        return self.effect is not None and self.effect.repeatable

@@ -16,14 +16,13 @@ from aiohttp.abc import AbstractResolver
 
 from mfgroute.adapter import Context, Sink
 from mfgroute.adapters.http.answer import Answer, lost, outcome_of, unpacked
-from mfgroute.adapters.http.config import HttpEffect, HttpSinkConfig, Success
+from mfgroute.adapters.http.config import HttpSinkConfig, Success
 from mfgroute.adapters.http.destination import Forbidden, GuardedResolver, forbidden
 from mfgroute.adapters.plain import excerpt
-from mfgroute.adapters.sizes import size_bytes
 from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Event, Outcome, Refused
 
-__all__ = ["HttpEffect", "HttpSink", "HttpSinkConfig", "Success"]
+__all__ = ["HttpSink", "HttpSinkConfig", "Success"]
 
 _HEADER_MAX = 8190
 
@@ -54,8 +53,6 @@ class HttpSink(Sink):
         # Without the query, which may hold a secret.
         self._shown = f"{parts.scheme}://{parts.netloc}{parts.path}"
         self._host = parts.hostname or ""
-        self._response_max = size_bytes(config.response_max)
-        self._keyed = config.effect is not None and config.effect.by in ("key", "upsert")
         self._inner_resolver = resolver
         self._resolver: GuardedResolver | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -79,10 +76,10 @@ class HttpSink(Sink):
             resolver=self._resolver,
             ssl=self._tls(),
             limit=0,  # The runtime bounds what is in flight.
-            keepalive_timeout=15 if self._keyed else None,
+            keepalive_timeout=15 if config.repeatable else None,
             # A kept connection may be closed by the target just as we send; then nobody knows whether the
             # request arrived. Only a target that tells repetitions apart may be sent to like that.
-            force_close=not self._keyed,
+            force_close=not config.repeatable,
         )
         self._http = aiohttp.ClientSession(
             connector=connector,
@@ -147,7 +144,7 @@ class HttpSink(Sink):
         return outcome_of(answer, config)
 
     async def _answer(self, response: aiohttp.ClientResponse) -> Answer:
-        limit = self._response_max
+        limit = self._config.response_max
         body = bytearray()
         async for piece in response.content.iter_any():
             body += piece

@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Inbox, Secret
-from mfgroute.adapters.sizes import SIZE_PATTERN, size_bytes
 from mfgroute.errors import Closed, Full
 from mfgroute.events import Intake, Receipt
+from mfgroute.units import Size
 
 __all__ = ["HttpSource", "HttpSourceConfig"]
 
@@ -32,8 +32,8 @@ class HttpSourceConfig(Config):
         int, Meta(ge=1, le=100_000, description="Requests that wait while the core is busy; beyond it: 429")
     ] = 256
     queue_size: Annotated[
-        str, Meta(pattern=SIZE_PATTERN, description="Bytes that wait while the core is busy; beyond it: 429")
-    ] = "64MiB"
+        Size, Meta(description="Bytes that wait while the core is busy; beyond it: 429")
+    ] = Size(64 << 20)
 
     def __post_init__(self) -> None:
         """Refuse an inbox that is open by accident."""
@@ -68,7 +68,7 @@ class HttpSource(Inbox):
     def __init__(self, config: HttpSourceConfig, context: Context) -> None:
         self._name = context.name
         self._queue_max = config.queue_max
-        self._queue_bytes_max = size_bytes(config.queue_size)
+        self._queue_bytes_max = config.queue_size
         self._token = _digest(config.token.reveal()) if config.token is not None else None
         self._waiting: deque[_Offer] = deque()
         self._taken: set[_Offer] = set()

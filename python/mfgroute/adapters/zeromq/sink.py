@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, TypeAlias
 
@@ -65,6 +66,11 @@ class ZeroMqSink(Sink):
         edge = config.edge_id or context.node
         self.link = EdgeConnection(config.connect, edge, heartbeat_s=config.heartbeat_s)
         self._flying: dict[tuple[str, str], asyncio.Future[bool]] = {}
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What happened so far: blocks, repeated, bad_frames, failed_handshakes and more."""
+        return self.link.counts
 
     async def open(self) -> None:
         """Connect and wait until the core answers.
@@ -154,4 +160,4 @@ def _outcome(answer: _Answer) -> Outcome:
         return answer
     if answer.done() and answer.result():
         return Done()
-    return Retry(reason="sent, not acknowledged; the core recognises a repetition")
+    return Retry(reason="sent, not acknowledged; the core recognises a repetition", sent=True)

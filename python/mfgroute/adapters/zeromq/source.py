@@ -17,7 +17,6 @@ from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Source
 from mfgroute.adapters.plain import excerpt
-from mfgroute.adapters.sizes import SIZE_PATTERN, size_bytes
 from mfgroute.adapters.zeromq.frames import Block
 from mfgroute.adapters.zeromq.guard import ZAP_DOMAIN, Guard, require_refusal, tune
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, KeyPair, load_secret, parse_public
@@ -25,6 +24,7 @@ from mfgroute.adapters.zeromq.link import CoreLink
 from mfgroute.errors import AdapterError, Disconnected, MfgrouteError
 from mfgroute.events import Intake, Receipt
 from mfgroute.observe.logs import get_logger
+from mfgroute.units import Size
 
 __all__ = ["EdgePeer", "ZeroMqSource", "ZeroMqSourceConfig"]
 
@@ -80,12 +80,9 @@ class ZeroMqSourceConfig(Config):
         int, Meta(ge=1, le=512, description="Blocks one stream of an edge may have sent without an answer")
     ] = 64
     credit_size: Annotated[
-        str,
-        Meta(pattern=SIZE_PATTERN, description="Bytes one stream of an edge may have sent without an answer"),
-    ] = "16MiB"
-    block_max: Annotated[
-        str, Meta(pattern=SIZE_PATTERN, description="Largest frame that is taken; at most 64MiB")
-    ] = "1MiB"
+        Size, Meta(description="Bytes one stream of an edge may have sent without an answer")
+    ] = Size(16 << 20)
+    block_max: Annotated[Size, Meta(description="Largest frame that is taken; at most 64MiB")] = Size(1 << 20)
 
     def __post_init__(self) -> None:
         """Refuse a list in which a key or a name would be ambiguous."""
@@ -95,7 +92,7 @@ class ZeroMqSourceConfig(Config):
         ):
             if len(set(values)) != len(values):
                 raise ValueError(f"two of `edges` have the same {what}")
-        if not 4096 <= size_bytes(self.block_max) <= 64 << 20:
+        if not 4096 <= self.block_max <= 64 << 20:
             raise ValueError("`block_max` is not between 4KiB and 64MiB")
 
 
@@ -125,10 +122,10 @@ class ZeroMqSource(Source):
     def __init__(self, config: ZeroMqSourceConfig, context: Context) -> None:
         self._config = config
         self._key_path: Path = context.project_dir / config.secret_key_file
-        self._block_max = size_bytes(config.block_max)
+        self._block_max = config.block_max
         self.core = CoreLink(
             credit_blocks=config.credit_blocks,
-            credit_bytes=size_bytes(config.credit_size),
+            credit_bytes=config.credit_size,
             block_max=self._block_max,
         )
         self._allowed = {
@@ -146,7 +143,7 @@ class ZeroMqSource(Source):
         self.endpoint = ""
 
     @property
-    def counts(self) -> Counter[str]:
+    def counters(self) -> Counter[str]:
         """What happened so far: blocks, repeated_blocks, gaps, forks, refused_clients and more."""
         return self.core.counts
 
@@ -161,7 +158,7 @@ class ZeroMqSource(Source):
         keys = load_secret(self._key_path)
         self._zmq = zmq.asyncio.Context()
         edges = {parse_public(edge.key): edge.id for edge in self._config.edges}
-        guard = self._guard = Guard(self._zmq, edges, self.counts)
+        guard = self._guard = Guard(self._zmq, edges, self.counters)
         guard.quiet = True
         guard.bind()
         self._start(guard.serve())
@@ -248,9 +245,9 @@ class ZeroMqSource(Source):
             frames = await socket.recv_multipart(copy=False)
             edge = _user(frames[-1])
             if len(frames) != 2 or edge not in self._allowed:
-                self.counts["bad_frames"] += 1
+                self.counters["bad_frames"] += 1
                 continue
-            before = {name: self.counts[name] for name in _ALARMS}
+            before = {name: self.counters[name] for name in _ALARMS}
             route = frames[0].bytes
             replies, block = self.core.receive(edge, frames[1].bytes)
             self._alarm(edge, before)
@@ -269,12 +266,12 @@ class ZeroMqSource(Source):
             return event  # The engine says better what is wrong with it.
         if self._allowed[edge].match(source):
             return event
-        self.counts["foreign_sources"] += 1
+        self.counters["foreign_sources"] += 1
         return f"edge {excerpt(edge)} may not send events of source {excerpt(source)}\n".encode() + event
 
     def _alarm(self, edge: str, before: dict[str, int]) -> None:
         for name, count in before.items():
-            now = self.counts[name]
+            now = self.counters[name]
             # The first one and then each power of two: an attacker cannot fill the disk.
             if now > count and now & (now - 1) == 0:
                 level = _log.error if name == "forks" else _log.warning
@@ -289,7 +286,7 @@ class ZeroMqSource(Source):
 
     def _sent(self, result: asyncio.Future[Any]) -> None:
         if not result.cancelled() and result.exception() is not None:
-            self.counts["unsent_answers"] += 1
+            self.counters["unsent_answers"] += 1
 
     def _start(self, job: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(job)

@@ -17,9 +17,8 @@ def command() -> None:
 
 @command.command("list")
 def list_() -> int:
-    r"""List the adapters that are installed.
+    """List the adapters that are installed.
 
-    \b
     Examples:
       mfgroute adapters list
     """
@@ -42,9 +41,8 @@ def list_() -> int:
 @command.command("show")
 @click.argument("name")
 def show_(*, name: str) -> int:
-    r"""Show the settings of an adapter.
+    """Show the settings of an adapter.
 
-    \b
     Examples:
       mfgroute adapters show http
     """
@@ -97,7 +95,8 @@ def _described(kind: Any) -> tuple[str, str]:
         if not about and hasattr(one, "__metadata__"):
             about = _described(one)[0]
     name = getattr(kind, "__name__", "") if not arguments else ""
-    words = {"str": "text", "bool": "true | false", "int": "number", "float": "number", "Secret": "secret"}
+    words = {"str": "text", "bool": "true | false", "int": "number", "float": "number", "Secret": "secret",
+             "Size": "size", "Duration": "duration", "Rate": "rate"}  # fmt: skip
     if name:
         return about, words.get(name, "map" if hasattr(kind, "__struct_fields__") else name)
     if str(kind).startswith("typing.Literal"):
@@ -114,6 +113,12 @@ def _described(kind: Any) -> tuple[str, str]:
 def _default(field: Any) -> str:
     import msgspec  # noqa: PLC0415 - loaded already
 
+    from mfgroute.units import Duration, Size, written  # noqa: PLC0415
+
     if field.default is not msgspec.NODEFAULT:
+        if isinstance(field.default, Size | Duration):
+            return written(field.default)
+        if isinstance(field.default, bool):
+            return str(field.default).lower()
         return "-" if field.default is None else str(field.default)
     return "-" if field.default_factory is not msgspec.NODEFAULT else "required"

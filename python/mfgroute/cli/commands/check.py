@@ -13,12 +13,11 @@ from mfgroute.cli.failures import CONFIGURATION, FAILED, OK, USAGE, Failure, tel
 @click.option("--strict", is_flag=True, help="Warnings fail, too.")
 @click.option("--online", is_flag=True, help="Ask the targets as well (not available in this version).")
 def command(*, strict: bool, online: bool) -> int:
-    r"""Name every problem of a project, with file, line and column.
+    """Name every problem of a project, with file, line and column.
 
     Mappings, contracts, lookups, routes and adapters are checked, and the examples of mappings are run.
     Nothing is started.
 
-    \b
     Examples:
       mfgroute check
       mfgroute check -c plant/ --strict --output json

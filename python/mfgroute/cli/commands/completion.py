@@ -10,9 +10,8 @@ from mfgroute.cli.app import Command, app, session
 @click.command("completion", cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(*, shell: str) -> int:
-    r"""Print the completion script of SHELL.
+    """Print the completion script of SHELL.
 
-    \b
     Examples:
       eval "$(mfgroute completion bash)"
       mfgroute completion fish > ~/.config/fish/completions/mfgroute.fish

@@ -15,9 +15,8 @@ def command() -> None:
 
 @command.command("show")
 def show_() -> int:
-    r"""Show the checked configuration after replacements; secrets are stars.
+    """Show the checked configuration after replacements; secrets are stars.
 
-    \b
     Examples:
       mfgroute config show
     """
@@ -36,9 +35,8 @@ def show_() -> int:
 
 @command.command("schema")
 def schema_() -> int:
-    r"""Print the JSON Schema of mfgroute.yaml, with all installed adapters, for editors.
+    """Print the JSON Schema of mfgroute.yaml, with all installed adapters, for editors.
 
-    \b
     Examples:
       mfgroute config schema > mfgroute.schema.json
     """

@@ -25,9 +25,8 @@ def _contracts() -> list[dict[str, Any]]:
 
 @command.command("list")
 def list_() -> int:
-    r"""List the contracts of the project and its packs.
+    """List the contracts of the project and its packs.
 
-    \b
     Examples:
       mfgroute contract list
     """
@@ -43,9 +42,8 @@ def list_() -> int:
 @command.command("show")
 @click.argument("type_", metavar="TYPE")
 def show_(*, type_: str) -> int:
-    r"""Show a contract, named as in a route: production.operation.completed/1.
+    """Show a contract, named as in a route: production.operation.completed/1.
 
-    \b
     Examples:
       mfgroute contract show production.operation.completed/1
     """

@@ -16,9 +16,8 @@ from mfgroute.cli.app import Command, session
     help="Where to keep the data; default: ./mfgroute-demo.",
 )  # fmt: skip
 def command(*, once: bool, folder: Path | None) -> int:
-    r"""Show a simulated plant, its edge and core nodes and its business systems at work.
+    """Show a simulated plant, its edge and core nodes and its business systems at work.
 
-    \b
     Examples:
       mfgroute demo
       mfgroute demo --once --output json

@@ -19,11 +19,10 @@ _BYTES_MAX = 64 << 20
     "--meta", multiple=True, metavar="NAME=VALUE", help="An attribute of the message; may be repeated."
 )
 def command(*, mapping: str, meta: tuple[str, ...]) -> int:
-    r"""Run one message from standard input through MAPPING and print its events.
+    """Run one message from standard input through MAPPING and print its events.
 
     Ends with 65 if anything is rejected.
 
-    \b
     Examples:
       mfgroute eval mes-completion < samples/completion.json
       mfgroute eval line-3 --meta file.name=a.csv --output json < a.csv

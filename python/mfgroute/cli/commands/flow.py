@@ -12,9 +12,8 @@ from mfgroute.cli.app import Command, session
 @click.argument("sink")
 @click.option("--reason", default="", help="Why; goes to the node's log.")
 def pause(*, sink: str, reason: str) -> int:
-    r"""Stop sending to SINK; its events wait, those of other sinks go on.
+    """Stop sending to SINK; its events wait, those of other sinks go on.
 
-    \b
     Examples:
       mfgroute pause sap --reason "posting period is closed"
     """
@@ -25,9 +24,8 @@ def pause(*, sink: str, reason: str) -> int:
 @click.argument("sink")
 @click.option("--reason", default="", help="Why; goes to the node's log.")
 def resume(*, sink: str, reason: str) -> int:
-    r"""Go on sending to SINK.
+    """Go on sending to SINK.
 
-    \b
     Examples:
       mfgroute resume sap
     """

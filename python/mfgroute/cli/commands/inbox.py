@@ -21,9 +21,8 @@ CAUSES = {
 
 @click.command("inbox", cls=Command)
 def command() -> int:
-    r"""List everything that waits for a person, grouped by cause, oldest first, with the next command.
+    """List everything that waits for a person, grouped by cause, oldest first, with the next command.
 
-    \b
     Examples:
       mfgroute inbox
       mfgroute inbox --output json
@@ -33,9 +32,10 @@ def command() -> int:
     found = ask("inbox")
     groups = grouped(found["waiting"])
     if session().json:
-        show.document({"groups": groups, "parts": found["parts"], "problems": found["problems"]})
+        parts = {name: found[name] for name in ("paused", "parts", "problems")}
+        show.document({"groups": groups, **parts})
         return 0
-    if not groups and not found["parts"] and not found["problems"]:
+    if not any((groups, found["paused"], found["parts"], found["problems"])):
         show.line("nothing waits for a person")
     for group in groups:
         show.line(f"{group['cause']} ({len(group['items'])})")
@@ -44,6 +44,10 @@ def command() -> int:
             reason = f": {item['reason']}" if item.get("reason") else ""
             show.line(f"  {show.age(item['since']):>6}  {item['what']}{behind}{reason}")
             show.line(f"          {item['next']}")
+    for sink in found["paused"]:
+        waits = f"{sink['waiting']} event{'s' * (sink['waiting'] != 1)}"
+        show.line(f"sink {sink['sink']} is paused; {waits} waiting")
+        show.line(f"          mfgroute resume {shlex.quote(sink['sink'])}")
     for part in found["parts"]:
         detail = f": {part['detail']}" if part.get("detail") else ""
         show.line(f"{part['kind']} {part['name']} is {part['state']}{detail}")

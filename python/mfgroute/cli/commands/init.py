@@ -22,9 +22,8 @@ TEMPLATES = ("confirmation-to-sap", "quality-hold", "receipt-to-wms", "csv-drop"
 )  # fmt: skip
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 def command(*, template: str, folder: Path) -> int:
-    r"""Write a small working project to DIR, with a sample and one failing test to mend.
+    """Write a small working project to DIR, with a sample and one failing test to mend.
 
-    \b
     Examples:
       mfgroute init plant
       mfgroute init --template b2mml line-2

@@ -24,9 +24,8 @@ def command() -> None:
 @command.command("list")
 @click.option("--sink", help="Only those of this sink.")
 def list_(*, sink: str | None) -> int:
-    r"""List parked events, oldest first.
+    """List parked events, oldest first.
 
-    \b
     Examples:
       mfgroute parked list --sink sap
     """
@@ -60,9 +59,8 @@ def list_(*, sink: str | None) -> int:
 @_NUMBER
 @_SINK
 def show_(*, number: int, sink: str | None) -> int:
-    r"""Show a parked event: why, since when, and the event itself.
+    """Show a parked event: why, since when, and the event itself.
 
-    \b
     Examples:
       mfgroute parked show 3 --sink sap
     """
@@ -111,9 +109,8 @@ def edit(*, number: int, sink: str | None) -> int:
 @_NUMBER
 @_SINK
 def retry(*, number: int, sink: str | None) -> int:
-    r"""Send a parked event again.
+    """Send a parked event again.
 
-    \b
     Examples:
       mfgroute parked retry 3 --sink sap
     """
@@ -129,9 +126,8 @@ def retry(*, number: int, sink: str | None) -> int:
 @click.argument("key")
 @_SINK
 def retry_key(*, key: str, sink: str | None) -> int:
-    r"""Send all parked events of KEY again, in order.
+    """Send all parked events of KEY again, in order.
 
-    \b
     Examples:
       mfgroute parked retry-key order/DE04/4711 --sink sap
     """
@@ -157,9 +153,8 @@ def retry_key(*, key: str, sink: str | None) -> int:
 @click.option("--reason", required=True, help="Why; it stays with the event.")
 @click.option("--posted-as", metavar="DOC", help="The document by which a person has booked it by hand.")
 def skip(*, number: int, sink: str | None, reason: str, posted_as: str | None) -> int:
-    r"""Never send a parked event to its sink; what waits behind it goes on.
+    """Never send a parked event to its sink; what waits behind it goes on.
 
-    \b
     Examples:
       mfgroute parked skip 3 --sink sap --reason "order was cancelled"
       mfgroute parked skip 3 --sink sap --reason "booked in the morning" --posted-as 4900012345
@@ -185,9 +180,8 @@ def skip(*, number: int, sink: str | None, reason: str, posted_as: str | None) -
     "--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="A new file; default: print."
 )
 def export(*, sink: str | None, file: Path | None) -> int:
-    r"""Write parked events with their CloudEvents as JSON lines.
+    """Write parked events with their CloudEvents as JSON lines.
 
-    \b
     Examples:
       mfgroute parked export --sink sap --to parked.jsonl
     """

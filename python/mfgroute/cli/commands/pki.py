@@ -23,9 +23,8 @@ def command() -> None:
     show_default=True, help="Where the key files go.",
 )  # fmt: skip
 def create(*, name: str, folder: Path) -> int:
-    r"""Make a key pair for the node NAME; an existing one is never overwritten.
+    """Make a key pair for the node NAME; an existing one is never overwritten.
 
-    \b
     Examples:
       mfgroute pki create edge-1
     """
@@ -48,9 +47,8 @@ def create(*, name: str, folder: Path) -> int:
 @command.command("show")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 def show_(*, file: Path) -> int:
-    r"""Show the public key of a key file, secret or public; a secret key is never printed.
+    """Show the public key of a key file, secret or public; a secret key is never printed.
 
-    \b
     Examples:
       mfgroute pki show keys/edge-1.secret
     """

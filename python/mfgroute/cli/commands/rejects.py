@@ -29,9 +29,8 @@ def command() -> None:
 @_CODE
 @_ANSWERED
 def list_(*, source: str | None, code: str | None, answered: bool) -> int:
-    r"""List rejected messages, oldest first.
+    """List rejected messages, oldest first.
 
-    \b
     Examples:
       mfgroute rejects list --source mes --code lookup_missing
     """
@@ -57,9 +56,8 @@ def list_(*, source: str | None, code: str | None, answered: bool) -> int:
 @command.command("show")
 @_NUMBER
 def show_(*, number: int) -> int:
-    r"""Show a rejected message: every reason, its attributes and its text.
+    """Show a rejected message: every reason, its attributes and its text.
 
-    \b
     Examples:
       mfgroute rejects show 3
     """
@@ -86,11 +84,10 @@ def show_(*, number: int) -> int:
 @_SOURCE
 @_CODE
 def retry(*, number: int | None, source: str | None, code: str | None) -> int:
-    r"""Submit a rejected message again, or all of a code or source.
+    """Submit a rejected message again, or all of a code or source.
 
     What would be refused again stays where it is. Ends with 65 if anything does.
 
-    \b
     Examples:
       mfgroute rejects retry 3
       mfgroute rejects retry --code lookup_missing --source mes
@@ -112,9 +109,8 @@ def retry(*, number: int | None, source: str | None, code: str | None) -> int:
     help="Take the corrected message from this file instead of opening $EDITOR.",
 )  # fmt: skip
 def edit(*, number: int, file: Path | None) -> int:
-    r"""Correct a rejected message and submit it.
+    """Correct a rejected message and submit it.
 
-    \b
     Examples:
       mfgroute rejects edit 3
       mfgroute rejects edit 3 --message corrected.json
@@ -141,9 +137,8 @@ def edit(*, number: int, file: Path | None) -> int:
 @_NUMBER
 @click.option("--reason", required=True, help="Why; it goes to the node's log.")
 def skip(*, number: int, reason: str) -> int:
-    r"""Put a rejected message aside for good; no event comes of it.
+    """Put a rejected message aside for good; no event comes of it.
 
-    \b
     Examples:
       mfgroute rejects skip 3 --reason "a test message"
     """
@@ -167,9 +162,8 @@ def skip(*, number: int, reason: str) -> int:
     "--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="A new file; default: print."
 )
 def export(*, source: str | None, code: str | None, answered: bool, file: Path | None) -> int:
-    r"""Write rejected messages whole as JSON lines.
+    """Write rejected messages whole as JSON lines.
 
-    \b
     Examples:
       mfgroute rejects export --source mes --to rejects.jsonl
     """

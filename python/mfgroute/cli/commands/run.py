@@ -19,12 +19,11 @@ from mfgroute.cli.failures import FAILED, Failure
     help="How long sinks may go on after the first SIGTERM.",
 )  # fmt: skip
 def command(*, watch: bool, drain: float) -> int:
-    r"""Run a node until it is told to stop.
+    """Run a node until it is told to stop.
 
     SIGTERM or Ctrl-C drains, a second one stops at once, SIGHUP reloads. The log goes to standard error,
     one JSON object per line.
 
-    \b
     Examples:
       mfgroute run
       mfgroute run -c plant/ --watch
@@ -44,9 +43,10 @@ def command(*, watch: bool, drain: float) -> int:
     )
     if left:
         raise Failure(
-            f"{left} event{'s were' if left != 1 else ' was'} not delivered; a memory stream loses them",
+            f"{left} event{'s were' if left != 1 else ' was'} not delivered; "
+            f"a memory stream loses {'them' if left != 1 else 'it'}",
             code=FAILED,
-            hint="a longer --drain gives sinks more time",
+            hint="a longer --drain gives sinks more time; `mfgroute inbox` names what is set aside",
         )
     return 0
 

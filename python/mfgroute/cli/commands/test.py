@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit report.")
 @click.option("--coverage", is_flag=True, help="Name mappings, entries and routes that no test touches.")
 def command(*, paths: tuple[Path, ...], update: bool, junit: Path | None, coverage: bool) -> int:
-    r"""Run the tests in tests/*.yaml, or those of PATH, through mappings and routes; no server is needed.
+    """Run the tests in tests/*.yaml, or those of PATH, through mappings and routes; no server is needed.
 
     Ends with 1 if a test fails.
 
-    \b
     Examples:
       mfgroute test
       mfgroute test tests/completion.yaml --update

@@ -14,11 +14,10 @@ from mfgroute.cli.failures import FAILED, Failure
 @click.command("trace", cls=Command)
 @click.argument("key")
 def command(*, key: str) -> int:
-    r"""Show where the events of KEY are and were: an order, lot, report, event id or document number.
+    """Show where the events of KEY are and were: an order, lot, report, event id or document number.
 
     This node alone is asked, no other system.
 
-    \b
     Examples:
       mfgroute trace order/DE04/4711
       mfgroute trace 4900012345

@@ -22,11 +22,10 @@ _META = click.option(
 @click.option("--source", help="The source that receives it; may be left out if there is only one.")
 @_META
 def command(*, file: Path, source: str | None, meta: tuple[str, ...]) -> int:
-    r"""Show what would become of a message: which mapping takes it, its events, what each sink is sent.
+    """Show what would become of a message: which mapping takes it, its events, what each sink is sent.
 
     Nothing is sent. Ends with 65 if anything is rejected.
 
-    \b
     Examples:
       mfgroute try samples/completion.json --source mes
     """
@@ -38,9 +37,8 @@ def command(*, file: Path, source: str | None, meta: tuple[str, ...]) -> int:
 @click.option("--source", help="The source that receives it; may be left out if there is only one.")
 @_META
 def explain(*, file: Path, source: str | None, meta: tuple[str, ...]) -> int:
-    r"""Say what becomes of a message in a file, as `try` does.
+    """Say what becomes of a message in a file, as `try` does.
 
-    \b
     Examples:
       mfgroute explain samples/completion.json --source mes
     """

@@ -49,7 +49,7 @@ def print_commands(console: Console, lines: Sequence[str], says: str) -> None:
 
 
 def commands(
-    folder: Folder, refused: Sequence[Refused], samples: dict[str, str], *, running: bool
+    folder: Folder, refused: Sequence[Refused], samples: dict[str, str], last: Snapshot, *, running: bool
 ) -> list[str]:
     """Five commands that work now: against the running nodes, or on the folder they left."""
     core, edge = _path(folder.core), _path(folder.edge)
@@ -60,7 +60,7 @@ def commands(
     bad = next((one for one in refused if one.sample.endswith(".xml")), None)
     if not running:
         return [
-            f"mfgroute check -c {core}",
+            f"grep -rh {_posted(last)} {core}/out",
             f"mfgroute try {sample(samples['mes-a'])} --source mes-a -c {edge}",
             f"mfgroute try {sample(bad.sample if bad else samples['mes-b'])} --source mes-b -c {edge}",
             f"mfgroute try {sample(samples['erp-orders'])} --source erp-orders -c {core}",
@@ -74,6 +74,12 @@ def commands(
         f"mfgroute inbox -c {edge}",
         f"mfgroute try {sample(samples['mes-a'])} --source mes-a -c {edge}",
     ]
+
+
+def _posted(last: Snapshot) -> str:
+    """The id of the event behind the ERP's first document, or its order where there is none."""
+    effects = last.ledgers["erp"]["effects"]
+    return str(effects[0]["idempotency_key"]) if effects else "order/DE04/1004733"
 
 
 def _path(path: Path) -> str:

@@ -125,7 +125,7 @@ class _Demo:
         print_report(screen.console, last, added, teller.refused, screen.elapsed_s)
         ledgers = msgspec.json.format(msgspec.json.encode(last.ledgers), indent=1)
         await asyncio.to_thread((self._folder.root / "ledgers.json").write_bytes, ledgers)
-        lines = commands(self._folder, teller.refused, teller.samples, running=not self._once)
+        lines = commands(self._folder, teller.refused, teller.samples, last, running=not self._once)
         where = "Try these now:" if not self._once else f"Everything is kept in {self._folder.root}. Try:"
         print_commands(screen.console, lines, where)
         return added

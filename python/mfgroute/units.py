@@ -7,10 +7,7 @@ error, because a wrong unit in a capacity is found only when the disk is full.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
-
-from mfgroute import adapter
 
 _SIZE = re.compile(r"([0-9]{1,15})(B|KiB|MiB|GiB|TiB)")
 _DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")
@@ -72,38 +69,19 @@ class Rate(float):
         return cls(int(found[1]) / _SECONDS[found[2]])
 
 
-_PARSED: dict[type, Any] = {Size: Size.parse, Duration: Duration.parse, Rate: Rate.parse}
-
-
-def dec_hook(kind: type, value: Any) -> Any:
-    """Make units, secrets and paths while msgspec converts a configuration.
+def parse(kind: type, value: Any) -> Size | Duration | Rate | None:
+    """The value of a size, duration or rate; `None` when `kind` is none of these.
 
     Raises:
-        ValueError: the text does not say such a value.
-        NotImplementedError: the type is not ours.
+        ValueError: `value` does not say such a value.
     """
-    parse = _PARSED.get(kind)
-    if parse is not None:
-        return parse(value)
-    if kind is adapter.Secret and not isinstance(value, str):
-        raise ValueError("expected a text")
-    if issubclass(kind, Path) and not isinstance(value, str):
-        raise ValueError("expected a path")  # noqa: TRY004 - as above
-    return adapter.dec_hook(kind, value)
+    return kind.parse(value) if issubclass(kind, Size | Duration | Rate) else None
 
 
-def schema_hook(kind: type) -> dict[str, Any]:
-    """Describe our own types in a JSON Schema.
-
-    Raises:
-        NotImplementedError: the type is not ours.
-    """
-    if kind is Size:
-        return {"type": "string", "pattern": SIZE_PATTERN, "examples": ["20GiB"]}
-    if kind is Duration:
-        return {"type": "string", "pattern": DURATION_PATTERN, "examples": ["5m"]}
-    if kind is Rate:
-        return {"type": "string", "pattern": RATE_PATTERN, "examples": ["50/s"]}
-    if kind is adapter.Secret or issubclass(kind, Path):
-        return {"type": "string"}
-    raise NotImplementedError(kind)
+def written(value: Size | Duration) -> str:
+    """A size or duration as it is written in a file, with the largest unit that it is a whole number of."""
+    size = isinstance(value, Size)
+    units = _BYTES if size else {unit: round(seconds * 1000) for unit, seconds in _SECONDS.items()}
+    number = int(value) if size else round(value * 1000)
+    unit, factor = next((unit, factor) for unit, factor in reversed(units.items()) if number % factor == 0)
+    return f"{number // factor}{unit}"
