@@ -30,7 +30,7 @@ apiVersion: mfgroute/v1
 node: {id: golden, site: DE09, namespace: com.example, data_dir: ./data}
 http: {listen: 127.0.0.1:8080}
 streams:
-  business: {durability: memory, capacity: 64MiB, partitions: 4, when_full: block}
+  business: {durability: memory, capacity: 64MiB, when_full: block}
 sources:
   plant: {adapter: http, mappings: [MAPPING], token: only-for-these-tests}
 sinks:

@@ -185,6 +185,7 @@ WARNINGS = [
     (MAIN.replace(", owner: tests", ""), GOOD, "owner"),
     (MAIN.replace('match: {type: ">"}', "match: {type: thing/1}"), GOOD.replace("thing/1", "other/1"), "other/1"),
     (MAIN, DATE_ONLY, "date"),
+    (MAIN.replace("durability: memory", "durability: memory, partitions: 8", 1), GOOD, "partitions"),
 ]  # fmt: skip
 
 

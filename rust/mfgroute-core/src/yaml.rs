@@ -307,11 +307,16 @@ impl Reader<'_, '_> {
                 Some(value) => out.push_str(&value),
                 None => {
                     let what = name.split(":-").next().unwrap_or(name);
-                    let message = match what.strip_prefix("file:") {
-                        Some(path) => format!("the file {path} cannot be read"),
-                        None => format!("the variable {what} is not set"),
+                    let (message, hint) = match what.strip_prefix("file:") {
+                        Some(path) => (
+                            format!("the file {path} cannot be read"),
+                            "write it, readable for this user, at most 64 KiB of UTF-8".to_owned(),
+                        ),
+                        None => (
+                            format!("the variable {what} is not set"),
+                            format!("set it, or give a default: ${{{what}:-value}}"),
+                        ),
                     };
-                    let hint = format!("set it, or give a default: ${{{what}:-value}}");
                     self.problems.error_hint(self.file, at, message, hint);
                     out.push_str("${");
                     out.push_str(name);

@@ -25,6 +25,8 @@ pub enum ActError {
     NotInstalled,
     /// No such parked event or rejected message.
     NotFound,
+    /// No parked event of this key.
+    NoKey,
     /// An earlier event of the key is parked or is being tried: order would be lost.
     NotFirst {
         /// The number of the event to decide first.
@@ -39,6 +41,7 @@ impl fmt::Display for ActError {
         match self {
             Self::NotInstalled => f.write_str("no such sink or source is installed"),
             Self::NotFound => f.write_str("no parked event or rejected message has this number"),
+            Self::NoKey => f.write_str("no parked event has this key"),
             Self::NotFirst { first } => write!(f, "event {first} of the same key comes first"),
             Self::NoReason => f.write_str("a reason is needed"),
         }
@@ -98,7 +101,7 @@ impl State {
         let numbers: Vec<u64> =
             sink.parked.iter().filter(|event| event.key() == key).map(|event| event.number).collect();
         if numbers.is_empty() {
-            return Err(ActError::NotFound);
+            return Err(ActError::NoKey);
         }
         for &number in &numbers {
             sink.unpark(number, now);

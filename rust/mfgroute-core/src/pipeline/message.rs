@@ -281,8 +281,9 @@ pub(super) fn mix(message: u128, item: u32) -> u128 {
     message ^ (u128::from(item) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
 }
 
-/// Where people find a row or line of a file: `BDE.csv:3`.
+/// Where people find a row or line of a file: `BDE.csv:3`; or the file, where all of it is meant.
 pub(super) fn place(meta: Meta<'_>) -> Option<String> {
     let text = |name: &str| meta.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
-    Some(format!("{}:{}", text("file.name")?, text("file.line")?))
+    let file = text("file.name")?;
+    Some(text("file.line").map_or_else(|| file.to_owned(), |line| format!("{file}:{line}")))
 }

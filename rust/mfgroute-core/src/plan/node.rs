@@ -58,6 +58,10 @@ pub fn engine(main: &Node, plan: &mut Plan, file: &mut File<'_>) {
             let hint = "write durability: memory";
             file.error_hint(durability.place, "durability: fsync is not available in this version", hint);
         }
+        if let Some(partitions) = stream.get("partitions") {
+            let message = "partitions changes nothing in a stream in memory: every key is a lane of its own";
+            file.problems.warn(file.name, partitions.place, message, "leave partitions out");
+        }
         let bytes = size(stream, "capacity", CAPACITY, file);
         let when_full = match stream.get("when_full").and_then(Node::text) {
             Some("drop_oldest") => WhenFull::DropOldest,
@@ -169,7 +173,7 @@ fn size(node: &Node, key: &str, default: u64, file: &mut File<'_>) -> u64 {
     })
 }
 
-/// Bytes of `512KiB`, `64MB`, `100`.
+/// Bytes of `512KiB`, `20GiB`, `100B`.
 #[must_use]
 pub fn size_bytes(text: &str) -> Option<u64> {
     const UNITS: &[(&str, u64)] = &[
@@ -177,17 +181,11 @@ pub fn size_bytes(text: &str) -> Option<u64> {
         ("GiB", 1 << 30),
         ("MiB", 1 << 20),
         ("KiB", 1 << 10),
-        ("TB", 1_000_000_000_000),
-        ("GB", 1_000_000_000),
-        ("MB", 1_000_000),
-        ("KB", 1_000),
-        ("kB", 1_000),
         ("B", 1),
-        ("", 1),
     ];
     let (digits, factor) = UNITS
         .iter()
-        .find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits.trim(), *factor)))?;
+        .find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits, *factor)))?;
     digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
@@ -209,8 +207,9 @@ mod tests {
     #[test]
     fn sizes_and_durations_have_units() {
         assert_eq!(size_bytes("20GiB"), Some(20 << 30));
-        assert_eq!(size_bytes("1 MB"), Some(1_000_000));
-        assert_eq!(size_bytes("100"), Some(100));
+        assert_eq!(size_bytes("100B"), Some(100));
+        assert_eq!(size_bytes("1MB"), None);
+        assert_eq!(size_bytes("100"), None);
         assert_eq!(size_bytes("x"), None);
         assert_eq!(duration_ms("250ms"), Some(250));
         assert_eq!(duration_ms("5m"), Some(300_000));
