@@ -28,6 +28,15 @@ def run(project, head, slab, fields=FIELDS):
         return found, receipt.rejects
 
 
+def test_a_file_that_cannot_be_taken_apart_is_one_reject_that_names_the_file(project):
+    text = f"from: {{decode: csv, header: [A, B]}}\nemit:\n  - to: thing/1\n    fields: {FIELDS}\n"
+    with closing(_core.Engine(project.load(text))) as engine:
+        receipt = engine.submit_lines("src", b'A,B\n"1,x\n', meta={"file.name": "x.csv"})
+        assert (receipt.unsplittable, receipt.rejected) == (True, 1)
+        (kept,) = json.loads(engine.dead_letters(b'{"kind": "rejects", "verb": "list"}'))
+    assert receipt.rejects[0].place == kept["place"] == "x.csv"
+
+
 def ids(found):
     return [(one["id"], one.get("n")) for one in found]
 

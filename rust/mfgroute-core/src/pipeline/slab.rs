@@ -107,11 +107,12 @@ pub(crate) fn refuse(mut reject: Reject, raw: &[u8], meta: Meta<'_>, batch: &mut
     reject.message = batch.messages.len() as u32;
     reject.place = super::message::place(meta);
     let raw = batch.push(raw);
+    let meta = batch.push_attributes(meta);
     let items = batch.items.len();
     batch.items.push(Prepared::Reject(reject));
     let message = PreparedMessage {
         raw: Bytes::Own(raw),
-        meta: Attributes::Own(0..0),
+        meta: Attributes::Own(meta),
         independent: false,
         items: items..items + 1,
         mapping: None,
