@@ -28,7 +28,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "try": "Show what would become of a message: selection, events, sinks.",
         "explain": "Say what becomes of a message in a file (as `try`).",
         "config": "Show the configuration, without secrets, or its JSON Schema.",
-        "contract": "List contracts and show one.",
+        "contract": "List, show, export and check contracts.",
         "adapters": "List adapters and show their settings.",
     },
     "Run": {

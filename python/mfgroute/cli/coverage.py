@@ -8,6 +8,7 @@ from typing import Any
 from mfgroute.cli import dryrun
 from mfgroute.cli.cases import Result
 from mfgroute.config.load import Project
+from mfgroute.contracts.links import matches
 
 
 def uncovered(project: Project, results: Sequence[Result]) -> dict[str, list[str]]:
@@ -57,19 +58,5 @@ def _takes(project: Project, route: Any, event: dict[str, Any]) -> bool:
     if not set(sinks) <= set(event["sinks"]):
         return False
     return any(
-        _matches(pattern, event["to"]) for pattern in ([patterns] if isinstance(patterns, str) else patterns)
-    )
-
-
-def _matches(pattern: str, to: str) -> bool:
-    """Whether a type pattern takes a type: `*` is one level, a last `>` everything below."""
-    name, _, major = pattern.partition("/")
-    type_, _, version = to.partition("/")
-    if major and major != version:
-        return False
-    wanted, found = name.split("."), type_.split(".")
-    if wanted[-1] == ">":
-        wanted, found = wanted[:-1], found[: len(wanted) - 1]
-    return len(wanted) == len(found) and all(
-        one in {"*", other} for one, other in zip(wanted, found, strict=True)
+        matches(pattern, event["to"]) for pattern in ([patterns] if isinstance(patterns, str) else patterns)
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,10 +12,14 @@ from mfgroute.cli import show
 from mfgroute.cli.app import Group, session
 from mfgroute.cli.failures import USAGE, Failure
 
+if TYPE_CHECKING:
+    from mfgroute.config.load import Project
+    from mfgroute.contracts.documents import Documents
+
 
 @click.group("contract", cls=Group)
 def command() -> None:
-    """List contracts and show one."""
+    """List, show, export and check contracts."""
 
 
 def _contracts() -> list[dict[str, Any]]:
@@ -61,6 +67,60 @@ def show_(*, type_: str) -> int:
     for one in found:
         show.table([(f"{key}:", value) for key, value in one.items() if value is not None])
     return 0
+
+
+@command.group("export", cls=Group)
+def export() -> None:
+    r"""Write contracts for other tools.
+
+    \b
+    Examples:
+      mfgroute contract export asyncapi --to asyncapi.yaml
+    """
+
+
+@export.command("asyncapi")
+@click.option(
+    "--to",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write this file, as JSON if it ends in .json; default: print.",
+)
+def asyncapi_(*, file: Path | None) -> int:
+    r"""Write an AsyncAPI 3 document: a channel for each contract, what sources bring, what sinks get.
+
+    It is YAML, or JSON with --output json.
+
+    \b
+    Examples:
+      mfgroute contract export asyncapi --to asyncapi.yaml
+      mfgroute contract export asyncapi --output json
+    """
+    from mfgroute.contracts import asyncapi  # noqa: PLC0415 - not for --help
+
+    document = asyncapi.document(*_documents())
+    if file is None:
+        if session().json:
+            show.document(document)
+        else:
+            for one in show.yaml(document):
+                show.line(one)
+        return 0
+    as_json = file.suffix == ".json" or session().json
+    text = json.dumps(document, ensure_ascii=False, indent=2) if as_json else "\n".join(show.yaml(document))
+    file.write_text(text + "\n", encoding="utf-8")
+    if not session().quiet and not session().json:
+        show.line(f"{len(document['channels'])} channels written to {file}")
+    return 0
+
+
+def _documents() -> tuple[Project, Documents]:
+    """The project, compiled, and its files as they stand."""
+    from mfgroute.cli.dryrun import project  # noqa: PLC0415 - not for --help
+    from mfgroute.contracts import documents  # noqa: PLC0415
+
+    found = project()
+    return found, documents.read(documents.Folder(found.root))
 
 
 @command.command("check")

@@ -1,0 +1,6 @@
+"""What a project says about its contracts, and what hangs on each.
+
+``documents``  the YAML files of a project and its packs as they stand, from disk or from a commit
+``links``      which sources make an event, and which routes and sinks take it
+``asyncapi``   the contracts as an AsyncAPI 3 document
+"""

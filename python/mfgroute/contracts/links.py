@@ -1,0 +1,186 @@
+"""What hangs on a contract: who makes its events and who takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from mfgroute.contracts.documents import Document, Documents
+
+__all__ = ["Links", "Producer", "Route", "emitted", "links", "matches"]
+
+_MAX_DEPTH = 64
+
+
+class Producer(msgspec.Struct, frozen=True):
+    """A source that makes events of a contract.
+
+    Attributes:
+        source: its name.
+        mapping: the mapping that makes them; `None` for a source of canonical events, which may carry any.
+    """
+
+    source: str
+    mapping: str | None
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A route that may take events of a contract.
+
+    Attributes:
+        name: its name.
+        sinks: where it sends them.
+        sources: whose events it takes; none means everyone's.
+        where: its condition, or `None`.
+    """
+
+    name: str
+    sinks: list[str]
+    sources: list[str]
+    where: str | None
+
+
+class Links(msgspec.Struct, frozen=True):
+    """What hangs on one contract.
+
+    Attributes:
+        producers: sources with the mappings that make its events.
+        mappings: mappings that make its events, used by a source or not.
+        routes: routes that may take them.
+        lookups: tables that those mappings ask.
+        tests: tests of those mappings, or that expect its events, as ``file: name``.
+    """
+
+    producers: list[Producer]
+    mappings: list[str]
+    routes: list[Route]
+    lookups: list[str]
+    tests: list[str]
+
+    def takes(self, route: Route) -> bool:
+        """Whether any source makes events that the route takes; a route may also name a source's URI."""
+        names = {one.source for one in self.producers}
+        wanted = {one.rpartition("/")[2] for one in route.sources}
+        anyone = not wanted or any(one.mapping is None for one in self.producers)
+        return bool(names) if anyone else bool(names & wanted)
+
+
+def links(documents: Documents, label: str) -> Links:
+    """What hangs on the contract `label`, such as ``production.operation.completed/1``."""
+    mappings = [name for name, one in documents.mappings.items() if label in emitted(one)]
+    return Links(
+        producers=list(_producers(documents, mappings)),
+        mappings=mappings,
+        routes=[
+            route for route, patterns in _routes(documents) if any(matches(one, label) for one in patterns)
+        ],
+        lookups=sorted({table for name in mappings for table in _lookups(documents, name)}),
+        tests=list(_tests(documents, mappings, label)),
+    )
+
+
+def emitted(mapping: Document) -> list[str]:
+    """The contracts that a mapping names in its entries."""
+    entries = mapping.content.get("emit")
+    listed = entries if isinstance(entries, list) else []
+    return list(dict.fromkeys(str(one["to"]) for one in listed if isinstance(one, dict) and "to" in one))
+
+
+def matches(pattern: str, label: str) -> bool:
+    """Whether a type pattern of a route takes a contract.
+
+    ``*`` is one level, a last ``>`` everything below; without ``/major`` every version matches.
+    """
+    name, _, major = pattern.partition("/")
+    type_, _, version = label.partition("/")
+    if major and major != version:
+        return False
+    wanted, found = name.split("."), type_.split(".")
+    if wanted[-1] == ">":
+        wanted = wanted[:-1]
+        if len(found) <= len(wanted):
+            return False
+        found = found[: len(wanted)]
+    return len(wanted) == len(found) and all(
+        one in {"*", other} for one, other in zip(wanted, found, strict=True)
+    )
+
+
+def texts(value: Any) -> list[str]:
+    """A text or a list of texts as a list."""
+    listed = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    return [str(one) for one in listed]
+
+
+def _producers(documents: Documents, mappings: list[str]) -> Iterator[Producer]:
+    for name, source in _named(documents.main, "sources"):
+        used = texts(source.get("mappings"))
+        if not used:
+            yield Producer(name, None)
+        for mapping in used:
+            if mapping in mappings:
+                yield Producer(name, mapping)
+
+
+def _routes(documents: Documents) -> Iterator[tuple[Route, list[str]]]:
+    listed = documents.main.get("routes")
+    for one in listed if isinstance(listed, list) else []:
+        match = one.get("match") if isinstance(one, dict) else None
+        if not isinstance(match, dict):
+            continue
+        where = one.get("where")
+        route = Route(
+            name=str(one.get("name", "")),
+            sinks=texts(one.get("to")),
+            sources=texts(match.get("source")),
+            where=None if where is None else str(where),
+        )
+        yield route, texts(match.get("type"))
+
+
+def _lookups(documents: Documents, mapping: str) -> Iterator[str]:
+    """Tables that a mapping asks, also through shared rules."""
+    yield from _tables(documents, documents.mappings[mapping].content, 0)
+
+
+def _tables(documents: Documents, value: Any, depth: int) -> Iterator[str]:
+    if depth > _MAX_DEPTH:
+        return
+    if isinstance(value, list):
+        for one in value:
+            yield from _tables(documents, one, depth + 1)
+    if not isinstance(value, dict):
+        return
+    for key, child in value.items():
+        if key in ("lookup", "table") and isinstance(child, str):
+            yield child
+        elif key == "use" and isinstance(child, str) and child in documents.rules:
+            yield from _tables(documents, documents.rules[child].content, depth + 1)
+        else:
+            yield from _tables(documents, child, depth + 1)
+
+
+def _tests(documents: Documents, mappings: list[str], label: str) -> Iterator[str]:
+    sources = {
+        name
+        for name, source in _named(documents.main, "sources")
+        if set(texts(source.get("mappings"))) & set(mappings)
+    }
+    for document in documents.tests.values():
+        listed = document.content.get("tests")
+        for number, one in enumerate(listed if isinstance(listed, list) else []):
+            if not isinstance(one, dict):
+                continue
+            expected = one.get("expect")
+            named = [event.get("to") for event in expected or [] if isinstance(event, dict)]
+            if label in named or one.get("mapping") in mappings or one.get("source") in sources:
+                yield f"{document.file}: {one.get('name', f'test {number + 1}')}"
+
+
+def _named(main: dict[str, Any], section: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    found = main.get(section)
+    for name, one in (found if isinstance(found, dict) else {}).items():
+        if isinstance(one, dict):
+            yield str(name), one
