@@ -1,7 +1,7 @@
 """Writes the reference pages from the code: ``python docs/generate.py``; ``--check`` only compares.
 
 Each page says what the program knows of itself: models of ``mfgroute.yaml``, configurations of adapters,
-reject codes, metric families, commands, units, and the contracts that ship.
+reject codes, metric families, commands, units, and the contracts that ship and who uses them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import mfgroute
 from mfgroute import _core
 from mfgroute.config import model
 from mfgroute.config.checks import UNAVAILABLE
+from mfgroute.contracts import documents
+from mfgroute.contracts.catalogue import overview
 from mfgroute.observe.metrics import Metrics
 from mfgroute.registry import Registry
 from mfgroute.units import Duration, Rate, Size, written
@@ -63,6 +65,7 @@ def pages() -> dict[str, str]:
         "metrics.md": metrics,
         "units.md": units,
         "contracts.md": contracts,
+        "catalogue.md": catalogue,
     }
     if importlib.util.find_spec("mfgroute.cli") is not None:
         makers["commands.md"] = commands
@@ -213,6 +216,22 @@ def contracts() -> list[str]:
             *_properties(schema, ""),
         ]
     return lines
+
+
+def catalogue() -> list[str]:
+    """Who makes and takes the contracts in what ships."""
+    projects = {f"`demo/{node}`": PACKS / "demo" / node for node in ("edge", "core")}
+    projects |= {f"`{path.name}`": path for path in sorted((PACKS / "templates").iterdir())}
+    found = {name: documents.read(documents.Folder(path)) for name, path in projects.items()}
+    return [
+        "# Catalogue",
+        "",
+        "Which nodes of the demo and which templates of `mfgroute init` make and take events of the",
+        "contracts that ship; [contracts](contracts.md) says what is in them. `mfgroute contract catalogue`",
+        "writes such a page for your own project, with a section for each contract.",
+        "",
+        *overview(found),
+    ]
 
 
 def commands() -> list[str]:

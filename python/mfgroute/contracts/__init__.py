@@ -2,5 +2,6 @@
 
 ``documents``  the YAML files of a project and its packs as they stand, from disk or from a commit
 ``links``      which sources make an event, and which routes and sinks take it
+``catalogue``  a page of Markdown about them
 ``asyncapi``   the contracts as an AsyncAPI 3 document
 """

@@ -99,19 +99,44 @@ def asyncapi_(*, file: Path | None) -> int:
     from mfgroute.contracts import asyncapi  # noqa: PLC0415 - not for --help
 
     document = asyncapi.document(*_documents())
-    if file is None:
-        if session().json:
-            show.document(document)
-        else:
-            for one in show.yaml(document):
-                show.line(one)
+    if file is None and session().json:
+        show.document(document)
         return 0
-    as_json = file.suffix == ".json" or session().json
+    as_json = session().json or (file is not None and file.suffix == ".json")
     text = json.dumps(document, ensure_ascii=False, indent=2) if as_json else "\n".join(show.yaml(document))
-    file.write_text(text + "\n", encoding="utf-8")
-    if not session().quiet and not session().json:
-        show.line(f"{len(document['channels'])} channels written to {file}")
+    _write(text.splitlines(), file, f"{len(document['channels'])} channels")
     return 0
+
+
+@command.command("catalogue")
+@click.option(
+    "--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write this file; default: print."
+)
+def catalogue_(*, file: Path | None) -> int:
+    r"""Write a page of Markdown: each contract with its owner, version, lifecycle, producers and consumers.
+
+    \b
+    Examples:
+      mfgroute contract catalogue --to contracts.md
+    """
+    from mfgroute.contracts import catalogue  # noqa: PLC0415 - not for --help
+
+    _, documents = _documents()
+    _write(catalogue.page(documents), file, f"{len(documents.contracts)} contracts")
+    return 0
+
+
+def _write(lines: list[str], file: Path | None, what: str) -> None:
+    """Print lines, or write them to a file and say so."""
+    if file is None:
+        for one in lines:
+            show.line(one)
+        return
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if session().json:
+        show.document({"written": str(file)})
+    elif not session().quiet:
+        show.line(f"{what} written to {file}")
 
 
 def _documents() -> tuple[Project, Documents]:
