@@ -108,7 +108,7 @@ def test_what_is_not_built_says_so_and_is_not_in_the_help(run, name):
 
 
 def test_the_parts_that_are_not_built_of_commands_that_are_say_so(run):
-    for arguments in (["check", "--online"], ["contract", "check"], ["parked", "edit", "1"]):
+    for arguments in (["check", "--online"], ["parked", "edit", "1"]):
         ended = run(*arguments)
         assert (ended.code, "not available in this version" in ended.err) == (2, True)
 

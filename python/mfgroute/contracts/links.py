@@ -59,6 +59,11 @@ class Links(msgspec.Struct, frozen=True):
     lookups: list[str]
     tests: list[str]
 
+    @property
+    def sinks(self) -> list[str]:
+        """Sinks that may get its events, in the order of the routes."""
+        return list(dict.fromkeys(sink for route in self.routes for sink in route.sinks))
+
     def takes(self, route: Route) -> bool:
         """Whether any source makes events that the route takes; a route may also name a source's URI."""
         names = {one.source for one in self.producers}

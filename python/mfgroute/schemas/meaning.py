@@ -203,7 +203,7 @@ def accepts(schema: Any, value: Any) -> bool:
     return _verdict(canonical(schema), json.dumps(value, ensure_ascii=False))
 
 
-@functools.lru_cache(maxsize=20_000)
+@functools.lru_cache(maxsize=2048)
 def _verdict(schema: str, value: str) -> bool:
     try:
         return not _core.check_schema(schema.encode(), value.encode(), {}, formats=True)

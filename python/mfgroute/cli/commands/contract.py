@@ -149,10 +149,23 @@ def _documents() -> tuple[Project, Documents]:
 
 
 @command.command("check")
-@click.option("--against", metavar="GIT-REF")
-def check(*, against: str | None) -> int:
-    """Compare contracts with an older version (not available in this version)."""
-    del against
-    raise Failure(
-        "`contract check` is not available in this version", code=USAGE, hint="use `mfgroute check`"
-    )
+@click.option("--against", metavar="GIT-REF", help="Compare with the project as it stood in this commit.")
+@click.option("--pin", is_flag=True, help="Pin the versions that are not pinned yet in registry.lock.")
+@click.option("--allow-undecided", is_flag=True, help="Accept changes that cannot be decided.")
+def check(*, against: str | None, pin: bool, allow_undecided: bool) -> int:
+    r"""Hold contracts to what was released: to contracts/registry.lock, and to an older commit.
+
+    Says for each contract that changed whether the promise that it declares still holds (backward, forward or
+    full), with a document that shows where not, and which mappings, routes, lookups and tests it touches.
+    Ends with 1 if a released version was changed, or a promise is broken without a new major version.
+
+    \b
+    Examples:
+      mfgroute contract check
+      mfgroute contract check --against main
+      mfgroute contract check --against v1.4.0 --output json
+      mfgroute contract check --pin
+    """
+    from mfgroute.cli.contracts import check as judge  # noqa: PLC0415 - not for --help
+
+    return judge(against=against, pin=pin, allow_undecided=allow_undecided)
