@@ -71,9 +71,8 @@ def show_(*, type_: str) -> int:
 
 @command.group("export", cls=Group)
 def export() -> None:
-    r"""Write contracts for other tools.
+    """Write contracts for other tools.
 
-    \b
     Examples:
       mfgroute contract export asyncapi --to asyncapi.yaml
     """
@@ -87,11 +86,10 @@ def export() -> None:
     help="Write this file, as JSON if it ends in .json; default: print.",
 )
 def asyncapi_(*, file: Path | None) -> int:
-    r"""Write an AsyncAPI 3 document: a channel for each contract, what sources bring, what sinks get.
+    """Write an AsyncAPI 3 document: a channel for each contract, what sources bring, what sinks get.
 
     It is YAML, or JSON with --output json.
 
-    \b
     Examples:
       mfgroute contract export asyncapi --to asyncapi.yaml
       mfgroute contract export asyncapi --output json
@@ -113,9 +111,8 @@ def asyncapi_(*, file: Path | None) -> int:
     "--to", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write this file; default: print."
 )
 def catalogue_(*, file: Path | None) -> int:
-    r"""Write a page of Markdown: each contract with its owner, version, lifecycle, producers and consumers.
+    """Write a page of Markdown: each contract with its owner, version, lifecycle, producers and consumers.
 
-    \b
     Examples:
       mfgroute contract catalogue --to contracts.md
     """
@@ -153,13 +150,12 @@ def _documents() -> tuple[Project, Documents]:
 @click.option("--pin", is_flag=True, help="Pin the versions that are not pinned yet in registry.lock.")
 @click.option("--allow-undecided", is_flag=True, help="Accept changes that cannot be decided.")
 def check(*, against: str | None, pin: bool, allow_undecided: bool) -> int:
-    r"""Hold contracts to what was released: to contracts/registry.lock, and to an older commit.
+    """Hold contracts to what was released: to contracts/registry.lock, and to an older commit.
 
     Says for each contract that changed whether the promise that it declares still holds (backward, forward or
     full), with a document that shows where not, and which mappings, routes, lookups and tests it touches.
     Ends with 1 if a released version was changed, or a promise is broken without a new major version.
 
-    \b
     Examples:
       mfgroute contract check
       mfgroute contract check --against main
