@@ -294,6 +294,9 @@ impl Entry {
         if !contract.volatile.is_empty() {
             return Err("its contract has volatile fields".to_owned());
         }
+        if !contract.rules.is_empty() {
+            return Err("its contract has rules".to_owned());
+        }
         let time = match (&entry.time, &mapping.time) {
             (None, None) => None,
             (Some(own), _) => Some(builder.time(own)?),
