@@ -17,8 +17,6 @@ import pytest
 
 from mfgroute.cli import main
 from mfgroute.cli.app import COMMANDS, UNAVAILABLE, app
-from mfgroute.config.packs import SHIPPED
-from mfgroute.project import load_project
 
 NAMES = [name for section in COMMANDS.values() for name in section]
 
@@ -168,20 +166,6 @@ def test_check_says_what_it_found(run):
     assert ended.code == 0
     assert ended.out.startswith("ok: 21 contracts, 2 mappings, 1 lookups, 2 routes")
     assert run("check", "--output", "json").json["ok"]
-
-
-def test_check_refuses_a_mapping_whose_contract_has_ended_and_a_node_would_start(run, project):
-    name = "production.operation.completed.v1.yaml"
-    text = (SHIPPED / "canonical" / "contracts" / name).read_text()
-    (project / "contracts").mkdir(exist_ok=True)
-    for sunset, code in (("2020-01-01", 78), ("9999-12-31", 0)):
-        ended = f"{{status: deprecated, sunset: {sunset}, successor: production.operation.completed/2}}"
-        (project / "contracts" / name).write_text(text.replace("{status: active}", ended))
-        found = run("check")
-        assert found.code == code, found.err
-        assert "emit its successor production.operation.completed/2" in found.err
-        warnings = load_project(project).warnings
-        assert f"its events are rejected from {sunset} on" in warnings[0].message
 
 
 def test_check_names_every_problem_with_its_place_and_a_hint(run, mfgroute, project):

@@ -156,16 +156,26 @@ def test_rules_are_a_list(project, text):
     assert any("expected a list" in p.message for p in error.problems), str(error)
 
 
-def test_a_mapping_whose_contract_has_rules_runs_on_trees(project):
-    plan = project.load(mapping(FIELDS), **{NAME: CONTRACT})
+ONE_BY_ONE = "\n".join(
+    line for line in CONTRACT.splitlines() if "code: one_" not in line and "code: sum_" not in line
+)
+
+
+@pytest.mark.parametrize(("contract", "on_trees"), [
+    (ONE_BY_ONE + "\n", None),
+    (CONTRACT, "rule sum_is_total looks at more than single fields"),
+])  # fmt: skip
+def test_rules_over_single_fields_leave_a_mapping_flat(project, contract, on_trees):
+    plan = project.load(mapping(FIELDS), **{NAME: contract})
     [one] = plan.summary["mappings"]
-    assert (one["flat"], one["on_trees"]) == (False, "its contract has rules")
-    [contract] = [c for c in plan.summary["contracts"] if c["type"] == "thing"]
-    assert contract["rules"] == 3
+    assert (one["flat"], one["on_trees"]) == (on_trees is None, on_trees)
+    [found] = [c for c in plan.summary["contracts"] if c["type"] == "thing"]
+    assert found["rules"] == (1 if on_trees is None else 3)
 
 
-def test_a_broken_rule_leaves_the_messages_beside_it_alone(project):
-    plan = project.load(mapping(FIELDS), **{NAME: CONTRACT})
+@pytest.mark.parametrize("contract", [CONTRACT, ONE_BY_ONE + "\n"])
+def test_a_broken_rule_leaves_the_messages_beside_it_alone(project, contract):
+    plan = project.load(mapping(FIELDS), **{NAME: contract})
     raw = [json.dumps(m).encode() for m in ({"c": 1, "t": "2", "s": "3"}, {"c": 1, "t": "2"})]
     with closing(_core.Engine(plan)) as engine:
         receipt = engine.submit("src", raw)

@@ -47,6 +47,12 @@ impl Rule {
         Self { code, message, check, fields }
     }
 
+    /// Its condition.
+    #[must_use]
+    pub fn check(&self) -> &Expr {
+        &self.check
+    }
+
     /// Whether it looks at any field; one that does not says nothing of an event.
     #[must_use]
     pub fn has_fields(&self) -> bool {

@@ -181,6 +181,9 @@ impl Finish {
         let (contract, source) = (intake.plan.contracts.get(facts.contract)?, intake.source()?);
         contract.check_sunset(intake.recorded).ok()?;
         let data = event.seen.map(|tree| (tree, 0));
+        if data.is_some_and(|(tree, root)| contract.broken_rule(tree, root).is_some()) {
+            return None;
+        }
         let sinks = routes(intake, facts.contract, contract, &source.uri, data, batch).ok()?;
         let time = self.time(intake, facts.time);
         let envelope = envelope(intake, &source.uri, &time, meta, facts.mapping);
