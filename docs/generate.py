@@ -215,6 +215,8 @@ def contracts() -> list[str]:
             "|---|---|---|",
             *_properties(schema, ""),
         ]
+        for rule in contract.get("rules", []):
+            lines += ["", f"Rule `{rule['code']}`: {rule['message']}."]
     return lines
 
 

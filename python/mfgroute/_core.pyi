@@ -158,16 +158,25 @@ class Plan:
     """A project, compiled and checked. Immutable."""
 
     @staticmethod
-    def compile(root: str, config: bytes, places: Mapping[str, tuple[int, int]]) -> Plan:
+    def compile(
+        root: str,
+        config: bytes,
+        places: Mapping[str, tuple[int, int]],
+        *,
+        today: tuple[int, int, int] | None = None,
+    ) -> Plan:
         """Compile the project in folder `root`.
 
         Args:
             root: the project folder.
             config: ``mfgroute.yaml`` after substitution, as JSON.
             places: RFC 6901 pointer into `config` -> (line, column) in ``mfgroute.yaml``.
+            today: year, month and day in UTC, for who asks whether the project is right on that day: a
+                mapping to a contract that is past its sunset is an error then, else a warning.
 
         Raises:
             ConfigError: with every problem.
+            ValueError: `today` is no day of the calendar.
         """
     @property
     def problems(self) -> list[dict[str, Any]]:

@@ -262,18 +262,6 @@ def test_a_condition_that_says_nothing_is_refused(project, when):
     assert any((p.file, p.line) == ("mappings/m.yaml", 4) for p in error.problems), str(error)
 
 
-RULES = """\
-rules:
-  - {name: count, cel: 'size(data.list) == data.n', code: count_wrong, message: serials and quantity differ}
-"""
-
-
-def test_rules_that_are_not_built_yet_say_so(project):
-    contract = CONTRACT.replace("TYPE", "thing") + RULES
-    error = project.problems(mapping("v: {const: 1}"), **{"contracts/thing.v1.yaml": contract})
-    assert any("not available in this version" in p.message for p in error.problems)
-
-
 def test_every_reject_code_has_a_meaning():
     codes = _core.reject_codes()
     assert len({code for code, _ in codes}) == len(codes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from mfgroute.config.packs import SHIPPED
 from mfgroute.project import load_project
 
 
-def project() -> Project:
-    """The project that the options mean; raises `ConfigError`."""
-    return load_project(session().project)
+def project(*, today: date | None = None) -> Project:
+    """The project that the options mean, right on a day if one is given; raises `ConfigError`."""
+    return load_project(session().project, today=today)
 
 
 def mapped(project: Project, mapping: str, message: bytes, meta: Mapping[str, str]) -> list[dict[str, Any]]:

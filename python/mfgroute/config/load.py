@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,13 +94,17 @@ def find_project(path: str | Path) -> Path:
     raise _error(str(file), f"no project at `{given}`", hint)
 
 
-def read_project(path: str | Path, adapters: Adapters, *, environ: Mapping[str, str]) -> Project:
+def read_project(
+    path: str | Path, adapters: Adapters, *, environ: Mapping[str, str], today: date | None = None
+) -> Project:
     """Read, check and compile the project at `path`.
 
     Args:
         path: the project folder or its ``mfgroute.yaml``.
         adapters: where adapters come from.
         environ: values for ``${VAR}``.
+        today: the day (UTC) on which the project is to be right: a mapping to a contract that is past its
+            sunset is an error then, else a warning.
 
     Raises:
         ConfigError: with every problem of every file.
@@ -121,7 +126,7 @@ def read_project(path: str | Path, adapters: Adapters, *, environ: Mapping[str, 
     core_document = reader.for_core(document)
     if isinstance(core_document, dict):
         core_document = {**core_document, "packs": packs.resolve(core_document, root, notes)}
-    plan, core_problems = _compile(root, core_document, places)
+    plan, core_problems = _compile(root, core_document, places, today)
     problems = _merged(notes.problems, core_problems)
     if found:
         # What follows from a value that could not be replaced says nothing new.
@@ -328,12 +333,15 @@ def _replaceable(value: Any, pointer: str) -> Iterator[str]:
             yield from _replaceable(child, f"{pointer}/{index}")
 
 
-def _compile(root: Path, document: Any, places: Mapping[str, tuple[int, int]]) -> tuple[Any, list[Problem]]:
+def _compile(
+    root: Path, document: Any, places: Mapping[str, tuple[int, int]], today: date | None
+) -> tuple[Any, list[Problem]]:
     """The plan and its warnings, or `None` and its problems."""
     if not isinstance(document, dict):
         return None, []
+    day = (today.year, today.month, today.day) if today else None
     try:
-        plan = _core.Plan.compile(str(root), msgspec.json.encode(document), places)
+        plan = _core.Plan.compile(str(root), msgspec.json.encode(document), places, today=day)
     except ConfigError as error:
         return None, _problems(error.problems)
     return plan, _problems(plan.problems)

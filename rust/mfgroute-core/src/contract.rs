@@ -1,9 +1,17 @@
 //! Contracts: type, version, schema, key and identity of an event.
+//!
+//! * [`rule`]: what must hold between the fields of its `data`.
+//! * [`lifecycle`]: contracts that are to go.
+
+pub mod lifecycle;
+pub mod rule;
 
 use std::sync::Arc;
 
 use serde_json::Value as Json;
 
+use crate::contract::lifecycle::Deprecation;
+use crate::contract::rule::Rule;
 use crate::identity::IdHasher;
 use crate::problem::Place;
 use crate::schema::Schema;
@@ -26,6 +34,8 @@ pub struct Contract {
     pub stream_place: Place,
     /// Who answers for it.
     pub owner: String,
+    /// Until when it is used, if it is to go.
+    pub deprecation: Option<Deprecation>,
     /// CloudEvents type: `<namespace>.<name>.v<major>`.
     pub full_type: Arc<str>,
     /// CloudEvents `dataschema`: `mfgroute:contract:<name>:<version>`.
@@ -44,6 +54,8 @@ pub struct Contract {
     pub business: Business,
     /// Schema of `data`.
     pub schema: Arc<Schema>,
+    /// What must hold between fields, tried in their order when the schema is met.
+    pub rules: Vec<Rule>,
     /// Examples of `data` that must be valid.
     pub examples: Vec<Json>,
 }
@@ -95,6 +107,12 @@ impl Contract {
     #[must_use]
     pub fn label(&self) -> String {
         format!("{}/{}", self.name, self.major)
+    }
+
+    /// What the first rule that `data` does not meet found; `data` satisfies the schema.
+    #[must_use]
+    pub fn broken_rule(&self, data: &Tree, root: NodeId) -> Option<rule::Broken> {
+        self.rules.iter().find_map(|rule| rule.broken(data, root))
     }
 
     /// Writes the key: `order/DE04/4711`. `%` and `/` in a value are written `%25` and `%2F`, so that

@@ -1,13 +1,13 @@
 //! An event as the log stores it: a compact header and `data`; and the CloudEvent made of it.
 //!
-//! A record is `version (1 byte) | 14 header texts, each u32 little-endian length and bytes | data`. It
+//! A record is `version (1 byte) | 15 header texts, each u32 little-endian length and bytes | data`. It
 //! holds everything the envelope needs, so a record can be delivered without the plan that made it. The texts
 //! that change with each event stand first: the others are written once for many events.
 
 use crate::tree::write_json_string;
 
-const VERSION: u8 = 2;
-const TEXTS: usize = 14;
+const VERSION: u8 = 3;
+const TEXTS: usize = 15;
 
 /// What the envelope says about an event. Empty texts are left out of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub struct Header<'a> {
     /// `name@hash` of the mapping: `mfgmapping`; or, for a canonical event, its further attributes as
     /// the inside of a JSON object.
     pub mapping: &'a str,
+    /// What the contract says of its end, as the inside of a JSON object: `,"deprecated":true`.
+    pub deprecation: &'a str,
 }
 
 impl<'a> Header<'a> {
@@ -61,6 +63,7 @@ impl<'a> Header<'a> {
             self.site,
             self.kind,
             self.mapping,
+            self.deprecation,
         ]
     }
 
@@ -119,6 +122,7 @@ pub fn read(record: &[u8]) -> Option<(Header<'_>, &[u8])> {
         site,
         kind,
         mapping,
+        deprecation,
     ] = texts;
     let header = Header {
         id,
@@ -135,6 +139,7 @@ pub fn read(record: &[u8]) -> Option<(Header<'_>, &[u8])> {
         site,
         kind,
         mapping,
+        deprecation,
     };
     Some((header, rest))
 }
@@ -171,6 +176,7 @@ pub fn write_envelope(header: &Header<'_>, data: &[u8], out: &mut Vec<u8>) {
     } else {
         member("mfgmapping", header.mapping);
     }
+    out.extend_from_slice(header.deprecation.as_bytes());
     out.extend_from_slice(b",\"data\":");
     out.extend_from_slice(data);
     out.push(b'}');
@@ -187,6 +193,7 @@ mod tests {
             source: "//DE04/mes",
             full_type: "com.example.a.v1",
             key: "order/\"x\"",
+            deprecation: ",\"deprecated\":true",
             ..Header::default()
         };
         let mut record = Vec::new();
@@ -200,6 +207,7 @@ mod tests {
         assert_eq!(json["subject"], "order/\"x\"");
         assert_eq!(json["data"]["a"], serde_json::json!(1));
         assert_eq!(json.get("time"), None);
+        assert_eq!(json["deprecated"], true);
     }
 
     #[test]

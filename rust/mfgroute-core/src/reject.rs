@@ -99,6 +99,10 @@ codes! {
     ExpressionFailed = "expression_failed",
     /// An event does not satisfy its contract.
     ContractInvalid = "contract_invalid",
+    /// An event breaks a rule of its contract, or the rule has no answer for it.
+    ContractRule = "contract_rule",
+    /// The contract of an event is past its sunset.
+    ContractSunset = "contract_sunset",
     /// An event has the id of an earlier one and another content.
     Conflict = "conflict",
     /// A canonical event is not a valid CloudEvent.

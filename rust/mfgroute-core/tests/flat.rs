@@ -21,7 +21,8 @@ fn plan(folder: &Path, mappings: &[&str], routes: &Value) -> Plan {
         "sinks": {"out": {"adapter": "console"}, "some": {"adapter": "console"}, "few": {"adapter": "console"}},
         "routes": routes,
     });
-    project::compile(folder, &config, &BTreeMap::new()).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    project::compile(folder, &config, &BTreeMap::new(), None)
+        .unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
 fn here() -> PathBuf {

@@ -12,6 +12,7 @@ use mfgroute_core::plan::project::{self, Plan as CorePlan};
 use mfgroute_core::problem::Place;
 use mfgroute_core::reject::Code;
 use mfgroute_core::schema::{Schema, SchemaOptions};
+use mfgroute_core::time::Date;
 use mfgroute_core::tree::Tree;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -33,17 +34,22 @@ pub struct Plan {
 impl Plan {
     /// Compiles a project folder; see the stub.
     #[staticmethod]
+    #[pyo3(signature = (root, config, places, *, today = None))]
     fn compile(
         py: Python<'_>,
         root: PathBuf,
         config: &[u8],
         places: HashMap<String, (u32, u32)>,
+        today: Option<(i32, u32, u32)>,
     ) -> PyResult<Self> {
+        let no_day = || PyValueError::new_err("today is no day of the calendar");
+        let today =
+            today.map(|(year, month, day)| Date::new(year, month, day).ok_or_else(no_day)).transpose()?;
         let config: Value =
             serde_json::from_slice(config).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let places: BTreeMap<String, Place> =
             places.into_iter().map(|(pointer, (line, column))| (pointer, Place { line, column })).collect();
-        match py.detach(|| project::compile(&root, &config, &places)) {
+        match py.detach(|| project::compile(&root, &config, &places, today)) {
             Ok(plan) => Ok(Self { plan: Arc::new(plan) }),
             Err(problems) => Err(config_error(py, &problems)),
         }
@@ -69,11 +75,17 @@ fn summary(plan: &CorePlan) -> Value {
         .contracts
         .iter()
         .map(|contract| {
+            let deprecation = contract.deprecation.as_ref();
             json!({
                 "type": contract.name, "version": contract.version, "kind": contract.kind,
                 "stream": contract.stream, "owner": contract.owner, "file": contract.file,
                 "compiled": contract.schema.runs_compiled(),
                 "fallback": contract.schema.fallback_reason(),
+                "status": if deprecation.is_some() { "deprecated" } else { "active" },
+                "since": deprecation.and_then(|known| known.since.as_deref()),
+                "sunset": deprecation.and_then(|known| known.sunset.as_deref()),
+                "successor": deprecation.and_then(|known| known.successor.as_deref()),
+                "rules": contract.rules.len(),
             })
         })
         .collect();

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
 from mfgroute.cli import show
@@ -16,7 +18,7 @@ def command(*, strict: bool, online: bool) -> int:
     """Name every problem of a project, with file, line and column.
 
     Mappings, contracts, lookups, routes and adapters are checked, and the examples of mappings are run.
-    Nothing is started.
+    A mapping to a contract whose sunset has come is an error. Nothing is started.
 
     Examples:
       mfgroute check
@@ -31,7 +33,7 @@ def command(*, strict: bool, online: bool) -> int:
 
     one = session()
     try:
-        found = project()
+        found = project(today=datetime.now(UTC).date())
     except ConfigError as error:
         if not one.json:
             raise

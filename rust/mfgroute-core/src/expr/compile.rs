@@ -210,7 +210,8 @@ impl Compiler<'_> {
             Root::Message => (self.env.message, "message"),
             Root::Item => (self.env.message, "item"),
             Root::Meta => (self.env.message, "meta"),
-            Root::Type | Root::Source => (true, ""),
+            Root::Type => (self.env.event, "type"),
+            Root::Source => (self.env.event, "source"),
         };
         if !there {
             return Err(self.problem(ast, format!("{name} does not exist here"), Some(&self.known())));
@@ -225,7 +226,7 @@ impl Compiler<'_> {
     }
 
     fn known(&self) -> String {
-        let mut names = vec!["type", "source"];
+        let mut names = if self.env.event { vec!["type", "source"] } else { Vec::new() };
         if self.env.data {
             names.push("data");
         }

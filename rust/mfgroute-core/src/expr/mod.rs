@@ -37,6 +37,8 @@ pub struct ExprEnv<'e> {
     pub data: bool,
     /// Whether `message`, `item` and `meta` exist: in mappings.
     pub message: bool,
+    /// Whether `type` and `source` exist: in routes and mappings, not in rules, which ask `data` alone.
+    pub event: bool,
 }
 
 /// What an expression is evaluated with. What the environment does not have stays `None`.

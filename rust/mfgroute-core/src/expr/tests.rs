@@ -30,7 +30,7 @@ fn contract() -> Schema {
 
 fn compile(source: &str) -> Result<Expr, ExprProblem> {
     let schema = contract();
-    Expr::compile(source, &ExprEnv { schema: Some(&schema), data: true, message: false })
+    Expr::compile(source, &ExprEnv { schema: Some(&schema), data: true, message: false, event: true })
 }
 
 fn eval(expr: &Expr, data: &Value) -> Result<ExprValue, ExprFailure> {
@@ -166,7 +166,7 @@ fn what_is_not_native_runs_in_the_interpreter() {
 
 #[test]
 fn mappings_see_the_message_the_item_and_its_facts() {
-    let env = ExprEnv { schema: None, data: false, message: true };
+    let env = ExprEnv { schema: None, data: false, message: true, event: true };
     let mut tree = Tree::new();
     let root = tree.add_serde(NONE, "", &json!({"id": "7", "n": 1.50, "list": [{"a": "x"}]}));
     let item = tree.child(root, "list").and_then(|list| tree.children(list).next());
@@ -210,7 +210,7 @@ fn an_expression_cannot_run_for_ever() {
 }
 
 fn untyped(source: &str) -> Result<Expr, ExprProblem> {
-    Expr::compile(source, &ExprEnv { schema: None, data: true, message: false })
+    Expr::compile(source, &ExprEnv { schema: None, data: true, message: false, event: true })
 }
 
 /// What the interpreter says, which checks no types before it runs.

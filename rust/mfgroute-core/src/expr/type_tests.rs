@@ -40,7 +40,10 @@ fn contract() -> Schema {
 
 fn condition(source: &str) -> Result<Expr, ExprProblem> {
     let schema = contract();
-    Expr::compile_condition(source, &ExprEnv { schema: Some(&schema), data: true, message: false })
+    Expr::compile_condition(
+        source,
+        &ExprEnv { schema: Some(&schema), data: true, message: false, event: true },
+    )
 }
 
 /// The condition, the character that the problem names (`^`), and a word of message or hint.
@@ -224,7 +227,7 @@ fn what_may_hold_is_accepted() {
 
 #[test]
 fn nothing_is_known_of_a_message() {
-    let env = ExprEnv { schema: None, data: false, message: true };
+    let env = ExprEnv { schema: None, data: false, message: true, event: true };
     for source in
         ["message.n", "message", "item.x && message.y == 1", "message.n == '3' || item > 1", "meta.a == 'x'"]
     {

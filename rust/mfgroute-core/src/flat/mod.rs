@@ -100,13 +100,13 @@ pub struct Offer<'m> {
 /// What one entry made of one item.
 #[derive(Clone, Copy, Debug)]
 pub enum Made<'e> {
-    /// An event that satisfies its contract.
+    /// An event that satisfies the schema of its contract.
     Event(Event<'e>),
     /// An item that a named rule leaves out.
     Filtered(&'static str),
 }
 
-/// An event that satisfies its contract.
+/// An event that satisfies the schema of its contract; whether it meets the rules is asked of [`Event::seen`].
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'e> {
     /// Index of the item.
@@ -123,7 +123,7 @@ pub struct Event<'e> {
     pub transaction: &'e str,
     /// `data` as JSON.
     pub data: &'e [u8],
-    /// The part of `data` that conditions of routes look at; `None` when there is no condition.
+    /// The part of `data` that rules and conditions of routes look at; `None` when there are none.
     pub seen: Option<&'e Tree>,
 }
 
@@ -316,7 +316,7 @@ impl Entry {
         let id = find(&contract.idempotency).map_err(missing)?;
         let transaction =
             contract.business.transaction.as_ref().and_then(|name| field(name, &entry.block, &block.outs));
-        let paths = looked_at(entry.contract, routes)?;
+        let paths = looked_at(entry.contract, contract, routes)?;
         let seen = paths.map(|paths| seen(&block.outs, "", (&paths, false), &entry.block)).transpose()?;
         Ok(Self { contract: entry.contract, when, time, block, key, id, transaction, seen })
     }
@@ -374,16 +374,20 @@ impl Entry {
     }
 }
 
-/// The paths of `data` that the conditions of routes look at; `None` without conditions.
-fn looked_at(contract: usize, routes: &[Route]) -> Result<Option<Vec<&str>>, String> {
+/// The paths of `data` that the rules of its contract and the conditions of routes look at; `None` without any.
+fn looked_at(index: usize, contract: &Contract, routes: &[Route]) -> Result<Option<Vec<String>>, String> {
+    let rules = contract.rules.iter().map(|rule| (format!("rule {}", rule.code), rule.check()));
+    let conditions = routes.iter().filter_map(|route| {
+        let condition = route.conditions.get(index)?.as_ref()?;
+        Some((format!("the condition of route {}", route.name), condition))
+    });
     let mut paths = None;
-    for route in routes {
-        let Some(Some(condition)) = route.conditions.get(contract) else { continue };
+    for (name, condition) in rules.chain(conditions) {
         if !condition.is_known_by_paths() || condition.paths().iter().any(|path| path.contains('*')) {
-            return Err(format!("the condition of route {} looks at more than single fields", route.name));
+            return Err(format!("{name} looks at more than single fields"));
         }
-        let all: &mut Vec<&str> = paths.get_or_insert_default();
-        all.extend(condition.paths().iter().map(String::as_str));
+        let all: &mut Vec<String> = paths.get_or_insert_default();
+        all.extend_from_slice(condition.paths());
     }
     Ok(paths)
 }
@@ -392,7 +396,7 @@ fn looked_at(contract: usize, routes: &[Route]) -> Result<Option<Vec<&str>>, Str
 fn seen(
     outs: &[Out],
     above: &str,
-    (paths, all): (&[&str], bool),
+    (paths, all): (&[String], bool),
     block: &crate::map::Block,
 ) -> Result<Vec<Out>, String> {
     let mut found = Vec::new();
@@ -400,14 +404,14 @@ fn seen(
         let name = out.name();
         let path = if above.is_empty() { name } else { format!("{above}.{name}") };
         let inside = format!("{path}.");
-        let named = all || paths.contains(&path.as_str());
+        let named = all || paths.contains(&path);
         let what = match &out.what {
             OutValue::Group(inner) => OutValue::Group(seen(inner, &path, (paths, named), block)?),
             OutValue::Field(index, as_number) => {
                 let is_list =
                     block.fields.get(*index).is_none_or(|field| matches!(field.op, FieldOp::List(_)));
                 if is_list && paths.iter().any(|other| *other == path || other.starts_with(&inside)) {
-                    return Err("a condition of a route looks at a list".to_owned());
+                    return Err("a rule or the condition of a route looks at a list".to_owned());
                 }
                 OutValue::Field(*index, *as_number)
             }

@@ -5,6 +5,7 @@
 use super::batch::Batch;
 use super::finish::Envelope;
 use super::message::{Intake, Worker};
+use crate::contract::lifecycle;
 use crate::identity;
 use crate::reject::{Code, Reject};
 use crate::tree::{Kind, Tree, write_json_string};
@@ -70,13 +71,17 @@ impl Worker {
         };
         let time = text(tree, "time").unwrap_or("");
         let mut extras = Vec::new();
-        for child in tree.children(0).filter(|child| !OWN.contains(&tree.key(*child))) {
+        // Of a deprecated contract this node says what it knows; of another one the sender may.
+        let replaced = if contract.deprecation.is_some() { lifecycle::ATTRIBUTES } else { &[] };
+        let kept = |key: &str| !OWN.contains(&key) && !replaced.contains(&key);
+        for child in tree.children(0).filter(|child| kept(tree.key(*child))) {
             extras.push(b',');
             write_json_string(tree.key(child), &mut extras);
             extras.push(b':');
             tree.write_json(child, &mut extras);
         }
         let extras = String::from_utf8(extras).unwrap_or_default();
+        contract.check_sunset(intake.recorded).map_err(|reject| reject.at("/type"))?;
         self.finish.check(contract, tree, data, |node| tree.pointer(node))?;
         let envelope = Envelope {
             id: Some(id),

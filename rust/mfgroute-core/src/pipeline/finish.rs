@@ -108,6 +108,7 @@ impl Valid<'_> {
             site: envelope.site,
             kind: &contract.kind,
             mapping: envelope.mapping,
+            deprecation: contract.deprecation.as_ref().map_or("", |known| &known.attributes),
         };
         let key = batch.push(key.as_bytes());
         let start = batch.bytes.len();
@@ -147,6 +148,7 @@ impl Finish {
         else {
             return Err(Reject::new(Code::TypeUnknown, "nothing", "an installed contract"));
         };
+        contract.check_sunset(intake.recorded)?;
         self.check(contract, data, 0, |node| pointer_of(message, data, node))?;
         let time = self.time(intake, facts.time);
         let envelope = envelope(intake, &source.uri, &time, meta, facts.mapping);
@@ -166,7 +168,7 @@ impl Finish {
         prepared.map(|prepared| facts.note(prepared))
     }
 
-    /// Writes the record of an event that was made without a tree.
+    /// Writes the record of an event that was made without a tree; `None` hands the message back.
     pub(super) fn flat(
         &mut self,
         intake: &Intake<'_>,
@@ -177,7 +179,11 @@ impl Finish {
         batch: &mut Batch,
     ) -> Option<Prepared> {
         let (contract, source) = (intake.plan.contracts.get(facts.contract)?, intake.source()?);
+        contract.check_sunset(intake.recorded).ok()?;
         let data = event.seen.map(|tree| (tree, 0));
+        if data.is_some_and(|(tree, root)| contract.broken_rule(tree, root).is_some()) {
+            return None;
+        }
         let sinks = routes(intake, facts.contract, contract, &source.uri, data, batch).ok()?;
         let time = self.time(intake, facts.time);
         let envelope = envelope(intake, &source.uri, &time, meta, facts.mapping);
@@ -210,7 +216,7 @@ impl Finish {
         text
     }
 
-    /// Validates `data`.
+    /// Checks `data` against the schema, then the rules.
     pub(super) fn check(
         &mut self,
         contract: &Contract,
@@ -220,7 +226,9 @@ impl Finish {
     ) -> Result<(), Reject> {
         self.violations.clear();
         if contract.schema.validate(data, root, 1, &mut self.violations) {
-            return Ok(());
+            let Some(broken) = contract.broken_rule(data, root) else { return Ok(()) };
+            let at = broken.field.as_ref().map(|(_, node)| pointer(*node)).unwrap_or_default();
+            return Err(broken.reject().at(at));
         }
         let Some(violation) = self.violations.first() else { return Ok(()) };
         let mut reject = violation.reject(Code::ContractInvalid, data);

@@ -14,6 +14,8 @@ use crate::yaml::{Key, Node, Value};
 /// Everything mappings may refer to.
 #[derive(Default)]
 pub struct Builder {
+    /// The day on which contracts past their sunset are errors, `2027-06-30`, if anybody asks.
+    pub today: Option<String>,
     /// Contracts in the order of their files.
     pub contracts: Vec<Contract>,
     /// Labels of contracts whose files have errors: that they are missing is no further problem.

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 
 use crate::contract::{Business, Contract, Field};
 use crate::plan::read::{File, nearest};
-use crate::plan::{keywords, lifecycle};
+use crate::plan::{keywords, lifecycle, rules};
 use crate::problem::Place;
 use crate::schema::{self, Schema, SchemaOptions};
 use crate::tree::{NONE, Tree};
@@ -42,7 +42,6 @@ pub fn compile(node: &Node, namespace: &str, file: &mut File<'_>) -> Option<Cont
     if !file.keys(node, "a contract", KEYS) {
         return None;
     }
-    not_yet(node, "rules", file);
     let name = file.required_text(node, "the contract", "type")?.to_owned();
     let version = file.required_text(node, "the contract", "version")?.to_owned();
     let major = name_and_version(node, &name, &version, file);
@@ -51,12 +50,13 @@ pub fn compile(node: &Node, namespace: &str, file: &mut File<'_>) -> Option<Cont
         let message = format!("kind is {kind}, expected event, command or telemetry");
         file.error_near(place_of(node, "/kind"), message, &kind, KINDS);
     }
-    lifecycle::check(node, &format!("{name}/{major}"), file);
+    let deprecation = lifecycle::read(node, &format!("{name}/{major}"), file);
     let schema = compile_schema(node, file)?;
     let key = key(node, &schema, file)?;
     let idempotency = identity(node, &schema, file);
     let volatile = volatile(node, &schema, file);
     let business = business(node, &schema, file);
+    let rules = rules::read(node, &format!("{name}/{major}"), &schema, file);
     let examples = node.get("examples").map(|list| list.items().iter().map(Node::to_serde).collect());
     let contract = Contract {
         dataschema: format!("mfgroute:contract:{name}:{version}"),
@@ -64,6 +64,7 @@ pub fn compile(node: &Node, namespace: &str, file: &mut File<'_>) -> Option<Cont
         name,
         major,
         version,
+        deprecation,
         kind,
         stream: file.text(node, "stream").unwrap_or("business").to_owned(),
         stream_place: place_of(node, "/stream"),
@@ -75,25 +76,16 @@ pub fn compile(node: &Node, namespace: &str, file: &mut File<'_>) -> Option<Cont
         volatile,
         business,
         schema: Arc::new(schema),
+        rules,
         examples: examples.unwrap_or_default(),
     };
     check_examples(&contract, node, file);
     (file.errors() == errors).then_some(contract)
 }
 
-fn not_yet(node: &Node, key: &str, file: &mut File<'_>) {
-    if let Some(member) = node.get(key) {
-        file.error(member.place, format!("{key} is not available in this version"));
-    }
-}
-
 /// Checks type and version, also against the name of the file. Returns the major version, 1 if it is wrong.
 fn name_and_version(node: &Node, name: &str, version: &str, file: &mut File<'_>) -> u32 {
-    let word = |word: &str| {
-        word.starts_with(|c: char| c.is_ascii_lowercase())
-            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
-    };
-    if !name.split('.').all(word) {
+    if !is_type(name) {
         let message = format!("the type is {name:?}, expected words with dots between them");
         let hint = "use lowercase letters, digits, `-` and `_`, such as production.operation.completed";
         file.error_hint(place_of(node, "/type"), message, hint);
@@ -123,6 +115,16 @@ fn name_and_version(node: &Node, name: &str, version: &str, file: &mut File<'_>)
         file.error_hint(place, format!("{what}, but the file is {full}"), hint);
     }
     major
+}
+
+/// Whether a text can be a type: words with dots between them.
+#[must_use]
+pub fn is_type(name: &str) -> bool {
+    let word = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+    };
+    name.split('.').all(word)
 }
 
 fn compile_schema(node: &Node, file: &mut File<'_>) -> Option<Schema> {
@@ -298,10 +300,17 @@ fn check_examples(contract: &Contract, node: &Node, file: &mut File<'_>) {
         let root = tree.add_serde(NONE, "", data);
         let mut violations = Vec::new();
         contract.schema.validate(&tree, root, 3, &mut violations);
-        for violation in violations {
+        for violation in &violations {
             let pointer = violation.pointer(&tree);
             let (found, expected) = (&violation.found, &violation.expected);
             let message = format!("the example is not valid at {pointer:?}: {found}, expected {expected}");
+            file.error(place_of(node, &pointer), message);
+        }
+        if violations.is_empty()
+            && let Some(broken) = contract.broken_rule(&tree, root)
+        {
+            let pointer = broken.field.map(|(_, field)| tree.pointer(field)).unwrap_or_default();
+            let message = format!("the example breaks {}; found {}", broken.expected, broken.found);
             file.error(place_of(node, &pointer), message);
         }
     }

@@ -11,6 +11,7 @@ use crate::map::{Cond, Decode, Entry, From, Level, Mapping, Set, TimeSource};
 use crate::plan::builder::Builder;
 use crate::plan::fields::Names;
 use crate::plan::forms::number_format;
+use crate::plan::lifecycle;
 use crate::plan::read::File;
 use crate::plan::value::Scope;
 use crate::problem::Place;
@@ -96,6 +97,9 @@ fn compile_entry(
         .map(|(key, node)| (key, node))
         .collect();
     written.extend(fields.iter().map(|(key, node)| (key, node)));
+    if let Some(contract) = scope.builder.contracts.get(contract) {
+        lifecycle::check_emitted(contract, to, scope.builder.today.as_deref(), file);
+    }
     let schema = scope.builder.contracts.get(contract).map(|contract| Arc::clone(&contract.schema));
     let (each, id) = each(node, file);
     scope.depth = each.len();

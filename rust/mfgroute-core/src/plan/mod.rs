@@ -4,6 +4,7 @@
 //! * [`builder`] is what the compilation of one project shares.
 //! * [`contract`], [`mapping`], [`fields`], [`value`], [`forms`] compile the files; [`csv`] finds what a CSV
 //!   declaration contradicts.
+//! * [`rules`] compiles the rules of a contract; [`condition`] what rules and routes ask of `data`.
 //! * [`node`] reads the main file, [`routes`] its routes.
 //! * [`lifecycle`] reads how long a contract is to be used.
 //! * [`keywords`] finds misspelt words of a schema, [`limits`] values that contradict each other.
@@ -14,6 +15,7 @@
 
 pub mod attributes;
 pub mod builder;
+pub mod condition;
 pub mod contract;
 pub mod csv;
 pub mod fields;
@@ -28,4 +30,5 @@ pub mod project;
 pub mod quantities;
 pub mod read;
 pub mod routes;
+pub mod rules;
 pub mod value;

@@ -19,6 +19,7 @@ use crate::plan::{attributes, contract, mapping, node, routes};
 use crate::problem::{Place, Problem, Problems, Severity};
 use crate::route::Route;
 use crate::schema::{Schema, SchemaOptions};
+use crate::time::Date;
 use crate::yaml::{self, Node};
 
 /// Name of the main file, for problems.
@@ -90,16 +91,23 @@ impl Plan {
 }
 
 /// Compiles the project in `root`. `config` is the main file after substitution, `places` says where its
-/// values stand by RFC 6901 pointer.
+/// values stand by RFC 6901 pointer. `today` is for who asks whether the project is right on a day (in UTC):
+/// then a mapping to a contract that is past its sunset is an error.
 ///
 /// # Errors
 ///
 /// All problems, warnings among them, when there is an error.
-pub fn compile(root: &Path, config: &Json, places: &BTreeMap<String, Place>) -> Result<Plan, Vec<Problem>> {
+pub fn compile(
+    root: &Path,
+    config: &Json,
+    places: &BTreeMap<String, Place>,
+    today: Option<Date>,
+) -> Result<Plan, Vec<Problem>> {
     let mut problems = Problems::default();
     let main = node::located(config, places, String::new());
     let mut plan = Plan { number: PLANS.fetch_add(1, Ordering::Relaxed), ..Plan::default() };
     let mut builder = Builder::default();
+    builder.today = today.map(|date| date.to_string());
     let folders = folders(root, &main);
     let namespace = main.get("node").and_then(|node| node.get("namespace")).and_then(Node::text);
     let site = main.get("node").and_then(|node| node.get("site")).and_then(Node::text).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Compiling routes.
 
-use crate::expr::{Expr, ExprEnv};
+use crate::plan::condition::{self, Of};
+use crate::plan::lifecycle;
 use crate::plan::project::Plan;
 use crate::plan::read::{File, nearest};
 use crate::route::{Route, TypePattern};
@@ -35,7 +36,7 @@ fn route(node: &Node, plan: &Plan, file: &mut File<'_>) -> Option<Route> {
         return None;
     };
     let mut types = Vec::new();
-    for text in file.texts(patterns, "type") {
+    for (index, text) in file.texts(patterns, "type").into_iter().enumerate() {
         match TypePattern::parse(&text) {
             Ok(pattern) => {
                 let known =
@@ -43,6 +44,8 @@ fn route(node: &Node, plan: &Plan, file: &mut File<'_>) -> Option<Route> {
                 if !known {
                     unknown_type(&text, patterns, plan, file);
                 }
+                let at = patterns.items().get(index).unwrap_or(patterns);
+                lifecycle::check_route(&pattern, &plan.contracts, at, file);
                 types.push(pattern);
             }
             Err(message) => file.error(patterns.place, message),
@@ -118,38 +121,11 @@ fn conditions(node: &Node, route: &mut Route, plan: &Plan, file: &mut File<'_>) 
             route.conditions.push(None);
             continue;
         }
-        let env = ExprEnv { schema: Some(&contract.schema), data: true, message: false };
-        match Expr::compile_condition(text, &env) {
-            Ok(expr) => {
-                let unknown = expr.paths().iter().find(|path| !contract.schema.allows_field(path));
-                if let Some(path) = unknown {
-                    let fields = contract.schema.fields(4);
-                    let known: Vec<&str> = fields.iter().map(String::as_str).collect();
-                    let message = format!("the contract {} has no field {path}", contract.label());
-                    match nearest(path, &known) {
-                        Some(close) => file.error_hint(node.place, message, format!("did you mean {close}?")),
-                        None => file.error(node.place, message),
-                    }
-                } else if let Some(path) = expr.unguarded_optionals().first() {
-                    let message =
-                        format!("the field {path} of {} is optional and not guarded", contract.label());
-                    let hint = format!("write has(data.{path}) && …");
-                    file.error_hint(node.place, message, hint.replace("data.data.", "data."));
-                }
-                route.conditions.push(Some(expr));
-            }
-            Err(problem) => {
-                let at = problem.column;
-                let label = contract.label();
-                let message =
-                    format!("the condition is wrong for {label} at character {at}: {}", problem.message);
-                match problem.hint {
-                    Some(hint) => file.error_hint(node.place, message, hint),
-                    None => file.error(node.place, message),
-                }
-                return;
-            }
-        }
+        let label = contract.label();
+        let wrong = format!("the condition is wrong for {label}");
+        let of = Of { label: &label, schema: &contract.schema, event: true };
+        let Some(expr) = condition::compile(node, text, &wrong, &of, file) else { return };
+        route.conditions.push(Some(expr));
     }
 }
 

@@ -121,7 +121,7 @@ impl Scope<'_> {
     /// An expression over `message` and `item`, one that may be true or false if it is a `condition`.
     pub fn expr(&mut self, node: &Node, condition: bool, file: &mut File<'_>) -> Option<crate::expr::Expr> {
         let text = file.as_text(node, "cel")?;
-        let env = crate::expr::ExprEnv { schema: None, data: false, message: true };
+        let env = crate::expr::ExprEnv { schema: None, data: false, message: true, event: true };
         let compile =
             if condition { crate::expr::Expr::compile_condition } else { crate::expr::Expr::compile };
         match compile(text, &env) {
