@@ -256,14 +256,6 @@ def test_a_junit_report_is_xml_whatever_is_in_it(run, project):
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
 
 
-def test_coverage_names_what_no_test_touches(run):
-    ended = run("test", "--coverage")
-    assert "no test touches mapping dropped" in ended.out
-    assert "route" not in ended.out
-    found = run("test", "--coverage", "--output", "json").json["uncovered"]
-    assert found == {"mappings": ["dropped"], "entries": [], "routes": []}
-
-
 def test_a_bad_test_file_is_a_configuration_error_with_its_place(run, project):
     (project / "tests" / "done.yaml").write_text(TESTS.replace("mapping: done", "maping: done"))
     ended = run("test")
