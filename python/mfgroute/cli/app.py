@@ -26,6 +26,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "test": "Run the tests of mappings and routes.",
         "eval": "Run one message through one mapping.",
         "try": "Show what would become of a message: selection, events, sinks.",
+        "diff": "Compare a changed mapping with the present one over recorded messages.",
         "explain": "Say what becomes of a message in a file (as `try`).",
         "config": "Show the configuration, without secrets, or its JSON Schema.",
         "contract": "List contracts and show one.",
@@ -49,7 +50,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 }
 #: What the interface names and this version does not have.
 UNAVAILABLE = (
-    "tap", "top", "link", "effects", "reconcile", "replay", "diff", "log", "backup", "bench", "doctor",
+    "tap", "top", "link", "effects", "reconcile", "replay", "log", "backup", "bench", "doctor",
 )  # fmt: skip
 
 #: Modules that are not called as their command: `try` is a word of the language, two commands are alike.

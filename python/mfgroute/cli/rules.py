@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,10 +28,10 @@ class MappingFile(NamedTuple):
     document: dict[str, Any]
     places: dict[str, tuple[int, int]]
 
-    def at(self, pointer: str) -> str:
+    def at(self, pointer: str, shown: str | None = None) -> str:
         """Where a value stands, such as ``mappings/done.yaml:7``."""
         line = self.places.get(f"{pointer}#key", self.places.get(pointer, (0, 0)))[0]
-        shown = f"mappings/{self.path.name}"
+        shown = shown or f"mappings/{self.path.name}"
         return f"{shown}:{line}" if line else shown
 
 
@@ -65,7 +66,7 @@ class Rule(NamedTuple):
         return any(True for _ in values(data, self.field.split(".")))
 
 
-def values(data: Any, parts: list[str]) -> Any:
+def values(data: Any, parts: list[str]) -> Iterator[Any]:
     """The values at a dotted name; a part that ends in ``[]`` goes through all items."""
     if not parts:
         yield data
@@ -104,29 +105,37 @@ def read(file: Path) -> MappingFile | None:
     return MappingFile(file.stem, file, document, places) if isinstance(document, dict) else None
 
 
-def rules(mapping: MappingFile) -> list[Rule]:
-    """Every rule of a mapping, in the order of its file; those of `common` once for each entry."""
+def rules(mapping: MappingFile, shown: str | None = None) -> list[Rule]:
+    """Every rule of a mapping, in the order of its file; those of `common` once for each entry.
+
+    Args:
+        mapping: the file.
+        shown: its name for people; ``mappings/<name>.yaml`` if not given.
+    """
     found: list[Rule] = []
     emit = mapping.document.get("emit")
     common = mapping.document.get("common")
+    common = common if isinstance(common, dict) else {}
     for index, entry in enumerate(emit if isinstance(emit, list) else ()):
         if not isinstance(entry, dict) or "to" not in entry:
             continue
         own = entry.get("fields")
         own = own if isinstance(own, dict) else {}
-        shared = {key: spec for key, spec in (common or {}).items() if key not in own}
         base = Rule(mapping.name, index, str(entry["to"]), "", None, "")
-        found += _block(mapping, base, shared, "/common", "")
-        found += _block(mapping, base, own, f"/emit/{index}/fields", "")
+        for fields, pointer in (
+            ({key: spec for key, spec in common.items() if key not in own}, "/common"),
+            (own, f"/emit/{index}/fields"),
+        ):
+            for field, spec, at in _block(fields, pointer, ""):
+                found.append(base._replace(field=field, spec=spec, place=mapping.at(at, shown)))
     return found
 
 
-def _block(mapping: MappingFile, base: Rule, fields: dict[str, Any], pointer: str, prefix: str) -> list[Rule]:
-    found = []
+def _block(fields: dict[str, Any], pointer: str, prefix: str) -> Iterator[tuple[str, Any, str]]:
+    """Field, specification and pointer of each rule of a block and of the lists in it."""
     for key, spec in fields.items():
         here = f"{pointer}/{escape(str(key))}"
-        found.append(base._replace(field=f"{prefix}{key}", spec=spec, place=mapping.at(here)))
+        yield f"{prefix}{key}", spec, here
         inner = spec.get("fields") if isinstance(spec, dict) else None
         if isinstance(inner, dict):
-            found += _block(mapping, base, inner, f"{here}/fields", f"{prefix}{key}[].")
-    return found
+            yield from _block(inner, f"{here}/fields", f"{prefix}{key}[].")
