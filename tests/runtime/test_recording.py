@@ -10,11 +10,11 @@ import pytest
 from fakes_runtime import QUICK, SMALL, FakeSource, intake, message
 
 from mfgroute.config.model import Record
-from mfgroute.config.units import Duration, Size
 from mfgroute.events import Intake
 from mfgroute.observe.metrics import Metrics
 from mfgroute.runtime.app import Router
 from mfgroute.runtime.recording import NotRecorded, Recording, read
+from mfgroute.units import Duration, Size
 
 START = 1_795_500_000.0
 

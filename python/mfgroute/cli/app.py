@@ -27,7 +27,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "eval": "Run one message through one mapping.",
         "try": "Show what would become of a message: selection, events, sinks.",
         "diff": "Compare a changed mapping with the present one over recorded messages.",
-        "explain": "Say what becomes of a message in a file (as `try`).",
+        "explain": "Say every decision about a message or an event, and why.",
         "config": "Show the configuration, without secrets, or its JSON Schema.",
         "contract": "List contracts and show one.",
         "adapters": "List adapters and show their settings.",
@@ -54,8 +54,8 @@ UNAVAILABLE = (
 )  # fmt: skip
 
 #: Modules that are not called as their command: `try` is a word of the language, two commands are alike.
-_MODULES = {"try": "trial", "explain": "trial", "pause": "flow", "resume": "flow"}
-_OBJECTS = {"explain": "explain", "pause": "pause", "resume": "resume"}
+_MODULES = {"try": "trial", "pause": "flow", "resume": "flow"}
+_OBJECTS = {"pause": "pause", "resume": "resume"}
 _KEY = "mfgroute.session"
 
 

@@ -9,15 +9,12 @@ import click
 
 from mfgroute.cli import show
 from mfgroute.cli.app import Command, session
-from mfgroute.cli.failures import DATA, FAILED, OK, USAGE, Failure
+from mfgroute.cli.failures import DATA, FAILED, OK, Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mfgroute.cli.difference import Change, Differences, Group
     from mfgroute.cli.rules import Rule
     from mfgroute.config.load import Project
-    from mfgroute.runtime.recording import Recorded
 
 
 @click.command("diff", cls=Command)
@@ -41,24 +38,24 @@ if TYPE_CHECKING:
 )
 @click.option("--fail-on-change", is_flag=True, help="End with 1 if anything changes.")
 def command(*, new: Path, recorded: str, source: str | None, examples: int, fail_on_change: bool) -> int:
-    r"""Compare what a changed mapping makes of recorded messages with what the project makes of them.
+    """Compare what a changed mapping makes of recorded messages with what the project makes of them.
 
     Nothing is sent and nothing is changed. Differences are grouped by the rule of the mapping that makes
     the field. Ends with 65 if the recording cannot be read, with 78 if the changed mapping has problems.
 
-    \b
     Examples:
       mfgroute diff --mapping new/mes-completion.yaml --recorded mes
       mfgroute diff --mapping new/ --recorded kept.jsonl --fail-on-change --output json
     """
     from mfgroute.cli import dryrun, overlay  # noqa: PLC0415 - not for --help
+    from mfgroute.cli import recorded as kept  # noqa: PLC0415
     from mfgroute.cli.difference import Differences  # noqa: PLC0415
 
     project = dryrun.project()
     files = overlay.mapping_files(new)
     changed = overlay.replaced(project, files)
     found = Differences(_Rules(project, files).find, examples_max=examples)
-    for place, one in _messages(project, recorded, source):
+    for place, one in kept.messages(project, recorded, source):
         before = dryrun.received(project, one.source, one.message, one.meta)
         after = dryrun.received(changed, one.source, one.message, one.meta)
         found.add(place, before, after)
@@ -95,36 +92,6 @@ class _Rules:
             self._known[mapping] = before, after
         old, new = self._known[mapping]
         return rule_of(old, to, field), rule_of(new, to, field)
-
-
-def _messages(project: Project, recorded: str, source: str | None) -> Iterator[tuple[str, Recorded]]:
-    """The recorded messages, those of a slab of lines one by one, each with its place."""
-    import msgspec  # noqa: PLC0415 - not for --help
-
-    from mfgroute.cli.node import data_dir  # noqa: PLC0415
-    from mfgroute.runtime.recording import FOLDER, NotRecorded, read, recorded_as  # noqa: PLC0415
-
-    known = {one["name"]: one for one in project.plan.summary["sources"]}
-    path = data_dir() / FOLDER / recorded if recorded in known else Path(recorded)
-    if not path.exists():
-        what = f"source {recorded}" if recorded in known else f"`{recorded}`"
-        hint = "set `record: {keep: 7d, size: 1GiB}` at the source and let it receive messages"
-        raise Failure(f"nothing is recorded of {what}", code=DATA if recorded in known else USAGE, hint=hint)
-    try:
-        for place, given in read(path):
-            one = given if source is None else msgspec.structs.replace(given, source=source)
-            if one.source not in known:
-                hint = f"read it as another with --source {' | '.join(known)}"
-                raise Failure(f"{place}: the project has no source {one.source}", code=DATA, hint=hint)
-            if not one.slab or known[one.source]["decode"] == "csv":
-                yield place, one
-                continue
-            for number, line in enumerate(one.message.split(b"\n"), 1):
-                if line.strip():
-                    meta = {**one.meta, "file.line": str(number)}
-                    yield f"{place} line {number}", recorded_as(line, one, meta)
-    except NotRecorded as error:
-        raise Failure(str(error), code=DATA, hint="see `record` in the settings of a source") from error
 
 
 def _document(found: Differences) -> dict[str, Any]:
