@@ -256,14 +256,6 @@ def test_a_junit_report_is_xml_whatever_is_in_it(run, project):
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
 
 
-def test_coverage_names_what_no_test_touches(run):
-    ended = run("test", "--coverage")
-    assert "no test touches mapping dropped" in ended.out
-    assert "route" not in ended.out
-    found = run("test", "--coverage", "--output", "json").json["uncovered"]
-    assert found == {"mappings": ["dropped"], "entries": [], "routes": []}
-
-
 def test_a_bad_test_file_is_a_configuration_error_with_its_place(run, project):
     (project / "tests" / "done.yaml").write_text(TESTS.replace("mapping: done", "maping: done"))
     ended = run("test")
@@ -271,7 +263,7 @@ def test_a_bad_test_file_is_a_configuration_error_with_its_place(run, project):
     assert run("test", "tests/nope.yaml").code == 78
 
 
-# eval, try, explain
+# eval, try
 
 
 def test_eval_prints_events_and_ends_with_65_when_something_is_rejected(run):
@@ -285,13 +277,12 @@ def test_eval_prints_events_and_ends_with_65_when_something_is_rejected(run):
 
 def test_try_says_which_mapping_takes_it_and_what_each_sink_is_sent(run, project):
     (project / "message.json").write_text(json.dumps(report(1)))
-    for command in ("try", "explain"):
-        ended = run(command, "message.json", "--source", "mes")
-        assert ended.code == 0
-        assert "message.json at source mes: taken by mapping done@" in ended.out
-        assert re.search(
-            r"sink sap is sent:\n  production.operation.completed/1  order/DE04/4711  id ", ended.out
-        )
+    ended = run("try", "message.json", "--source", "mes")
+    assert ended.code == 0
+    assert "message.json at source mes: taken by mapping done@" in ended.out
+    assert re.search(
+        r"sink sap is sent:\n  production.operation.completed/1  order/DE04/4711  id ", ended.out
+    )
     (project / "message.json").write_text(json.dumps(report(1, evt="OTHER")))
     ended = run("try", "message.json", "--source", "mes")
     assert (ended.code, "taken by no mapping" in ended.out, "no_mapping" in ended.out) == (65, True, True)

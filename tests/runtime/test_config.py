@@ -184,9 +184,9 @@ CASES = [
         ),
     ),
     (
-        "recording that is not built yet",
-        NODE + "sources:\n  plant: {adapter: fake, record: {keep: 7d, size: 2GiB}}\n",
-        (4, 34, "`sources.plant.record` is not available in this version", "remove it"),
+        "a recording without a bound",
+        NODE + "sources:\n  plant: {adapter: fake, record: {keep: 7d}}\n",
+        (4, 34, "`sources.plant.record` has no `size`", "most bytes; the oldest messages go first"),
     ),
     (
         "an effect of none without what it costs",

@@ -26,7 +26,8 @@ COMMANDS: dict[str, dict[str, str]] = {
         "test": "Run the tests of mappings and routes.",
         "eval": "Run one message through one mapping.",
         "try": "Show what would become of a message: selection, events, sinks.",
-        "explain": "Say what becomes of a message in a file (as `try`).",
+        "diff": "Compare a changed mapping with the present one over recorded messages.",
+        "explain": "Say every decision about a message or an event, and why.",
         "config": "Show the configuration, without secrets, or its JSON Schema.",
         "contract": "List, show, export and check contracts.",
         "adapters": "List adapters and show their settings.",
@@ -49,12 +50,12 @@ COMMANDS: dict[str, dict[str, str]] = {
 }
 #: What the interface names and this version does not have.
 UNAVAILABLE = (
-    "tap", "top", "link", "effects", "reconcile", "replay", "diff", "log", "backup", "bench", "doctor",
+    "tap", "top", "link", "effects", "reconcile", "replay", "log", "backup", "bench", "doctor",
 )  # fmt: skip
 
 #: Modules that are not called as their command: `try` is a word of the language, two commands are alike.
-_MODULES = {"try": "trial", "explain": "trial", "pause": "flow", "resume": "flow"}
-_OBJECTS = {"explain": "explain", "pause": "pause", "resume": "resume"}
+_MODULES = {"try": "trial", "pause": "flow", "resume": "flow"}
+_OBJECTS = {"pause": "pause", "resume": "resume"}
 _KEY = "mfgroute.session"
 
 

@@ -9,14 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mfgroute import _core
-from mfgroute.cli import dryrun
+from mfgroute.cli import dryrun, form
 from mfgroute.config.load import Project
 from mfgroute.errors import ConfigError, Problem, UnknownName
-
-_KEYS = {
-    "name", "mapping", "source", "given", "given_file", "meta",
-    "expect", "reject", "rejects", "filtered", "routes",
-}  # fmt: skip
 
 
 class Case(NamedTuple):
@@ -84,19 +79,27 @@ def read(project: Project, paths: Sequence[Path]) -> list[Case]:
 def run(project: Project, case: Case) -> Result:
     """Run one test through the hot path."""
     began = time.perf_counter()
-    source, outcomes, wrong = "", [], None
+    found: list[dict[str, Any]] = []
     try:
-        meta = {str(name): _text(value) for name, value in (case.spec.get("meta") or {}).items()}
-        message = _message(project, case)
-        if "source" in case.spec:
-            source = str(case.spec["source"])
-            outcomes = dryrun.received(project, source, message, meta)
-        else:
-            outcomes = dryrun.mapped(project, str(case.spec["mapping"]), message, meta)
+        found = outcomes(project, case)
+        differences = list(_differences(case.spec, found))
     except (UnknownName, OSError) as error:
-        wrong = str(error)
-    differences = [wrong] if wrong else list(_differences(case.spec, outcomes))
-    return Result(case, differences, outcomes, source, time.perf_counter() - began)
+        differences = [str(error)]
+    return Result(case, differences, found, str(case.spec.get("source", "")), time.perf_counter() - began)
+
+
+def outcomes(project: Project, case: Case) -> list[dict[str, Any]]:
+    """What becomes of the message of a test.
+
+    Raises:
+        UnknownName: the project has no such mapping or source.
+        OSError: the file with the message cannot be read.
+    """
+    meta = {str(name): _text(value) for name, value in (case.spec.get("meta") or {}).items()}
+    message = _message(project, case)
+    if "source" in case.spec:
+        return dryrun.received(project, str(case.spec["source"]), message, meta)
+    return dryrun.mapped(project, str(case.spec["mapping"]), message, meta)
 
 
 def short(outcome: dict[str, Any]) -> dict[str, Any]:
@@ -107,37 +110,28 @@ def short(outcome: dict[str, Any]) -> dict[str, Any]:
 def _file(project: Project, file: Path) -> tuple[list[Case], list[Problem]]:
     name = str(file.relative_to(project.root)) if file.is_relative_to(project.root) else str(file)
     try:
-        document, places, _ = _core.parse_yaml(file.read_bytes(), name)
+        content = file.read_bytes()
+        document, places, _ = _core.parse_yaml(content, name)
     except ConfigError as error:
         return [], list(error.problems)
     tests = document.get("tests") if isinstance(document, dict) else None
     if not isinstance(tests, list):
         return [], [_problem(name, 1, "the file has no list `tests`", "write `tests:` and a list of tests")]
     cases, problems = [], []
+    lines = content.decode(errors="replace").splitlines()
     for index, spec in enumerate(tests):
         line = places.get(f"/tests/{index}", (0, 0))[0]
-        wrong = _wrong(spec)
+        wrong = form.wrong(spec)
+        number = None if wrong else form.inexact(spec.get("given"), f"/tests/{index}/given", places, lines)
         if wrong:
             problems.append(_problem(name, line, *wrong))
+        elif number:
+            problems.append(
+                _problem(name, number, "a number has more digits than a test carries", form.INEXACT_HINT)
+            )
         else:
             cases.append(Case(name, index, line, spec))
     return cases, problems
-
-
-def _wrong(spec: Any) -> tuple[str, str | None] | None:
-    """What is wrong with the form of a test."""
-    if not isinstance(spec, dict):
-        return "a test is not a map", "write `name`, `mapping`, `given` and `expect`"
-    unknown = sorted(set(spec) - _KEYS)
-    if unknown:
-        return f"unknown key `{unknown[0]}` in a test", f"known are {', '.join(sorted(_KEYS))}"
-    if ("mapping" in spec) == ("source" in spec):
-        return "a test needs either `mapping` or `source`", None
-    if ("given" in spec) == ("given_file" in spec):
-        return "a test needs either `given` or `given_file`", None
-    if not any(name in spec for name in ("expect", "reject", "rejects", "filtered", "routes")):
-        return "the test expects nothing", "add `expect: []`, or run `mfgroute test --update` after it"
-    return None
 
 
 def _problem(file: str, line: int, message: str, hint: str | None) -> Problem:
@@ -173,7 +167,7 @@ def _differences(spec: dict[str, Any], outcomes: list[dict[str, Any]]) -> Iterab
         found = [one["filtered"] for one in outcomes if "filtered" in one]
         if spec["filtered"] not in found:
             yield f"filtered by {', '.join(found) or 'nothing'}, expected {spec['filtered']}"
-    if "routes" in spec and events:
+    if "routes" in spec and (events or not rejects):
         sinks = list(dict.fromkeys(sink for event in events for sink in event["sinks"]))
         if sorted(sinks) != sorted(map(str, spec["routes"] or [])):
             expected = ", ".join(map(str, spec["routes"] or [])) or "nobody"
@@ -181,12 +175,25 @@ def _differences(spec: dict[str, Any], outcomes: list[dict[str, Any]]) -> Iterab
 
 
 def _reject_differences(wanted: list[Any], found: list[dict[str, Any]]) -> Iterable[str]:
-    if len(wanted) > len(found):
-        yield f"{len(found)} rejects, expected {len(wanted)}"
+    """Each reject answers one that was wanted; a reject that nobody wanted is a difference, too."""
+    left = list(found)
+    missing = []
     for one in wanted:
-        if not any(all(reject.get(name) == value for name, value in one.items()) for reject in found):
-            shown = "; ".join(dryrun.reject_text(reject) for reject in found) or "nothing"
+        match = next((reject for reject in left if _fits(one, reject)), None)
+        if match is None:
+            missing.append(one)
+        else:
+            left.remove(match)
+    shown = "; ".join(dryrun.reject_text(reject) for reject in left) or "nothing"
+    if missing:
+        for one in missing:
             yield f"rejected: {shown}; expected {json.dumps(one, ensure_ascii=False)}"
+    elif left:
+        yield f"rejected besides: {shown}"
+
+
+def _fits(wanted: dict[str, Any], reject: dict[str, Any]) -> bool:
+    return all(reject.get(name) == value for name, value in wanted.items())
 
 
 def _event_differences(wanted: list[Any], found: list[dict[str, Any]]) -> Iterable[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from mfgroute import _core
@@ -14,7 +13,6 @@ from mfgroute.cli.app import session
 from mfgroute.cli.failures import USAGE, Failure
 from mfgroute.config.convert import close
 from mfgroute.config.load import Project
-from mfgroute.config.packs import SHIPPED
 from mfgroute.project import load_project
 
 
@@ -78,21 +76,6 @@ def reject_text(reject: Mapping[str, Any]) -> str:
     wanted = f"{',' if found else ':'} expected {expected}" if expected else ""
     row = f"{reject['place']}: " if reject.get("place") else ""
     return f"{row}{reject.get('code')}{place}{target}{item}{told}{wanted}"
-
-
-def mapping_document(project: Project, name: str) -> dict[str, Any]:
-    """The file of a mapping, in the project or one of its packs; empty if it cannot be found."""
-    packs = [str(pack) for pack in project.raw.get("packs", [])]
-    for folder in (
-        project.root,
-        *(SHIPPED / pack for pack in packs),
-        *(project.root / pack for pack in packs),
-    ):
-        file: Path = folder / "mappings" / f"{name}.yaml"
-        if file.is_file():
-            document, _, _ = _core.parse_yaml(file.read_bytes(), file.name)
-            return document if isinstance(document, dict) else {}
-    return {}
 
 
 def _lines(document: bytes) -> list[dict[str, Any]]:

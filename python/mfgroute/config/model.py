@@ -86,10 +86,10 @@ class Filter(Section, frozen=True, kw_only=True):
 
 
 class Record(Section, frozen=True, kw_only=True):
-    """Raw messages of a source, kept for `diff` and `try`."""
+    """Raw messages of a source, kept in the data folder for `diff`."""
 
-    keep: Annotated[Duration, Meta(description="How long")]
-    size: Annotated[Size, Meta(description="Most bytes")]
+    keep: Annotated[Duration, Meta(description="How long a message is kept")]
+    size: Annotated[Size, Meta(description="Most bytes; the oldest messages go first")]
 
 
 class SourceSection(Section, frozen=True, kw_only=True):
@@ -107,7 +107,7 @@ class SourceSection(Section, frozen=True, kw_only=True):
     on_reject: Annotated[
         Literal["next", "hold_key"], Meta(description="What a reject means for later messages of its key")
     ] = "next"
-    record: Annotated[Record | None, Meta(description="Keep raw messages")] = None
+    record: Annotated[Record | None, Meta(description="Keep raw messages, with their attributes")] = None
     rejects_max: Annotated[
         RejectsMax | None, Meta(description="Rejected messages kept before this source alone is refused")
     ] = None

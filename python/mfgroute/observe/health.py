@@ -18,6 +18,20 @@ State = Literal["starting", "up", "disconnected", "down", "stopped"]
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
+class RecordCounts(msgspec.Struct):
+    """What the recording of a source did since the start.
+
+    Attributes:
+        kept: messages written; the lines of one file count as one.
+        lost: messages not written, by cause: ``too_big`` or ``failed``.
+        size: bytes in its folder now.
+    """
+
+    kept: int = 0
+    lost: dict[str, int] = {}
+    size: int = 0
+
+
 class Buckets:
     """A histogram of durations in seconds."""
 
@@ -50,6 +64,7 @@ class Pulse:
         faults: unexpected errors since the start.
         reconnects: lost connections since the start.
         seconds: durations of submits of a source, of writes of a sink.
+        record: what is kept of raw messages, for sources that keep them.
     """
 
     def __init__(
@@ -70,6 +85,7 @@ class Pulse:
         self.seconds = Buckets()
         self._counted: Counter[str] = Counter()
         self._counting: Callable[[], Mapping[str, int]] | None = None
+        self.record: RecordCounts | None = None
         self._clock = clock
         self._since = clock()
         self._not_up_since: float | None = self._since

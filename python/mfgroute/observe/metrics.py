@@ -49,6 +49,7 @@ class Metrics(Collector):
         yield from _sinks(named(stats, "sinks"))
         yield from _tasks(pulses)
         yield from _adapters(pulses)
+        yield from _recordings(pulses)
         yield from _node(stats, pulses)
 
 
@@ -100,6 +101,20 @@ def _tasks(pulses: list[Pulse]) -> Iterator[Metric]:
             sink_up.add_metric([pulse.name], up)
             _histogram(seconds, [pulse.name], pulse.seconds)
     yield from (sink_up, source_up, seconds)
+
+
+def _recordings(pulses: list[Pulse]) -> Iterator[Metric]:
+    kept = CounterMetricFamily("mfgroute_recorded", "Raw messages kept.", labels=["source"])
+    lost = CounterMetricFamily(
+        "mfgroute_record_lost", "Raw messages that could not be kept.", labels=["source", "cause"]
+    )
+    size = GaugeMetricFamily("mfgroute_record_bytes", "Bytes of raw messages kept.", labels=["source"])
+    for pulse in pulses:
+        if pulse.record is not None:
+            kept.add_metric([pulse.name], pulse.record.kept)
+            _split(lost, pulse.name, pulse.record.lost)
+            size.add_metric([pulse.name], pulse.record.size)
+    yield from (kept, lost, size)
 
 
 def _adapters(pulses: list[Pulse]) -> Iterator[Metric]:

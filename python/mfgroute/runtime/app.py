@@ -124,7 +124,9 @@ class Router:
             stack.callback(self.engine.close)
             self._wakes = Wakes(self.engine.wake_fd())
             stack.callback(self._wakes.close)
-            self._parts = Parts(self.engine, self._wakes, self._adapters, self._tempo, self._random)
+            self._parts = Parts(
+                self.engine, self._wakes, self._adapters, self._tempo, self._random, data_dir=self.data_dir
+            )
             for service in self.services:
                 await stack.enter_async_context(service(self))  # type: ignore[call-arg]
             await self._parts.follow(self.project)
@@ -241,12 +243,17 @@ class Router:
             while True:
                 woken.clear()
                 try:
-                    return await asyncio.to_thread(call) if big else call()
+                    receipt = await asyncio.to_thread(call) if big else call()
                 except Full:
                     left_s = until - time.monotonic()
                     if left_s <= 0:
                         raise
                     await wait(woken, min(left_s, self._tempo.poll_s))
+                else:
+                    part = self._parts.sources.get(source)
+                    if part is not None:
+                        await part.record(messages, meta)
+                    return receipt
 
     def inbox(self, name: str) -> Inbox | None:
         """The open inbox of source `name`, or `None` while it is not open.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -13,6 +13,7 @@ from mfgroute.adapter import Config, Context, Source
 from mfgroute.errors import AdapterError, Closed, Disconnected, Full
 from mfgroute.events import Intake, Receipt
 from mfgroute.observe.health import Pulse
+from mfgroute.runtime.recording import Recording
 from mfgroute.runtime.supervise import Supervisor, close_quietly
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes, wait
@@ -37,6 +38,7 @@ class Ingest:
         pulse: what this task says about itself.
         tempo: the times.
         random: where jitter comes from.
+        recording: where raw messages are kept, if they are.
     """
 
     def __init__(
@@ -51,8 +53,11 @@ class Ingest:
         pulse: Pulse,
         tempo: Tempo,
         random: Random,
+        recording: Recording | None = None,
     ) -> None:
         self.pulse = pulse
+        self.recording = recording
+        pulse.record = None if recording is None else recording.counts
         self.current: Source | None = None
         self._name = name
         self._make: Callable[[], Source] = lambda: kind(config, context)
@@ -66,7 +71,7 @@ class Ingest:
 
     def start(self) -> asyncio.Task[None]:
         """Start the task."""
-        self._task = asyncio.create_task(self._supervisor.run(self._connection), name=f"source {self._name}")
+        self._task = asyncio.create_task(self._run(), name=f"source {self._name}")
         return self._task
 
     def stop(self) -> None:
@@ -74,6 +79,39 @@ class Ingest:
         self._supervisor.stopping.set()
         if self._task is not None and self._interruptible:
             self._task.cancel()
+
+    async def record(
+        self,
+        messages: Sequence[bytes],
+        meta: Mapping[str, str] | None,
+        metas: Sequence[Mapping[str, str]] | None = None,
+        *,
+        slab: bool = False,
+    ) -> None:
+        """Keep raw messages that the engine has judged, if this source keeps them."""
+        if self.recording is None:
+            return
+        call = partial(self.recording.add, messages, meta or {}, metas, slab=slab)
+        if sum(map(len, messages)) >= THREAD_BYTES_MIN:
+            await asyncio.to_thread(call)
+        else:
+            call()
+
+    async def _run(self) -> None:
+        """The life of this source."""
+        house = None if self.recording is None else asyncio.create_task(self._keep_house(self.recording))
+        try:
+            await self._supervisor.run(self._connection)
+        finally:
+            if self.recording is not None and house is not None:
+                house.cancel()
+                self.recording.close()
+
+    async def _keep_house(self, recording: Recording) -> None:
+        """Drop what is too old, also when nothing arrives."""
+        while True:
+            await asyncio.sleep(recording.tick_s)
+            await asyncio.to_thread(recording.tick)
 
     async def _connection(self) -> None:
         """The life of one connection."""
@@ -130,6 +168,10 @@ class Ingest:
                 raise Disconnected("the engine is closed") from closed
             await source.refuse(intake, Full(str(closed), what="node"))
             return
+        if intake.slab:
+            await self.record([intake.slab], intake.meta, slab=True)
+        elif intake.messages:
+            await self.record(intake.messages, intake.meta, intake.metas)
         await source.ack(intake, receipt)
         if intake.position is not None:
             self._resume = intake.position

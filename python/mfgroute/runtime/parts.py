@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -14,6 +15,7 @@ from mfgroute.observe.health import Pulse
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.deliver import Deliver
 from mfgroute.runtime.ingest import Ingest
+from mfgroute.runtime.recording import FOLDER, Recording
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes
 
@@ -28,7 +30,16 @@ class Parts:
         sinks: running ones by name.
     """
 
-    def __init__(self, engine: Any, wakes: Wakes, adapters: Adapters, tempo: Tempo, random: Random) -> None:
+    def __init__(
+        self,
+        engine: Any,
+        wakes: Wakes,
+        adapters: Adapters,
+        tempo: Tempo,
+        random: Random,
+        *,
+        data_dir: Path | None = None,
+    ) -> None:
         self.sources: dict[str, Ingest] = {}
         self.sinks: dict[str, Deliver] = {}
         self._engine = engine
@@ -37,6 +48,7 @@ class Parts:
         self._tempo = tempo
         self._random = random
         self._sent: dict[str, dict[str, float]] = {}
+        self._data_dir = data_dir
         self._tasks: dict[Ingest | Deliver, asyncio.Task[None]] = {}
         self._configs: dict[Ingest | Deliver, Source | Sink] = {}
 
@@ -113,9 +125,15 @@ class Parts:
             pulse=Pulse("source", name, source.section.adapter),
             tempo=self._tempo,
             random=self._random,
+            recording=self._recording(name, source, project),
         )
         self._run(part, source)
         return part
+
+    def _recording(self, name: str, source: Source, project: Project) -> Recording | None:
+        bounds = source.section.record
+        folder = (self._data_dir or project.data_dir) / FOLDER / name
+        return None if bounds is None else Recording(folder, name, bounds)
 
     def _sink(self, name: str, sink: Sink, project: Project) -> Deliver:
         part = Deliver(

@@ -15,13 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mfgroute.cli.cases import Result
+    from mfgroute.cli.coverage import Coverage
+
+
+_ONE = {"mappings": "mapping", "entries": "entry", "fields": "field", "filters": "filter", "routes": "route"}
 
 
 @click.command("test", cls=Command)
 @click.argument("paths", metavar="[PATH]…", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--update", is_flag=True, help="Make what was found the expectation of failing tests.")
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Write a JUnit report.")
-@click.option("--coverage", is_flag=True, help="Name mappings, entries and routes that no test touches.")
+@click.option(
+    "--coverage",
+    is_flag=True,
+    help="Name mappings, entries, fields, filters and routes that no test touches.",
+)
 def command(*, paths: tuple[Path, ...], update: bool, junit: Path | None, coverage: bool) -> int:
     """Run the tests in tests/*.yaml, or those of PATH, through mappings and routes; no server is needed.
 
@@ -44,9 +52,9 @@ def command(*, paths: tuple[Path, ...], update: bool, junit: Path | None, covera
         failed = [one for one in failed if one not in updated]
     found = None
     if coverage:
-        from mfgroute.cli.coverage import uncovered  # noqa: PLC0415 - only when asked
+        from mfgroute.cli.coverage import measured  # noqa: PLC0415 - only when asked
 
-        found = uncovered(project, results)
+        found = measured(project, results)
     if junit is not None:
         junit.write_text(_junit(results, failed), encoding="utf-8")
     if session().json:
@@ -59,7 +67,10 @@ def command(*, paths: tuple[Path, ...], update: bool, junit: Path | None, covera
 
 
 def _document(
-    results: Sequence[Result], failed: Sequence[Result], updated: Sequence[Result], uncovered: Any
+    results: Sequence[Result],
+    failed: Sequence[Result],
+    updated: Sequence[Result],
+    coverage: Coverage | None,
 ) -> dict[str, Any]:
     document = {
         "passed": len(results) - len(failed) - len(updated),
@@ -76,7 +87,9 @@ def _document(
             for one in results
         ],
     }
-    return document if uncovered is None else {**document, "uncovered": uncovered}
+    if coverage is None:
+        return document
+    return {**document, "uncovered": coverage.uncovered, "total": coverage.total}
 
 
 def _print(
@@ -103,12 +116,16 @@ def _print(
     show.line(", ".join(filter(None, counts)) if results else "there are no tests; write tests/<name>.yaml")
 
 
-def _print_uncovered(uncovered: dict[str, list[str]]) -> None:
-    if not any(uncovered.values()):
-        show.line("every mapping, entry and route is touched by a test")
-    for what, names in uncovered.items():
+def _print_uncovered(coverage: Coverage) -> None:
+    for what, names in coverage.uncovered.items():
         for name in names:
-            show.line(f"no test touches {what.removesuffix('s').replace('entrie', 'entry')} {name}")
+            show.line(f"no test touches {_ONE[what]} {name}")
+    shares = [
+        f"{total - len(coverage.uncovered[what])} of {total} {what}"
+        for what, total in coverage.total.items()
+        if total
+    ]
+    show.line(f"tests touch {', '.join(shares)}" if shares else "there is nothing that a test could touch")
 
 
 def _junit(results: Sequence[Result], failed: Sequence[Result]) -> str:

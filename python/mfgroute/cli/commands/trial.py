@@ -1,4 +1,4 @@
-"""``mfgroute try`` and ``mfgroute explain``."""
+"""``mfgroute try``."""
 
 from __future__ import annotations
 
@@ -29,25 +29,6 @@ def command(*, file: Path, source: str | None, meta: tuple[str, ...]) -> int:
     Examples:
       mfgroute try samples/completion.json --source mes
     """
-    return _try(file, source, meta)
-
-
-@click.command("explain", cls=Command)
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option("--source", help="The source that receives it; may be left out if there is only one.")
-@_META
-def explain(*, file: Path, source: str | None, meta: tuple[str, ...]) -> int:
-    """Say what becomes of a message in a file, as `try` does.
-
-    Examples:
-      mfgroute explain samples/completion.json --source mes
-    """
-    if not file.is_file():
-        raise Failure(
-            f"there is no file `{file}`; events by id are not explained in this version",
-            code=USAGE,
-            hint="see where an event is with `mfgroute trace ID`",
-        )
     return _try(file, source, meta)
 
 
