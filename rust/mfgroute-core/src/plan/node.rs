@@ -176,16 +176,10 @@ fn size(node: &Node, key: &str, default: u64, file: &mut File<'_>) -> u64 {
 /// Bytes of `512KiB`, `20GiB`, `100B`.
 #[must_use]
 pub fn size_bytes(text: &str) -> Option<u64> {
-    const UNITS: &[(&str, u64)] = &[
-        ("TiB", 1 << 40),
-        ("GiB", 1 << 30),
-        ("MiB", 1 << 20),
-        ("KiB", 1 << 10),
-        ("B", 1),
-    ];
-    let (digits, factor) = UNITS
-        .iter()
-        .find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits, *factor)))?;
+    const UNITS: &[(&str, u64)] =
+        &[("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+    let (digits, factor) =
+        UNITS.iter().find_map(|(unit, factor)| text.strip_suffix(unit).map(|digits| (digits, *factor)))?;
     digits.parse::<u64>().ok()?.checked_mul(factor)
 }
 
