@@ -170,8 +170,7 @@ def test_a_change_is_judged_by_the_promise_of_its_contract(project, promise, old
     found = project.change()
     assert (found.verdict, found.promise) == (verdict, promise)
     assert found.accepted is (verdict == "compatible")
-    sides = {"backward": (CONTRACT, None), "forward": (None, CONTRACT)}
-    assert set(found.directions) == set(sides)
+    assert set(found.directions) == {"backward", "forward"}
 
 
 def test_a_counterexample_is_taken_by_the_one_version_and_refused_by_the_other(project):
@@ -276,6 +275,22 @@ def test_what_cannot_be_decided_is_breaking_unless_told_otherwise(project):
     project.edit("required: [id]", "required: [id, lot]")
     found = project.change(undecided=True)
     assert (found.verdict, found.accepted) == ("breaking", False)
+
+
+RULES = "rules:\n  - {code: lot_is_id, check: data.id != '', message: it has a name}\n"
+
+
+@pytest.mark.parametrize(("promise", "then", "now", "verdict"), [
+    ("backward", "", RULES, "undecided"), ("forward", "", RULES, "compatible"),
+    ("backward", RULES, "", "compatible"), ("forward", RULES, "", "undecided"),
+    ("full", RULES, RULES.replace("it has", "there is"), "compatible"),
+    ("full", RULES, RULES.replace("!= ''", "!= 'x'"), "undecided"),
+])  # fmt: skip
+def test_a_rule_that_only_one_version_has_is_not_decided(project, promise, then, now, verdict):
+    project.edit("compatibility: backward\n", f"compatibility: {promise}\n{then}")
+    project.commit()
+    project.edit(f"compatibility: {promise}\n{then}", f"compatibility: {promise}\n{now}")
+    assert project.change().verdict == verdict
 
 
 def test_a_contract_of_a_pack_beside_the_project_is_judged_too(project):

@@ -13,7 +13,6 @@ from mfgroute.contracts.links import Links, links
 from mfgroute.contracts.lock import fingerprint
 from mfgroute.errors import ConfigError, Problem
 from mfgroute.schemas import Comparison, Difference, compare
-from mfgroute.schemas.plain import canonical
 
 __all__ = ["Change", "changes"]
 
@@ -27,7 +26,6 @@ _PROMISES: dict[str, tuple[Direction, ...]] = {
     "full": ("backward", "forward"),
 }
 _DEFAULT = "backward"
-_BOTH: tuple[Direction, ...] = ("backward", "forward")
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -138,10 +136,20 @@ def _directions(before: Contract, after: Contract) -> dict[Direction, Comparison
         "backward": compare(before.schema, after.schema, examples=before.examples),
         "forward": compare(after.schema, before.schema, examples=after.examples),
     }
-    if canonical(before.content.get("rules", [])) == canonical(after.content.get("rules", [])):
-        return made
-    doubt = Difference("", "the rules of the contract changed, and rules are not compared")
-    return {one: Comparison([*made[one].differences, doubt]) for one in _BOTH}
+    for direction, (giving, taking) in {"backward": (before, after), "forward": (after, before)}.items():
+        more = [rule for rule in _rules(taking) if rule not in _rules(giving)]
+        if more:
+            doubt = Difference("", f"the rule `{more[0]}` is only in one version, and rules are not compared")
+            made[direction] = Comparison([*made[direction].differences, doubt])  # type: ignore[index]
+    return made
+
+
+def _rules(contract: Contract) -> list[str]:
+    """The conditions of the rules; a rule that both versions have holds for what either takes."""
+    listed = contract.content.get("rules")
+    return [
+        str(one.get("check")) for one in (listed if isinstance(listed, list) else []) if isinstance(one, dict)
+    ]
 
 
 def _breaks(before: Contract, after: Contract) -> Iterator[str]:
