@@ -83,7 +83,7 @@ def test_a_program_gets_fields_identity_and_routes(explain):
 def test_a_reject_names_the_rule_of_its_field_and_its_table(explain):
     ended = explain(report(1, center="P9"))
     assert ended.code == 65
-    assert "rejected: lookup_missing at /wc (for work_center)" in ended.out
+    assert "lookup_missing at /wc (for work_center)" in ended.out
     assert "    mappings/done.yaml:14: {" in ended.out
     assert "    table centers, version " in ended.out
 
@@ -94,7 +94,7 @@ def test_a_message_that_no_mapping_takes_is_told_by_condition(explain):
     assert 'mappings/done.yaml:2 does not hold: {"path": "evt", "equals": "DONE"}' in ended.out
     assert 'mappings/dropped.yaml:4 does not hold: {"path": "id", "prefix": "A-"}' in ended.out
     assert 'mappings/dropped.yaml:5 does not hold: {"path": "evt", "in": ["DONE", "PING"]}' in ended.out
-    assert "rejected: no_mapping" in ended.out
+    assert "no_mapping: found a message that none takes" in ended.out
 
 
 def test_mappings_are_not_asked_about_what_a_filter_drops_or_what_is_no_json(explain):
