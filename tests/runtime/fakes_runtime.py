@@ -53,7 +53,7 @@ class FakePlan:
         self.config = config
 
     @staticmethod
-    def compile(root, config, places):
+    def compile(root, config, places, *, today=None):
         document = json.loads(config)
         if document.get("routes") and document["routes"][0].get("name") == "bad":
             place = places["/routes/0"]
