@@ -297,3 +297,13 @@ def test_two_mappings_that_want_a_message_are_ambiguous_and_both_are_named(proje
     assert out[0]["reject"]["code"] == "mapping_ambiguous"
     assert "m" in str(out)
     assert isinstance(plan, mfgroute.Plan) if hasattr(mfgroute, "Plan") else True
+
+
+def test_a_mistake_in_one_place_hides_none_in_another(project):
+    text = THING.replace("version: 1.0.0", "version: 1.0").replace("type: string", "type: strng", 1)
+    text = text.replace("idempotency: [data.id]", "idempotency: [data.ident]").replace("kind: event", "kind: evnt")
+    text += "volatile: [data.nope]\n"
+    problems = project.problems(mapping("f: {path: f}"), **{NAME: text}).problems
+    found = [problem.message for problem in problems if problem.file == NAME]
+    for word in ("version", "strng", "ident", "evnt", "nope"):
+        assert any(word in message for message in found), (word, found)

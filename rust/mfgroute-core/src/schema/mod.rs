@@ -37,6 +37,8 @@ pub(crate) use number::is_integer as is_whole;
 
 /// The one dialect that is compiled.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// Names of the JSON types.
+pub(crate) const TYPES: [&str; 7] = ["null", "boolean", "integer", "number", "string", "array", "object"];
 /// Largest schema, in bytes of compact JSON.
 pub const SCHEMA_BYTES_MAX: usize = 1 << 20;
 /// Most values of a schema document.
