@@ -373,7 +373,9 @@ def test_adapters_are_listed_and_shown_with_their_settings(run):
 
 def test_contracts_are_listed_and_shown(run):
     assert "production.operation.completed" in run("contract", "list").out
-    assert "manufacturing" in run("contract", "show", "production.operation.completed/1").out
+    shown = run("contract", "show", "production.operation.completed/1").out
+    assert "manufacturing" in shown
+    assert "runs flat" in shown, "which of its mappings run compiled, and what keeps the others on trees"
     assert run("contract", "show", "production.operation.completed/9").code == 2
 
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mfgroute_core::contract::Contract;
 use mfgroute_core::decode::Limits;
 use mfgroute_core::decode::json::JsonDecoder;
 use mfgroute_core::pipeline::explain::outcomes;
@@ -112,7 +113,12 @@ fn summary(plan: &CorePlan) -> Value {
         .iter()
         .zip(&plan.programs)
         .map(|(m, program)| {
+            let entries = m.sets.iter().flat_map(|set| &set.entries);
+            let mut to: Vec<String> =
+                entries.filter_map(|entry| plan.contracts.get(entry.contract)).map(Contract::label).collect();
+            to.dedup();
             json!({
+                "to": to,
                 "name": m.name, "label": m.label, "decode": m.from.decode.name(),
                 "flat": program.is_ok(), "on_trees": program.as_ref().err(),
             })

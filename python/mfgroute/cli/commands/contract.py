@@ -61,12 +61,30 @@ def show_(*, type_: str) -> int:
     ]
     if not found:
         raise Failure(f"no contract is called `{type_}`", code=USAGE, hint="see `mfgroute contract list`")
+    for one in found:
+        one["mappings"] = _ways(f"{one['type']}/{str(one['version']).split('.')[0]}")
     if session().json:
         show.document(found)
         return 0
     for one in found:
+        made = one.pop("mappings")
         show.table([(f"{key}:", value) for key, value in one.items() if value is not None])
+        for mapping in made:
+            way = "runs flat" if mapping["flat"] else f"runs on trees: {mapping['on_trees']}"
+            show.line(f"mapping {mapping['name']} {way}")
     return 0
+
+
+def _ways(label: str) -> list[dict[str, Any]]:
+    """The mappings that make events of a contract, and whether they run flat."""
+    from mfgroute.cli.dryrun import project  # noqa: PLC0415 - not for --help
+
+    mappings = project().plan.summary["mappings"]
+    return [
+        {"name": one["name"], "flat": one["flat"], "on_trees": one["on_trees"]}
+        for one in mappings
+        if label in one["to"]
+    ]
 
 
 @command.group("export", cls=Group)
