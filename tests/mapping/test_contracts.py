@@ -301,7 +301,9 @@ def test_two_mappings_that_want_a_message_are_ambiguous_and_both_are_named(proje
 
 def test_a_mistake_in_one_place_hides_none_in_another(project):
     text = THING.replace("version: 1.0.0", "version: 1.0").replace("type: string", "type: strng", 1)
-    text = text.replace("idempotency: [data.id]", "idempotency: [data.ident]").replace("kind: event", "kind: evnt")
+    text = text.replace("idempotency: [data.id]", "idempotency: [data.ident]").replace(
+        "kind: event", "kind: evnt"
+    )
     text += "volatile: [data.nope]\n"
     problems = project.problems(mapping("f: {path: f}"), **{NAME: text}).problems
     found = [problem.message for problem in problems if problem.file == NAME]
