@@ -302,7 +302,10 @@ fn written(document: &Value, style: u8, out: &mut String) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config({
+        let set = ProptestConfig::default();
+        ProptestConfig { cases: set.cases.max(2000), ..set }
+    })]
 
     #[test]
     fn changed_documents_become_the_same_on_both_ways(
