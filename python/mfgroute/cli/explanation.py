@@ -16,6 +16,7 @@ from mfgroute.cli import dryrun, probe
 from mfgroute.cli.rules import MappingFile, Rule, mapping_file, rules, values
 from mfgroute.config.load import Project
 from mfgroute.config.packs import SHIPPED
+from mfgroute.contracts.links import matches
 
 #: What a dry run does not tell.
 NOT_KEPT = (
@@ -144,20 +145,6 @@ def routes(project: Project, event: Mapping[str, Any], taken: Sequence[int]) -> 
                 one["because"] = f"it takes events of {_listed(route.match.source)} alone"
         found.append(one)
     return found
-
-
-def matches(pattern: str, to: str) -> bool:
-    """Whether a type pattern takes a type: `*` is one level, a last `>` everything below."""
-    name, _, major = pattern.partition("/")
-    type_, _, version = to.partition("/")
-    if major and major != version:
-        return False
-    wanted, found = name.split("."), type_.split(".")
-    if wanted[-1] == ">":
-        wanted, found = wanted[:-1], found[: len(wanted) - 1]
-    return len(wanted) == len(found) and all(
-        one in {"*", other} for one, other in zip(wanted, found, strict=True)
-    )
 
 
 def _source_fits(route: Any, event: Mapping[str, Any]) -> bool:

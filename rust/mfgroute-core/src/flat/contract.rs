@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::leaf::Leaf;
 use super::op::{Out, OutValue};
-use super::shape::plain;
+use super::shape::{clamp, plain};
 use crate::schema::Schema;
 use crate::schema::program::{ObjectRules, Sub, SubId, Types};
 
@@ -37,13 +37,7 @@ impl<'c> Fields<'c> {
             return Err("the contract has no plain object where the mapping makes one".to_owned());
         }
         let Some(rules) = sub.object.as_deref() else { return Ok(None) };
-        if !rules.patterns.is_empty()
-            || rules.names.is_some()
-            || !rules.dependent.is_empty()
-            || !rules.dependent_subs.is_empty()
-            || rules.min.is_some()
-            || rules.max.is_some()
-        {
+        if !rules.is_plain() || rules.min.is_some() || rules.max.is_some() {
             return Err("the contract counts, names or connects the members of an object".to_owned());
         }
         Ok(Some(rules))
@@ -72,10 +66,9 @@ impl<'c> Fields<'c> {
             return Err("the contract has no list where the mapping makes one".to_owned());
         }
         let Some(rules) = sub.array.as_deref() else { return Ok((self.at(None)?, 0, u32::MAX)) };
-        if !rules.prefix.is_empty() || rules.unique || rules.contains.is_some() {
+        if !rules.is_plain() {
             return Err("the contract has prefixItems, uniqueItems or contains".to_owned());
         }
-        let clamp = |bound: usize| bound.min(u32::MAX as usize) as u32;
         Ok((self.at(rules.items)?, rules.min.map_or(0, clamp), rules.max.map_or(u32::MAX, clamp)))
     }
 

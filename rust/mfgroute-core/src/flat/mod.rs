@@ -87,8 +87,8 @@ pub struct Offer<'m> {
     pub bytes: &'m [u8],
     /// Where it starts.
     pub at: usize,
-    /// Whether it ends at the next line feed; else at the end of the bytes.
-    pub lines: bool,
+    /// The line of a slab that it is, from 1: it ends at the next line feed. `None`: it is all of the bytes.
+    pub line: Option<u64>,
     /// Attributes that its source gave.
     pub meta: Meta<'m>,
     /// Attributes that every message has.
@@ -149,7 +149,7 @@ impl Program {
 
     /// Reads one message. Gives where it ends, behind its white space; `None` hands it back.
     pub fn scan(&self, offer: &Offer<'_>, limits: &Limits, memory: &mut Memory) -> Option<usize> {
-        scan::Scan::run(offer.bytes, offer.at, offer.lines, &self.shape, limits, &mut memory.store)
+        scan::Scan::run(offer, &self.shape, limits, &mut memory.store)
     }
 
     /// Makes the events of the message that was read last, calling `emit` with whether its items are
@@ -165,8 +165,7 @@ impl Program {
         emit: &mut dyn FnMut(bool, Made<'_>) -> Option<()>,
     ) -> Option<()> {
         let Memory { store, run, key, data, transaction, seen } = memory;
-        let attributes = (offer.meta, offer.given);
-        let mut run = Run::new(offer.bytes, store, run, attributes, &mapping.from.empty);
+        let mut run = Run::new(offer, store, run, &mapping.from.empty);
         let mut sink = Sink { contracts, source: offer.source, key, data, transaction, seen, emit, made: 0 };
         let result = self.events(&mut run, &mut sink);
         run.end();

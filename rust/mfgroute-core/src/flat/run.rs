@@ -6,6 +6,7 @@ mod source;
 mod step;
 mod write;
 
+use super::Offer;
 use super::cell::{Cell, CellKind};
 use super::leaf::Leaf;
 use super::op::{At, Block, ConstKind, Field, FieldValue};
@@ -32,7 +33,8 @@ pub(super) struct Memory {
 
 /// One run.
 pub(super) struct Run<'p, 'm> {
-    pub(super) bytes: &'m [u8],
+    bytes: &'m [u8],
+    line: Option<u64>,
     pub(super) store: &'m mut Store,
     memory: &'m mut Memory,
     meta: Meta<'m>,
@@ -53,17 +55,17 @@ fn recycled<'b>(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'b>> {
 impl<'p, 'm> Run<'p, 'm> {
     /// A run that starts at the message.
     pub(super) fn new(
-        bytes: &'m [u8],
+        offer: &Offer<'m>,
         store: &'m mut Store,
         memory: &'m mut Memory,
-        (meta, given): (Meta<'m>, Given<'m>),
         empty: &'p [String],
     ) -> Self {
         memory.frames.clear();
         memory.frames.push(0);
         let pieces = recycled(std::mem::take(&mut memory.pieces));
         let blocks = std::mem::take(&mut memory.blocks);
-        Self { bytes, store, memory, meta, given, empty, pieces, blocks }
+        let Offer { bytes, line, meta, given, .. } = *offer;
+        Self { bytes, line, store, memory, meta, given, empty, pieces, blocks }
     }
 
     /// Gives the memory back.

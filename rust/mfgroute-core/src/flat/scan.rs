@@ -7,6 +7,7 @@ mod bytes;
 mod object;
 mod text;
 
+use super::Offer;
 use super::cell::{Cell, CellKind};
 use super::shape::{Place, PlaceNo, Shape};
 use crate::decode::Limits;
@@ -56,20 +57,19 @@ struct Number {
 }
 
 impl<'m> Scan<'m> {
-    /// Reads one message that starts at `at`. Gives where its value ends.
+    /// Reads one message. Gives where it ends, behind its white space.
     ///
-    /// With `lines`, a line feed is no white space: what is read lies in one line.
+    /// In a line of a slab, a line feed is no white space: what is read lies in one line.
     pub(super) fn run(
-        bytes: &'m [u8],
-        at: usize,
-        lines: bool,
+        offer: &Offer<'m>,
         shape: &'m Shape,
         limits: &'m Limits,
         store: &'m mut Store,
     ) -> Option<usize> {
         store.clear();
         store.cells.resize(shape.cells as usize, Cell::default());
-        let mut scan = Scan { bytes, at, shape, limits, store, lines, values: 0, depth: 0 };
+        let Offer { bytes, at, line, .. } = *offer;
+        let mut scan = Scan { bytes, at, shape, limits, store, lines: line.is_some(), values: 0, depth: 0 };
         scan.space();
         scan.value(shape.root, 0)?;
         scan.space();

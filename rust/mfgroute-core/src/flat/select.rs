@@ -52,7 +52,7 @@ impl Selector {
 
     /// The one mapping that may take the message; `None` when the value is not there or nobody asks for it.
     pub fn pick(&self, offer: &Offer<'_>, limits: &Limits, memory: &mut Memory) -> Option<usize> {
-        Scan::run(offer.bytes, offer.at, offer.lines, &self.shape, limits, &mut memory.store)?;
+        Scan::run(offer, &self.shape, limits, &mut memory.store)?;
         let cell = memory.store.cells.get(self.cell as usize)?;
         if !cell.kind.is_text() {
             return None;

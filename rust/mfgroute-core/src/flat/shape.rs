@@ -205,15 +205,14 @@ impl<'b> Builder<'b> {
         want: Option<usize>,
         depth: usize,
     ) -> Result<ArrayShape, String> {
-        if rules.is_some_and(|rules| !rules.prefix.is_empty() || rules.unique || rules.contains.is_some()) {
+        if rules.is_some_and(|rules| !rules.is_plain()) {
             return Err("the input schema has prefixItems, uniqueItems or contains".to_owned());
         }
         let item = self.place(rules.and_then(|rules| rules.items), want, depth + 1)?;
-        let bound = |bound: Option<usize>| bound.map(|bound| bound.min(u32::MAX as usize) as u32);
         Ok(ArrayShape {
             item,
-            min: bound(rules.and_then(|rules| rules.min)).unwrap_or(0),
-            max: bound(rules.and_then(|rules| rules.max)).unwrap_or(u32::MAX),
+            min: rules.and_then(|rules| rules.min).map_or(0, clamp),
+            max: rules.and_then(|rules| rules.max).map_or(u32::MAX, clamp),
         })
     }
 
@@ -225,16 +224,12 @@ impl<'b> Builder<'b> {
     ) -> Result<ObjectShape, String> {
         let none = ObjectRules::default();
         let rules = rules.unwrap_or(&none);
-        if !rules.patterns.is_empty()
-            || rules.names.is_some()
-            || !rules.dependent.is_empty()
-            || !rules.dependent_subs.is_empty()
-        {
+        if !rules.is_plain() {
             return Err("the input schema has patternProperties, propertyNames or dependencies".to_owned());
         }
         let mut shape = ObjectShape {
-            min: rules.min.unwrap_or(0).min(u32::MAX as usize) as u32,
-            max: rules.max.map_or(u32::MAX, |max| max.min(u32::MAX as usize) as u32),
+            min: rules.min.map_or(0, clamp),
+            max: rules.max.map_or(u32::MAX, clamp),
             ..ObjectShape::default()
         };
         let open = !rules.additional.is_some_and(|sub| self.program.is_some_and(|p| p.sub(sub).never));
@@ -271,6 +266,11 @@ impl ObjectShape {
         self.members.push(member);
         Ok(())
     }
+}
+
+/// A bound on a length or count; no message has four thousand million of anything.
+pub(super) fn clamp(bound: usize) -> u32 {
+    u32::try_from(bound).unwrap_or(u32::MAX)
 }
 
 /// Follows references; refuses what combines schemas.
@@ -321,7 +321,6 @@ pub(super) fn leaf(place: &mut Place, id: SubId, sub: &Sub) -> Result<(), String
     }
     place.text.choice = choice;
     if let Some(rules) = sub.string.as_deref() {
-        let clamp = |bound: usize| bound.min(u32::MAX as usize) as u32;
         place.text.min = rules.min.map_or(0, clamp);
         place.text.max = rules.max.map_or(u32::MAX, clamp);
         if rules.pattern.is_some() || rules.format.is_some() || rules.codes.is_some() {

@@ -7,6 +7,9 @@ use crate::path::{NotSingle, Path, Scopes};
 use crate::reject::{Code, Reject};
 use crate::tree::{Kind, NONE, NodeId, Tree};
 
+/// The attribute that says which line of its slab a message is, from 1.
+pub const LINE: &str = "file.line";
+
 /// Attributes of a message: name and text.
 pub type Meta<'p> = &'p [(&'p str, &'p str)];
 

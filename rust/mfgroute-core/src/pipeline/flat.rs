@@ -41,12 +41,6 @@ impl<'p> Choice<'p> {
     }
 }
 
-/// A line of a slab that was taken.
-pub(super) struct Line {
-    /// Where the next one starts.
-    pub(super) next: usize,
-}
-
 impl Worker {
     /// The mapping that takes a message, if it runs flat.
     fn pick<'p>(&mut self, intake: &Intake<'p>, choice: Choice<'p>, offer: &Offer<'_>) -> Option<Fast<'p>> {
@@ -58,7 +52,8 @@ impl Worker {
         Some(Fast { index, mapping: intake.plan.mappings.get(index)?, program })
     }
 
-    /// Takes the line of a slab that starts at `at`. `None`: nothing is prepared, it is a message for trees.
+    /// Takes the line of a slab that starts at `at`; gives where the next one starts. `None`: nothing is
+    /// prepared, it is a message for trees.
     pub(super) fn flat_line(
         &mut self,
         intake: &Intake<'_>,
@@ -67,8 +62,8 @@ impl Worker {
         (at, line): (usize, u64),
         meta: Meta<'_>,
         batch: &mut Batch,
-    ) -> Option<Line> {
-        let offer = offer(intake, slab, at, true, meta)?;
+    ) -> Option<usize> {
+        let offer = offer(intake, slab, at, Some(line), meta)?;
         let fast = self.pick(intake, choice, &offer)?;
         let end = fast.program.scan(&offer, &self.limits, &mut self.flat)?;
         let next = match slab.get(end) {
@@ -86,7 +81,7 @@ impl Worker {
             mapping: Some(fast.index),
         };
         self.flat_events(intake, fast, &offer, raw, message, batch)?;
-        Some(Line { next })
+        Some(next)
     }
 
     /// Takes one message. False: nothing is prepared, it is a message for trees.
@@ -98,7 +93,7 @@ impl Worker {
         meta: Meta<'_>,
         batch: &mut Batch,
     ) -> bool {
-        let Some(offer) = offer(intake, bytes, 0, false, meta) else { return false };
+        let Some(offer) = offer(intake, bytes, 0, None, meta) else { return false };
         let Some(fast) = self.pick(intake, choice, &offer) else { return false };
         if fast.program.scan(&offer, &self.limits, &mut self.flat) != Some(bytes.len()) {
             return false;
@@ -173,11 +168,11 @@ fn offer<'m>(
     intake: &Intake<'m>,
     bytes: &'m [u8],
     at: usize,
-    lines: bool,
+    line: Option<u64>,
     meta: Meta<'m>,
 ) -> Option<Offer<'m>> {
     let source = intake.source()?;
     let given =
         Given { source: &source.name, site: &intake.plan.site, received: intake.recorded, xml_root: "" };
-    Some(Offer { bytes, at, lines, meta, given, source: &source.uri })
+    Some(Offer { bytes, at, line, meta, given, source: &source.uri })
 }

@@ -11,7 +11,7 @@ use crate::decode::json::JsonDecoder;
 use crate::decode::xml::XmlDecoder;
 use crate::identity;
 use crate::map::run::Outcome;
-use crate::map::scratch::{Given, Meta, Scratch, Workspace};
+use crate::map::scratch::{Given, LINE, Meta, Scratch, Workspace};
 use crate::map::{Decode, Mapping};
 use crate::plan::project::{Plan, SourcePlan};
 use crate::reject::{Code, Reject};
@@ -285,5 +285,5 @@ pub(super) fn mix(message: u128, item: u32) -> u128 {
 pub(super) fn place(meta: Meta<'_>) -> Option<String> {
     let text = |name: &str| meta.iter().find(|(known, _)| *known == name).map(|(_, text)| *text);
     let file = text("file.name")?;
-    Some(text("file.line").map_or_else(|| file.to_owned(), |line| format!("{file}:{line}")))
+    Some(text(LINE).map_or_else(|| file.to_owned(), |line| format!("{file}:{line}")))
 }

@@ -5,7 +5,7 @@ use super::flat::Choice;
 use super::message::{Intake, Read, Worker};
 use crate::decode::csv::{CsvCursor, CsvDocument};
 use crate::map::Decode;
-use crate::map::scratch::Meta;
+use crate::map::scratch::{LINE, Meta};
 use crate::reject::Reject;
 
 /// Where a slab goes on: byte offset, and lines before it.
@@ -32,7 +32,7 @@ impl Worker {
             _ => None,
         });
         let mut pairs: Vec<(&str, &str)> = meta.to_vec();
-        pairs.push(("file.line", ""));
+        pairs.push((LINE, ""));
         match csv {
             None => Ok(self.lines(intake, slab, cursor.unwrap_or((0, 0)), &mut pairs, messages_max, batch)),
             Some(options) => {
@@ -49,7 +49,7 @@ impl Worker {
                     let stored = document.stored(&message);
                     let decoded = document.decode_message(&message, &mut self.space.message);
                     let mut own: Vec<(&str, &str)> = meta.to_vec();
-                    own.push(("file.line", &line));
+                    own.push((LINE, &line));
                     match decoded {
                         Ok(()) => self.message(intake, Read::Decoded, &stored, &own, batch),
                         Err(reject) => refuse(reject, &stored, &own, batch),
@@ -78,8 +78,8 @@ impl Worker {
             }
             if let Some(choice) = choice {
                 let place = (offset as usize, line + 1);
-                if let Some(taken) = self.flat_line(intake, choice, slab, place, pairs, batch) {
-                    (offset, line, made) = (taken.next as u64, line + 1, made + 1);
+                if let Some(next) = self.flat_line(intake, choice, slab, place, pairs, batch) {
+                    (offset, line, made) = (next as u64, line + 1, made + 1);
                     continue;
                 }
             }
@@ -93,7 +93,7 @@ impl Worker {
             }
             let number = line.to_string();
             let mut own: Vec<(&str, &str)> = pairs.clone();
-            own.push(("file.line", &number));
+            own.push((LINE, &number));
             self.message(intake, Read::Bytes(text), text, &own, batch);
             made += 1;
         }

@@ -227,7 +227,22 @@ pub(crate) struct Property {
     pub(crate) bit: Option<u8>,
 }
 
+impl ArrayRules {
+    /// Whether it asks for nothing but a number of items, all of one kind.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.prefix.is_empty() && !self.unique && self.contains.is_none()
+    }
+}
+
 impl ObjectRules {
+    /// Whether it asks for nothing but members by their names, and a number of them.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.patterns.is_empty()
+            && self.names.is_none()
+            && self.dependent.is_empty()
+            && self.dependent_subs.is_empty()
+    }
+
     /// The rule for a member. `hint` is where it probably is: members come in the order of the schema.
     pub(crate) fn property(&self, name: &str, hint: &mut usize) -> Option<&Property> {
         if let Some(property) = self.properties.get(*hint)

@@ -4,6 +4,7 @@ use super::super::op::{At, Chain, Lookup, Missing, Source, Time};
 use super::super::piece::Piece;
 use super::Run;
 use crate::map::lookup::{SEPARATOR, shown};
+use crate::map::scratch::LINE;
 use crate::time::Instant;
 
 impl<'p, 'm> Run<'p, 'm> {
@@ -28,15 +29,15 @@ impl<'p, 'm> Run<'p, 'm> {
             Source::Const(constant) => constant.as_ref().map_or(Piece::Absent, Piece::Const),
             Source::Field { up, index } => self.field_value(*up, *index),
             Source::Meta(name) => {
-                let text = self.meta_text(name);
-                match text {
-                    None => Piece::Absent,
-                    Some(text) => {
-                        let start = self.store.arena.len();
-                        self.store.arena.push_str(text);
-                        self.arena_from(start)
+                let start = self.store.arena.len();
+                match (self.meta_text(name), self.line) {
+                    (Some(text), _) => self.store.arena.push_str(text),
+                    (None, Some(line)) if &**name == LINE => {
+                        self.store.arena.push_str(&line.to_string());
                     }
+                    _ => return Some(Piece::Absent),
                 }
+                self.arena_from(start)
             }
             Source::Lookup(lookup) => return self.lookup(lookup, None),
             Source::Concat(parts) => return self.concat(parts),
