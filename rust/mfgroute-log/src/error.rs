@@ -1,0 +1,87 @@
+//! Why a log does not do what it was asked to.
+
+use std::fmt;
+use std::io;
+
+/// Why a log does not open. Nothing has been deleted or changed.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The file system said no.
+    Io(io::Error),
+    /// The segment was written by a later version.
+    Newer {
+        /// File name.
+        segment: String,
+        /// Its format version.
+        version: u32,
+    },
+    /// Bytes that were durable are not what was written.
+    Corrupt(Corruption),
+    /// The segment belongs to another log.
+    Foreign {
+        /// File name.
+        segment: String,
+    },
+}
+
+/// Where durable bytes are damaged or missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Corruption {
+    /// File name.
+    pub segment: String,
+    /// Offset of the first unreadable byte.
+    pub offset: u64,
+    /// The first sequence number that cannot be read.
+    pub first: u64,
+    /// The next one that can be, if any can.
+    pub next: Option<u64>,
+}
+
+impl fmt::Display for Corruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { segment, offset, first, next } = self;
+        match next {
+            Some(next) if *next > *first => {
+                write!(
+                    f,
+                    "{segment} is damaged at byte {offset}: records {first} to {} cannot be read",
+                    next - 1
+                )
+            }
+            _ => write!(f, "{segment} is damaged at byte {offset}: records from {first} on cannot be read"),
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Newer { segment, version } => {
+                write!(f, "{segment} has format {version}, and this version reads {}", crate::FORMAT)
+            }
+            Self::Corrupt(corruption) => corruption.fmt(f),
+            Self::Foreign { segment } => write!(f, "{segment} belongs to another log"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// A log that was poisoned: a write or a sync failed, and nothing is durable any more in this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poisoned(pub String);
+
+impl fmt::Display for Poisoned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the log takes nothing more, since a write failed: {}; restart to recover", self.0)
+    }
+}
+
+impl std::error::Error for Poisoned {}

@@ -1,0 +1,174 @@
+//! Segments: their names, and what is in one.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskFile};
+use crate::error::OpenError;
+use crate::format::{BadHead, Claim, FRAME, HEAD, Head, Read};
+use crate::mutant::{self, Mutant};
+
+/// Bytes between two entries of the sparse index.
+pub(crate) const INDEX_STEP: u64 = 64 * 1024;
+
+/// A segment of a log that is open: what is needed to read from it.
+#[derive(Clone)]
+pub(crate) struct Segment {
+    pub(crate) name: String,
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) head: Head,
+    /// Sequence number and offset of some frames, the first one among them.
+    pub(crate) index: Vec<(u64, u64)>,
+}
+
+/// The name of a segment: its first sequence number and the life that made it.
+pub(crate) fn name(first: u64, life: u64) -> String {
+    format!("{first:020}-{life:06}.log")
+}
+
+pub(crate) fn is_segment(name: &str) -> bool {
+    name.strip_suffix(".log").is_some()
+}
+
+pub(crate) fn is_spare(name: &str) -> bool {
+    name.strip_suffix(".spare").is_some()
+}
+
+pub(crate) fn is_unfinished(name: &str) -> bool {
+    name.strip_suffix(".new").is_some()
+}
+
+/// Opens every segment of a folder, in order: by first number, then by life.
+pub(crate) fn open_all(disk: &dyn Disk) -> Result<Vec<Segment>, OpenError> {
+    let mut segments = Vec::new();
+    for name in disk.names()?.into_iter().filter(|name| is_segment(name)) {
+        let file = disk.open(&name)?;
+        let head = match Head::read(&file.read_up_to(HEAD as usize, 0)?) {
+            Ok(head) => head,
+            Err(BadHead::Newer(version)) => return Err(OpenError::Newer { segment: name, version }),
+            Err(BadHead::Damaged(whole)) => {
+                let first = whole.map_or(0, |head| head.first);
+                let corruption = crate::error::Corruption { segment: name, offset: 0, first, next: None };
+                return Err(OpenError::Corrupt(corruption));
+            }
+        };
+        segments.push(Segment { name, file, head, index: vec![(head.first, HEAD)] });
+    }
+    segments.sort_by_key(|segment| (segment.head.first, segment.head.life));
+    let log = segments.first().map(|segment| segment.head.log);
+    match segments.iter().find(|segment| Some(segment.head.log) != log) {
+        Some(foreign) => Err(OpenError::Foreign { segment: foreign.name.clone() }),
+        None => Ok(segments),
+    }
+}
+
+/// What was found by going through a segment from its start.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    /// The sequence number behind the last readable record.
+    pub(crate) end: u64,
+    /// Where the last readable frame ends.
+    pub(crate) offset: u64,
+    /// The highest watermark in what is readable.
+    pub(crate) watermark: u64,
+    pub(crate) index: Vec<(u64, u64)>,
+    /// Traces of frames behind the last readable one.
+    pub(crate) beyond: Option<Beyond>,
+}
+
+/// What lies behind the first unreadable byte of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Beyond {
+    /// The first sequence number that is readable again.
+    pub(crate) next: Option<u64>,
+    /// The highest watermark there.
+    pub(crate) watermark: u64,
+    /// Where the traces end.
+    pub(crate) end: u64,
+}
+
+/// Reads a whole segment.
+pub(crate) fn load(segment: &Segment) -> io::Result<Vec<u8>> {
+    let length = segment.file.length()?;
+    segment.file.read_up_to(length as usize, 0)
+}
+
+/// Goes through the bytes of a segment, up to the record `until` if there is a later segment, and calls `each` with
+/// the number, the time and the bytes of each record.
+pub(crate) fn walk(
+    bytes: &[u8],
+    head: &Head,
+    until: Option<u64>,
+    each: &mut dyn FnMut(u64, u64, &[u8]),
+) -> Walk {
+    let mut walk = Walk { end: head.first, offset: HEAD, watermark: head.first, ..Walk::default() };
+    let mut indexed = 0;
+    while until.is_none_or(|until| walk.end < until) {
+        let rest = bytes.get(walk.offset as usize..).unwrap_or_default();
+        let frame = Read::parse(rest, head.generation).filter(|frame| frame.first == walk.end);
+        let Some(frame) = frame else {
+            walk.beyond = beyond(bytes, head.generation, walk.offset, walk.end);
+            if let (true, Some(next)) = (mutant::is(Mutant::SkipBad), skip(bytes, head.generation, &walk)) {
+                (walk.offset, walk.end, walk.beyond) = (next.0, next.1, None);
+                continue;
+            }
+            break;
+        };
+        if indexed == 0 || walk.offset - indexed >= INDEX_STEP {
+            walk.index.push((walk.end, walk.offset));
+            indexed = walk.offset;
+        }
+        for (number, (start, end)) in (frame.first..).zip(frame.spans()) {
+            each(number, frame.at_ms, frame.body.get(start as usize..end as usize).unwrap_or_default());
+        }
+        walk.watermark = walk.watermark.max(frame.watermark);
+        walk.end = frame.end();
+        walk.offset += frame.size();
+    }
+    walk
+}
+
+/// Looks for frames at and behind an offset at which the frame of record `expected` should stand and is not readable.
+fn beyond(bytes: &[u8], generation: u64, offset: u64, expected: u64) -> Option<Beyond> {
+    let mut found: Option<Beyond> = None;
+    let here = bytes.get(offset as usize..).and_then(Claim::read);
+    if let Some(claim) = here.filter(|claim| claim.first == expected) {
+        let end = offset + FRAME as u64 + u64::from(claim.length);
+        found = Some(Beyond { next: None, watermark: 0, end: end.min(bytes.len() as u64) });
+    }
+    let mut at = offset as usize;
+    while let Some(frame) = later(bytes, generation, &mut at, expected) {
+        let earlier = found.unwrap_or(Beyond { next: None, watermark: 0, end: 0 });
+        found = Some(Beyond {
+            next: earlier.next.or(Some(frame.first)),
+            watermark: earlier.watermark.max(frame.watermark),
+            end: earlier.end.max(at as u64 + frame.size()),
+        });
+        at += frame.size() as usize;
+    }
+    found
+}
+
+/// The next readable frame at or behind `at`, which is set to its place.
+pub(crate) fn later<'b>(bytes: &'b [u8], generation: u64, at: &mut usize, expected: u64) -> Option<Read<'b>> {
+    while let Some(rest) = bytes.get(*at..).filter(|rest| rest.len() >= FRAME) {
+        // Nearly every offset ends here: this is what a restart spends on the unused part of a segment.
+        let first =
+            rest.get(8..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        if u32::try_from(first.wrapping_sub(expected)).is_ok()
+            && Claim::read(rest).is_some()
+            && let Some(read) = Read::parse(rest, generation)
+        {
+            return Some(read);
+        }
+        *at += 1;
+    }
+    None
+}
+
+/// Where the next readable frame is, for the mutant that goes on there.
+fn skip(bytes: &[u8], generation: u64, walk: &Walk) -> Option<(u64, u64)> {
+    let mut at = walk.offset as usize;
+    let frame = later(bytes, generation, &mut at, walk.end)?;
+    Some((at as u64, frame.first))
+}

@@ -1,0 +1,303 @@
+//! Writing: groups of frames with one sync each, and the segments they go to.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::Options;
+use crate::chance::Chance;
+use crate::disk::{Disk, DiskFile};
+use crate::error::Poisoned;
+use crate::format::{self, HEAD, Head};
+use crate::mutant::{self, Mutant};
+use crate::recover::Active;
+use crate::segment::{self, INDEX_STEP, Segment};
+use crate::store::Pending;
+
+/// Spare segments that are kept ready.
+const SPARES: usize = 1;
+
+/// What a group has made durable.
+#[derive(Default)]
+pub struct Written {
+    /// Records below are durable.
+    pub durable: u64,
+    /// Records below are attested by a later durable frame.
+    pub sealed: u64,
+    /// Segments that were begun, in order.
+    pub(crate) begun: Vec<Segment>,
+    /// Index entries of the segment that was active before, and of those begun: which segment counts from 0.
+    pub(crate) index: Vec<(usize, u64, u64)>,
+    /// Bytes of frames.
+    pub bytes: u64,
+    /// How often the disk was asked to sync.
+    pub syncs: u64,
+}
+
+impl std::fmt::Debug for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { durable, sealed, bytes, syncs, .. } = self;
+        write!(f, "Written {{ durable: {durable}, sealed: {sealed}, bytes: {bytes}, syncs: {syncs} }}")
+    }
+}
+
+/// The one who writes to a log. It belongs to one thread, which may wait for the disk.
+pub struct Writer {
+    disk: Arc<dyn Disk>,
+    options: Options,
+    log: u128,
+    life: u64,
+    chance: Chance,
+    active: Active,
+    indexed: u64,
+    next: u64,
+    spares: Vec<String>,
+    making: Option<Making>,
+    serial: u64,
+    buffer: Vec<u8>,
+    poisoned: Option<Poisoned>,
+}
+
+/// A spare segment that is being written.
+struct Making {
+    name: String,
+    file: Arc<dyn DiskFile>,
+    filled: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        (log, life, chance): (u128, u64, Chance),
+        active: Active,
+        next: u64,
+        spares: Vec<String>,
+    ) -> Self {
+        let indexed = active.segment.index.last().map_or(0, |entry| entry.1);
+        let (making, buffer, poisoned) = (None, Vec::new(), None);
+        Self {
+            disk,
+            options,
+            log,
+            life,
+            chance,
+            active,
+            indexed,
+            next,
+            spares,
+            making,
+            serial: 0,
+            buffer,
+            poisoned,
+        }
+    }
+
+    /// The id of the log, which is in each of its segments.
+    #[must_use]
+    pub fn log(&self) -> u128 {
+        self.log
+    }
+
+    /// Writes a group of frames and syncs once for each segment it touches.
+    ///
+    /// # Errors
+    ///
+    /// A write or a sync failed, now or before: nothing of this group may be acknowledged, and nothing will be
+    /// written by this writer again.
+    pub fn write(&mut self, group: &[Pending]) -> Result<Written, Poisoned> {
+        self.guarded(|writer, written| {
+            for pending in group {
+                if writer.offset() + pending.size() > writer.active.size {
+                    writer.flush(written)?;
+                    writer.roll(written)?;
+                }
+                writer.encode(pending, written);
+            }
+            writer.flush(written)
+        })
+    }
+
+    /// Writes an empty frame, which attests everything that is durable. Its room was taken with
+    /// [`Store::begin_seal`](crate::Store::begin_seal).
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::write`].
+    pub fn seal(&mut self) -> Result<Written, Poisoned> {
+        self.guarded(|writer, written| {
+            let numbers = (writer.next, writer.active.durable, (writer.options.wall)());
+            let generation = writer.active.segment.head.generation;
+            format::write_frame(generation, numbers, std::iter::empty(), &mut writer.buffer);
+            writer.flush(written)
+        })
+    }
+
+    fn guarded(
+        &mut self,
+        run: impl FnOnce(&mut Self, &mut Written) -> io::Result<()>,
+    ) -> Result<Written, Poisoned> {
+        if let Some(poisoned) = &self.poisoned {
+            return Err(poisoned.clone());
+        }
+        let mut written = Written { durable: self.active.durable, ..Written::default() };
+        match run(self, &mut written) {
+            Ok(()) => Ok(written),
+            Err(error) => {
+                let poisoned = Poisoned(error.to_string());
+                self.poisoned = Some(poisoned.clone());
+                Err(poisoned)
+            }
+        }
+    }
+
+    fn offset(&self) -> u64 {
+        self.active.offset + self.buffer.len() as u64
+    }
+
+    fn encode(&mut self, pending: &Pending, written: &mut Written) {
+        let offset = self.offset();
+        if self.indexed == 0 || offset - self.indexed >= INDEX_STEP {
+            written.index.push((written.begun.len(), pending.first, offset));
+            self.indexed = offset;
+        }
+        let numbers = (pending.first, self.active.durable, pending.at_ms);
+        format::write_frame(
+            self.active.segment.head.generation,
+            numbers,
+            pending.records(),
+            &mut self.buffer,
+        );
+        self.next = pending.first + pending.spans.len() as u64;
+    }
+
+    fn flush(&mut self, written: &mut Written) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let file = &self.active.segment.file;
+        file.write_all_at(&self.buffer, self.active.offset)?;
+        if !mutant::is(Mutant::AckBeforeSync) {
+            let synced = file.sync();
+            let again = || if mutant::is(Mutant::RetrySync) { file.sync() } else { Ok(()) };
+            if mutant::is(Mutant::RetrySync) { synced.or_else(|_| again())? } else { synced? }
+        }
+        written.sealed = self.active.durable;
+        self.active.offset += self.buffer.len() as u64;
+        self.active.durable = self.next;
+        written.durable = self.next;
+        written.bytes += self.buffer.len() as u64;
+        written.syncs += 1;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Goes on to a new segment. Everything in the one before is durable.
+    fn roll(&mut self, written: &mut Written) -> io::Result<()> {
+        let Some(spare) = self.spares.pop() else {
+            return Err(io::Error::other("no segment is ready, although room was promised"));
+        };
+        let file = self.disk.open(&spare)?;
+        let (log, life, first) = (self.log, self.life, self.next);
+        let generation = self.chance.draw();
+        let head = Head { log, generation, first, life, created_ms: (self.options.wall)() };
+        file.write_all_at(&head.write(), 0)?;
+        file.sync()?;
+        let name = segment::name(first, life);
+        self.disk.rename(&spare, &name)?;
+        if !mutant::is(Mutant::NoNameSync) {
+            self.disk.sync_names()?;
+        }
+        let segment = Segment { name, file, head, index: Vec::new() };
+        written.begun.push(segment.clone());
+        written.sealed = first;
+        let (offset, size, durable) = (HEAD, self.options.segment_bytes, self.active.durable);
+        self.active = Active { segment, offset, size, durable };
+        self.indexed = 0;
+        Ok(())
+    }
+
+    /// Writes up to `step` bytes of the next spare segment, unless there is one. Says how many were made ready.
+    ///
+    /// # Errors
+    ///
+    /// The disk has no room beyond the reserve (`StorageFull`), or writing failed. The spare is given up and the log
+    /// itself is not touched: asking again later is safe.
+    pub fn prepare(&mut self, step: u64) -> io::Result<u64> {
+        if self.spares.len() >= SPARES || self.poisoned.is_some() {
+            return Ok(0);
+        }
+        let mut making = match self.making.take() {
+            Some(making) => making,
+            None => self.begin_spare()?,
+        };
+        match self.fill(&mut making, step) {
+            Ok(()) if making.filled < self.options.segment_bytes => {
+                self.making = Some(making);
+                Ok(0)
+            }
+            Ok(()) => {
+                self.spares.push(making.name);
+                Ok(1)
+            }
+            Err(error) => {
+                // What was written is of no use; if it cannot be removed now, the next opening does it.
+                let _ = self.disk.remove(&making.name);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether a spare segment is still to be made.
+    #[must_use]
+    pub fn lacks_spare(&self) -> bool {
+        self.spares.len() < SPARES && self.poisoned.is_none()
+    }
+
+    fn begin_spare(&mut self) -> io::Result<Making> {
+        if self.disk.free()? < self.options.reserve_bytes + self.options.segment_bytes {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk has only its reserve left"));
+        }
+        let name = self.spare_name();
+        let file = self.disk.create(&name)?;
+        Ok(Making { name, file, filled: 0 })
+    }
+
+    fn spare_name(&mut self) -> String {
+        self.serial += 1;
+        format!("{:06}-{:06}.spare", self.life, self.serial)
+    }
+
+    fn fill(&self, making: &mut Making, step: u64) -> io::Result<()> {
+        let zeros = vec![0; step.min(self.options.segment_bytes - making.filled) as usize];
+        making.file.write_all_at(&zeros, making.filled)?;
+        making.file.sync()?;
+        making.filled += zeros.len() as u64;
+        Ok(())
+    }
+
+    /// Takes a segment out of the log for good; it becomes a spare one if one is wanted. Says how many spares that
+    /// made. The caller has made durable what allows it.
+    ///
+    /// # Errors
+    ///
+    /// The file system says no. The segment, and those behind it, are to be retired again later.
+    pub fn retire(&mut self, name: &str) -> io::Result<u64> {
+        let fits = self.disk.open(name)?.length()? == self.options.segment_bytes;
+        let wanted = fits && self.spares.len() < SPARES && self.making.is_none();
+        if wanted {
+            let spare = self.spare_name();
+            self.disk.rename(name, &spare)?;
+            self.spares.push(spare);
+        } else {
+            self.disk.remove(name)?;
+        }
+        self.disk.sync_names()?;
+        Ok(u64::from(wanted))
+    }
+
+    /// Records below are durable.
+    #[must_use]
+    pub fn durable(&self) -> u64 {
+        self.active.durable
+    }
+}
