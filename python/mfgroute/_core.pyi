@@ -189,7 +189,23 @@ class Plan:
 class Engine:
     """Streams, sinks and dead letters of one node. Thread-safe."""
 
-    def __new__(cls, plan: Plan, *, data_dir: str | None = None) -> Engine: ...
+    def __new__(cls, plan: Plan, *, data_dir: str | None = None) -> Engine:
+        """Open an engine.
+
+        Args:
+            plan: what runs.
+            data_dir: folder of the logs; needed as soon as a stream is durable. The caller holds its lock.
+
+        Raises:
+            LogDamaged: durable records are damaged or missing.
+            LogFailed: a log does not open.
+            ValueError: a stream is durable and there is no folder.
+        """
+    @property
+    def opened(self) -> list[dict[str, Any]]:
+        """What opening the data folder found: for each log its stream, life, records and torn tail."""
+    def position(self, source: str) -> bytes | None:
+        """The position that came with the last durable messages of a source, or `None`."""
     def install(self, plan: Plan, *, discard: Sequence[str] = ...) -> None: ...
     def submit(
         self,
@@ -201,6 +217,7 @@ class Engine:
         ack: str | None = None,
         wait_s: float | None = None,
         synchronous: bool = False,
+        position: bytes | None = None,
     ) -> Receipt: ...
     def submit_lines(
         self,
@@ -212,6 +229,7 @@ class Engine:
         ack: str | None = None,
         wait_s: float | None = None,
         synchronous: bool = False,
+        position: bytes | None = None,
     ) -> Receipt: ...
     def poll(
         self, sink: str, *, events_max: int = 500, bytes_max: int = 1_048_576, wait_s: float = 0.0

@@ -8,6 +8,8 @@ that the program or its surroundings failed::
     ├── Full                 a stream or a source's reject store has no room
     ├── Closed               the engine is closed or draining
     ├── Locked               another process runs on this data folder
+    ├── LogFailed            the disk refused a log: nothing of the call may count as safe
+    ├── LogDamaged           what was durable in the data folder is damaged or missing
     ├── CannotListen         the address of the listener is taken or not ours
     ├── UnknownName          no source, sink or stream has this name
     ├── Disconnected         an adapter lost or could not get its connection
@@ -89,6 +91,15 @@ class UnknownName(MfgrouteError):  # noqa: N818 - the name of the interface
 
 class Locked(MfgrouteError):  # noqa: N818 - as `Closed`
     """Another process runs on this data folder."""
+
+
+class LogFailed(MfgrouteError):  # noqa: N818 - as `Closed`
+    """The disk refused a write or a log of the data folder does not open; nothing of the call may count as safe."""
+
+
+class LogDamaged(MfgrouteError):  # noqa: N818 - as `Closed`
+    """Records that were durable are damaged or missing; the message names file, offset and numbers. Nothing was
+    deleted."""
 
 
 class CannotListen(MfgrouteError):  # noqa: N818 - as `Closed`

@@ -125,6 +125,8 @@ class FakeEngine:
         self.paused = set()
         self.closed = self.draining = False
         self._offset = 0
+        self.opened = []
+        self.positions = {}
         self._sinks = {}
         self._received = Counter()
         self._rejected = Counter()
@@ -137,7 +139,21 @@ class FakeEngine:
             self._sinks.setdefault(name, {"queue": deque(), "busy": set(), "due": [], "counts": Counter()})
         self._wake()
 
-    def submit(self, source, messages, *, meta=None, metas=None, ack=None, wait_s=None, synchronous=False):
+    def position(self, source):
+        return self.positions.get(source)
+
+    def submit(
+        self,
+        source,
+        messages,
+        *,
+        meta=None,
+        metas=None,
+        ack=None,
+        wait_s=None,
+        synchronous=False,
+        position=None,
+    ):
         if self.draining:
             raise Closed("draining")
         self.submits.append((source, list(messages), meta, ack, synchronous))
@@ -166,7 +182,9 @@ class FakeEngine:
         self._wake()
         return Receipt(accepted=len(events), rejected=len(rejects), rejects=rejects)
 
-    def submit_lines(self, source, slab, *, meta=None, resume=None, ack=None, wait_s=None, synchronous=False):
+    def submit_lines(
+        self, source, slab, *, meta=None, resume=None, ack=None, wait_s=None, synchronous=False, position=None
+    ):
         at, line = resume or (0, 0)
         rest = slab[at:].split(b"\n")
         some = rest[: self.piece]

@@ -174,16 +174,6 @@ CASES = [
         (10, 41, "no sink is called `epr`", "did you mean `erp`?"),
     ),
     (
-        "durability that is not built yet",
-        NODE + "streams:\n  business: {durability: fsync}\n",
-        (
-            4,
-            26,
-            "`streams.business.durability: fsync` is not available in this version",
-            "use `durability: memory`; events are lost when the process dies",
-        ),
-    ),
-    (
         "a recording without a bound",
         NODE + "sources:\n  plant: {adapter: fake, record: {keep: 7d}}\n",
         (4, 34, "`sources.plant.record` has no `size`", "most bytes; the oldest messages go first"),
@@ -288,7 +278,7 @@ sinks: {erp: {adapter: fake, limits: {in_flight: no, rate: 50}, on_refused: drop
 routes: [{name: a, match: {type: x}, to: [erp, nope]}, {name: a, match: {}, to: erp}, 5]
 """
     )
-    assert len(found) == 14, "\n".join(map(str, found))
+    assert len(found) == 13, "\n".join(map(str, found))
     assert [line for line, *_ in found] == sorted(line for line, *_ in found)
 
 

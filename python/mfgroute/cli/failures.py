@@ -115,6 +115,11 @@ def _known(error: BaseException) -> _Told | None:  # noqa: C901, PLR0911 - one l
             return _Told(name, str(error), PERMISSION if error.denied else UNAVAILABLE, hint)
         case errors.Locked():
             return _Told(name, str(error), TRY_AGAIN, "end it, or name another folder in $MFGROUTE_DATA_DIR")
+        case errors.LogFailed():
+            return _Told(name, str(error), IO, "see that the disk of the data folder works, then start again")
+        case errors.LogDamaged():
+            hint = "nothing was deleted; `mfgroute log salvage` reads what is whole, or restore a backup"
+            return _Told(name, str(error), DATA, hint)
         case errors.Full() | errors.Closed():
             return _Told(name, str(error), TRY_AGAIN, "try again later")
         case errors.UnknownName():

@@ -17,8 +17,6 @@ _ANY = object()
 
 #: Keys and values that the interface promises and this version lacks: pointer pattern, value, remedy.
 UNAVAILABLE: tuple[tuple[str, Any, str], ...] = (
-    ("/streams/*/durability", "fsync", "use `durability: memory`; events are lost when the process dies"),
-    ("/streams/*/keep", _ANY, "remove it; nothing is kept for replay"),
     ("/sources/*/on_reject", "hold_key", "remove it; later messages of the key pass a reject"),
     ("/sinks/*/effect/by", "lookup", "use `by: key` or `by: upsert` if the target can do so"),
     ("/http/tls", _ANY, "listen on 127.0.0.1 behind a proxy that ends TLS"),

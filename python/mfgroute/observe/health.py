@@ -211,6 +211,7 @@ def check(
     queued: Mapping[str, int],
     *,
     stopped: Iterable[str] = (),
+    failed: Mapping[str, str] | None = None,
     draining: bool = False,
 ) -> Health:
     """Ask every part.
@@ -219,6 +220,7 @@ def check(
         pulses: the parts.
         queued: events that wait for each sink and could be delivered.
         stopped: sinks that stopped because too much of theirs is parked.
+        failed: streams whose log has failed, with what the disk said.
         draining: whether the node is about to stop.
     """
     problems = []
@@ -227,6 +229,8 @@ def check(
         if trouble is not None:
             problems.append(trouble)
     problems.extend(f"sink {name} is stopped: its parked_max is reached" for name in stopped)
+    for name, why in (failed or {}).items():
+        problems.append(f"stream {name} takes nothing, since its log failed: {why}; restart the node")
     if draining:
         problems.append("the node is draining")
     return Health(ready=not problems, problems=problems)

@@ -28,3 +28,9 @@ def undelivered(sink: Stats) -> int:
 def deliverable(sink: Stats) -> int:
     """Events that would be delivered if the sink could: none while it is paused or stopped."""
     return 0 if sink.get("paused") or sink.get("stopped") else waiting(sink)
+
+
+def failed_streams(stats: Stats) -> dict[str, str]:
+    """Streams whose log has failed, the node's own (``_node``) among them, with what the disk said."""
+    failed = {name: one["failed"] for name, one in named(stats, "streams").items() if one.get("failed")}
+    return failed | ({"_node": stats["failed"]} if stats.get("failed") else {})

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -20,7 +21,7 @@ from mfgroute.errors import Closed, ConfigError, Full, Problem, UnknownName
 from mfgroute.events import Receipt
 from mfgroute.observe import health
 from mfgroute.observe.logs import get_logger
-from mfgroute.observe.stats import deliverable, named, undelivered, waiting
+from mfgroute.observe.stats import deliverable, failed_streams, named, undelivered, waiting
 from mfgroute.observe.text import MASK
 from mfgroute.project import load_project
 from mfgroute.registry import Registry
@@ -102,6 +103,11 @@ class Router:
         return Path(self._data_dir) if self._data_dir is not None else self.project.data_dir
 
     @property
+    def durable(self) -> bool:
+        """Whether a stream of this node survives a crash, so that submits wait for the disk."""
+        return any(stream.durability == "fsync" for stream in self.project.model.streams.values())
+
+    @property
     def uptime_s(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._began
@@ -120,8 +126,11 @@ class Router:
         async with AsyncExitStack() as stack:
             lock = DataLock(self.data_dir)
             stack.callback(lock.release)
-            self.engine = _core.Engine(self.project.plan, data_dir=str(self.data_dir))
+            make = partial(_core.Engine, self.project.plan, data_dir=str(self.data_dir))
+            self.engine = await asyncio.to_thread(make)
             stack.callback(self.engine.close)
+            for log in self.engine.opened:
+                _tell_opened(log)
             self._wakes = Wakes(self.engine.wake_fd())
             stack.callback(self._wakes.close)
             self._parts = Parts(
@@ -141,8 +150,8 @@ class Router:
             drain_timeout_s: how long sinks may go on; the tempo's if not given.
 
         Returns:
-            How many events were not delivered, parked ones and those in doubt among them. A memory stream
-            loses them.
+            How many events were not delivered and are lost with this process: what memory streams held, parked
+            events and those in doubt among them. Durable streams deliver theirs after the next start.
         """
         if self._parts is None or self._wakes is None:
             return 0
@@ -161,6 +170,9 @@ class Router:
             set_aside = left - sum(waiting(one) for one in sinks)
             self._parts = None
             await self._stack.aclose()
+        if left and all(stream.durability == "fsync" for stream in self.project.model.streams.values()):
+            _log.info("stopped; the rest is delivered after the next start", events=left, set_aside=set_aside)
+            return 0
         if left:
             _log.error("stopped before everything was delivered", events=left, set_aside=set_aside)
         else:
@@ -233,7 +245,8 @@ class Router:
         if self._wakes is None or self._parts is None or self.draining:
             raise Closed("the node does not run, or drains")
         until = time.monotonic() + wait_s
-        big = sum(map(len, messages)) >= THREAD_BYTES_MIN
+        waits = ack != "memory" and self.durable
+        big = waits or sum(map(len, messages)) >= THREAD_BYTES_MIN
 
         def call() -> Receipt:
             receipt: Receipt = self.engine.submit(source, messages, meta=meta, ack=ack)
@@ -278,11 +291,13 @@ class Router:
 
     def health(self) -> health.Health:
         """Whether everything that has work makes progress."""
-        sinks = named(self.engine.stats(), "sinks")
+        stats = self.engine.stats()
+        sinks = named(stats, "sinks")
         return health.check(
             self.pulses(),
             {name: deliverable(one) for name, one in sinks.items()},
             stopped=[name for name, one in sinks.items() if one.get("stopped")],
+            failed=failed_streams(stats),
             draining=self.draining,
         )
 
@@ -310,6 +325,20 @@ class Router:
                 if not any(deliverable(one) for one in named(self.engine.stats(), "sinks").values()):
                     return
                 await wait(woken, min(left_s, self._tempo.poll_s))
+
+
+def _tell_opened(log: Mapping[str, Any]) -> None:
+    """Say what was found in a log that was not closed."""
+    torn = log.get("torn")
+    if torn:
+        _log.warning(
+            "a log had a torn tail, of which nothing was acknowledged; it is kept",
+            stream=log["stream"],
+            segment=torn["segment"],
+            offset=torn["offset"],
+            bytes=torn["bytes"],
+            file=f"quarantine/{torn['kept']}",
+        )
 
 
 def _check_fixed(old: Project, new: Project) -> None:

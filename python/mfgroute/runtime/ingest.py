@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from mfgroute.adapter import Config, Context, Source
-from mfgroute.errors import AdapterError, Closed, Disconnected, Full
+from mfgroute.errors import AdapterError, Closed, Disconnected, Full, LogFailed
 from mfgroute.events import Intake, Receipt
 from mfgroute.observe.health import Pulse
 from mfgroute.runtime.recording import Recording
@@ -39,6 +39,7 @@ class Ingest:
         tempo: the times.
         random: where jitter comes from.
         recording: where raw messages are kept, if they are.
+        durable: whether submits wait for the disk, and so belong into a thread.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Ingest:
         tempo: Tempo,
         random: Random,
         recording: Recording | None = None,
+        durable: bool = False,
     ) -> None:
         self.pulse = pulse
         self.recording = recording
@@ -65,7 +67,8 @@ class Ingest:
         self._wakes = wakes
         self._tempo = tempo
         self._supervisor = Supervisor(pulse, tempo, random)
-        self._resume: bytes | None = None
+        self._durable = durable
+        self._resume: bytes | None = engine.position(name) if durable else None
         self._task: asyncio.Task[None] | None = None
         self._interruptible = False
 
@@ -163,6 +166,11 @@ class Ingest:
         except Full as full:
             await source.refuse(intake, full)
             return
+        except LogFailed as failed:
+            if not source.synchronous:
+                raise Disconnected(str(failed)) from failed
+            await source.refuse(intake, Full(str(failed), what="node"))
+            return
         except Closed as closed:
             if not source.synchronous:
                 raise Disconnected("the engine is closed") from closed
@@ -184,7 +192,9 @@ class Ingest:
         """
         if not intake.messages and not intake.slab:
             return Receipt()
-        common = {"meta": intake.meta or None, "ack": intake.ack, "synchronous": synchronous}
+        common: dict[str, Any] = {"meta": intake.meta or None, "ack": intake.ack, "synchronous": synchronous}
+        if self._durable and intake.position is not None:
+            common["position"] = intake.position
         if intake.slab is None:
             messages = list(intake.messages)
             if intake.metas is not None and len(intake.metas) != len(messages):
@@ -215,7 +225,8 @@ class Ingest:
                 woken.clear()
                 began = time.monotonic()
                 try:
-                    receipt = await asyncio.to_thread(call) if size >= THREAD_BYTES_MIN else call()
+                    apart = self._durable or size >= THREAD_BYTES_MIN
+                    receipt = await asyncio.to_thread(call) if apart else call()
                 except Full as full:
                     self.pulse.detail = str(full)
                     left_s = deadline_s - asyncio.get_running_loop().time()

@@ -126,6 +126,7 @@ class Parts:
             tempo=self._tempo,
             random=self._random,
             recording=self._recording(name, source, project),
+            durable=any(stream.durability == "fsync" for stream in project.model.streams.values()),
         )
         self._run(part, source)
         return part

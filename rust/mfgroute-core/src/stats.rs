@@ -17,6 +17,8 @@ pub struct Stats {
     pub dedup_capacity: u64,
     /// The sum of all differences of both equations: 0 at every instant.
     pub unaccounted: u64,
+    /// Why nothing more can be made durable, if the node's own log has failed.
+    pub failed: Option<String>,
 }
 
 /// A source. `received = accepted + rejected + duplicates + filtered + dropped`, in items.
@@ -116,4 +118,10 @@ pub struct StreamStats {
     pub first_seq: u64,
     /// The sequence number of the next record.
     pub next_seq: u64,
+    /// Its records survive this process.
+    pub durable: bool,
+    /// Records below are durable.
+    pub durable_seq: u64,
+    /// Why it takes or gives nothing any more, if its log has failed.
+    pub failed: Option<String>,
 }

@@ -14,6 +14,8 @@ pub struct Cursor {
     low: u64,
     next: u64,
     distance_max: u64,
+    /// Nothing from here on is finished.
+    top: u64,
     /// Bits of the finished numbers from `low` rounded down to a multiple of 64.
     words: VecDeque<u64>,
 }
@@ -22,7 +24,29 @@ impl Cursor {
     /// A cursor that starts at `seq` and runs at most `distance_max` (at least 1) ahead.
     #[must_use]
     pub fn new(seq: u64, distance_max: u64) -> Self {
-        Self { low: seq, next: seq, distance_max: distance_max.max(1), words: VecDeque::new() }
+        Self { low: seq, next: seq, distance_max: distance_max.max(1), top: seq, words: VecDeque::new() }
+    }
+
+    /// Marks a number as finished that an earlier life of the reader took; it will not be given again.
+    pub fn restore(&mut self, seq: u64) {
+        if seq < self.low || self.is_finished(seq) {
+            return;
+        }
+        self.set(seq);
+        self.pass();
+    }
+
+    /// The numbers above the low mark that are finished, in order.
+    pub fn finished_above(&self) -> impl Iterator<Item = u64> {
+        (self.low..self.top).filter(|&seq| self.is_finished(seq))
+    }
+
+    /// Goes past numbers that are finished already.
+    fn pass(&mut self) {
+        self.next = self.next.max(self.low);
+        while self.next < self.top && self.is_finished(self.next) {
+            self.next += 1;
+        }
     }
 
     /// The oldest sequence number that is not finished.
@@ -46,8 +70,10 @@ impl Cursor {
     /// Takes the next sequence number, unless the bound forbids it.
     pub fn take(&mut self) -> Option<u64> {
         self.has_reach().then(|| {
+            let taken = self.next;
             self.next += 1;
-            self.next - 1
+            self.pass();
+            taken
         })
     }
 
@@ -58,8 +84,15 @@ impl Cursor {
         }
         if seq == self.low && self.words.is_empty() {
             self.low += 1;
+            self.top = self.top.max(self.low);
             return true;
         }
+        self.set(seq);
+        true
+    }
+
+    fn set(&mut self, seq: u64) {
+        self.top = self.top.max(seq + 1);
         let (word, bit) = self.place(seq);
         while self.words.len() <= word {
             self.words.push_back(0);
@@ -68,7 +101,6 @@ impl Cursor {
             *bits |= 1 << bit;
         }
         self.advance();
-        true
     }
 
     /// Whether a number is finished.
@@ -90,7 +122,9 @@ impl Cursor {
         self.words.drain(..word.min(self.words.len()));
         self.low = seq;
         self.next = self.next.max(seq);
+        self.top = self.top.max(seq);
         self.advance();
+        self.pass();
     }
 
     fn place(&self, seq: u64) -> (usize, u32) {
@@ -107,7 +141,7 @@ impl Cursor {
             }
             self.words.pop_front();
         }
-        if self.low == self.next {
+        if self.low == self.top {
             self.words.clear();
         }
     }
@@ -144,6 +178,29 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_restored_cursor_gives_exactly_what_is_not_finished(
+            start in 0_u64..200,
+            finished in prop::collection::btree_set(0_u64..300, 0..200),
+        ) {
+            let mut cursor = Cursor::new(start, 1_000);
+            for &seq in &finished {
+                cursor.restore(start + seq);
+            }
+            let above: Vec<u64> = cursor.finished_above().collect();
+            let mut open = Vec::new();
+            while open.last().is_none_or(|&last| last < start + 320) {
+                open.extend(cursor.take());
+            }
+            let expected: Vec<u64> = (start..=open[open.len() - 1]).filter(|seq| !finished.contains(&(seq - start))).collect();
+            prop_assert_eq!(&open, &expected);
+            prop_assert!(above.iter().all(|seq| finished.contains(&(seq - start))));
+            for seq in open {
+                prop_assert!(cursor.finish(seq));
+            }
+            prop_assert_eq!(cursor.low(), cursor.next());
+        }
+
         #[test]
         fn a_cursor_agrees_with_a_set(
             start in 0_u64..200,

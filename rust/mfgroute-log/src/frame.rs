@@ -30,6 +30,13 @@ impl Frame {
         self.push_with(|bytes| bytes.extend_from_slice(record));
     }
 
+    /// Moves all records of another frame behind those of this one.
+    pub fn append(&mut self, other: &mut Self) {
+        let before = self.bytes.len() as u32;
+        self.bytes.append(&mut other.bytes);
+        self.ends.extend(other.ends.drain(..).map(|end| end + before));
+    }
+
     /// Forgets the records and keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -86,6 +93,12 @@ pub struct Record {
 impl Record {
     pub(crate) fn new(frame: Arc<[u8]>, (start, end): (u32, u32), at_ms: u64) -> Self {
         Self { frame, start, end, at_ms }
+    }
+
+    /// A record of its own, with a copy of these bytes.
+    #[must_use]
+    pub fn alone(bytes: &[u8], at_ms: u64) -> Self {
+        Self { frame: Arc::from(bytes), start: 0, end: bytes.len() as u32, at_ms }
     }
 
     /// The bytes.

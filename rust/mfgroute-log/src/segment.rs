@@ -130,6 +130,7 @@ pub(crate) fn walk(
 
 /// Looks for frames at and behind an offset at which the frame of record `expected` should stand and is not readable.
 fn beyond(bytes: &[u8], generation: u64, offset: u64, expected: u64) -> Option<Beyond> {
+    let bytes = written(bytes);
     let mut found: Option<Beyond> = None;
     let here = bytes.get(offset as usize..).and_then(Claim::read);
     if let Some(claim) = here.filter(|claim| claim.first == expected) {
@@ -147,6 +148,15 @@ fn beyond(bytes: &[u8], generation: u64, offset: u64, expected: u64) -> Option<B
         at += frame.size() as usize;
     }
     found
+}
+
+/// The bytes up to the last that is not zero, and room for the head of a frame: what was never written needs no look.
+fn written(bytes: &[u8]) -> &[u8] {
+    const BLANK: [u8; 4096] = [0; 4096];
+    let blank = |block: &[u8]| BLANK.get(..block.len()) == Some(block);
+    let used =
+        bytes.chunks(BLANK.len()).rposition(|block| !blank(block)).map_or(0, |last| (last + 1) * BLANK.len());
+    bytes.get(..(used + FRAME).min(bytes.len())).unwrap_or(bytes)
 }
 
 /// The next readable frame at or behind `at`, which is set to its place.

@@ -1,5 +1,6 @@
 //! Reading, and what waits to be written: the side of a log that lives under its owner's lock.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -67,7 +68,7 @@ pub struct Store {
     /// Bytes left in the active segment once everything pending is written, and ready segments besides.
     left: u64,
     spares: u64,
-    chunks: VecDeque<Chunk>,
+    chunks: RefCell<VecDeque<Chunk>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -99,7 +100,7 @@ impl Store {
             segment_bytes: options.segment_bytes,
             left,
             spares,
-            chunks: VecDeque::new(),
+            chunks: RefCell::default(),
         }
     }
 
@@ -166,6 +167,18 @@ impl Store {
         Ok((left, spares))
     }
 
+    /// Bytes that fit before another segment is made ready, if nothing of them goes to waste.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        self.left + self.spares * (self.segment_bytes - HEAD)
+    }
+
+    /// Size of a segment.
+    #[must_use]
+    pub fn segment_bytes(&self) -> u64 {
+        self.segment_bytes
+    }
+
     /// Segments were made ready.
     pub fn add_spares(&mut self, count: u64) {
         self.spares += count;
@@ -206,7 +219,7 @@ impl Store {
     }
 
     fn trim(&mut self) {
-        while self.tail_bytes > self.tail_max && self.next - (self.tail.len() as u64) < self.durable {
+        while self.tail_bytes > self.tail_max && self.tail_seq() < self.durable {
             let Some(record) = self.tail.pop_front() else { return };
             self.tail_bytes -= record.len() as u64;
         }
@@ -217,23 +230,23 @@ impl Store {
     /// # Errors
     ///
     /// The segment cannot be read, or its bytes are not what was written.
-    pub fn get(&mut self, seq: u64) -> io::Result<Option<Record>> {
+    pub fn get(&self, seq: u64) -> io::Result<Option<Record>> {
         if seq < self.first || seq >= self.next {
             return Ok(None);
         }
-        let tail_first = self.next - self.tail.len() as u64;
-        if let Some(index) = seq.checked_sub(tail_first) {
+        if let Some(index) = seq.checked_sub(self.tail_seq()) {
             return Ok(self.tail.get(index as usize).cloned());
         }
-        if let Some(record) = self.chunks.iter().find_map(|chunk| chunk.get(seq)) {
+        let mut chunks = self.chunks.borrow_mut();
+        if let Some(record) = chunks.iter().find_map(|chunk| chunk.get(seq)) {
             return Ok(Some(record));
         }
         let chunk = self.read(seq)?;
         let record = chunk.get(seq);
-        if self.chunks.len() >= CHUNKS {
-            self.chunks.pop_front();
+        if chunks.len() >= CHUNKS {
+            chunks.pop_front();
         }
-        self.chunks.push_back(chunk);
+        chunks.push_back(chunk);
         Ok(record)
     }
 
@@ -296,8 +309,8 @@ impl Store {
             self.segments.first().map(|segment| segment.head.first).filter(|_| !names.is_empty())
         {
             self.first = first;
-            self.chunks.retain(|chunk| chunk.first >= first);
-            while self.next - (self.tail.len() as u64) < first {
+            self.chunks.get_mut().retain(|chunk| chunk.first >= first);
+            while self.tail_seq() < first {
                 let gone = self.tail.pop_front().map_or(0, |record| record.len() as u64);
                 self.tail_bytes -= gone;
             }
@@ -315,6 +328,12 @@ impl Store {
     #[must_use]
     pub fn first_seq(&self) -> u64 {
         self.first
+    }
+
+    /// Records from here on are in memory.
+    #[must_use]
+    pub fn tail_seq(&self) -> u64 {
+        self.next - self.tail.len() as u64
     }
 
     /// The sequence number of the next record.

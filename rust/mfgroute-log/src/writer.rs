@@ -13,9 +13,6 @@ use crate::recover::Active;
 use crate::segment::{self, INDEX_STEP, Segment};
 use crate::store::Pending;
 
-/// Spare segments that are kept ready.
-const SPARES: usize = 1;
-
 /// What a group has made durable.
 #[derive(Default)]
 pub struct Written {
@@ -51,6 +48,7 @@ pub struct Writer {
     indexed: u64,
     next: u64,
     spares: Vec<String>,
+    wanted: usize,
     making: Option<Making>,
     serial: u64,
     buffer: Vec<u8>,
@@ -85,6 +83,7 @@ impl Writer {
             indexed,
             next,
             spares,
+            wanted: 1,
             making,
             serial: 0,
             buffer,
@@ -223,7 +222,7 @@ impl Writer {
     /// The disk has no room beyond the reserve (`StorageFull`), or writing failed. The spare is given up and the log
     /// itself is not touched: asking again later is safe.
     pub fn prepare(&mut self, step: u64) -> io::Result<u64> {
-        if self.spares.len() >= SPARES || self.poisoned.is_some() {
+        if self.spares.len() >= self.wanted || self.poisoned.is_some() {
             return Ok(0);
         }
         let mut making = match self.making.take() {
@@ -247,10 +246,15 @@ impl Writer {
         }
     }
 
+    /// How many spare segments are to be kept ready; 1 unless more is said.
+    pub fn want_spares(&mut self, count: usize) {
+        self.wanted = count.max(1);
+    }
+
     /// Whether a spare segment is still to be made.
     #[must_use]
     pub fn lacks_spare(&self) -> bool {
-        self.spares.len() < SPARES && self.poisoned.is_none()
+        self.spares.len() < self.wanted && self.poisoned.is_none()
     }
 
     fn begin_spare(&mut self) -> io::Result<Making> {
@@ -283,7 +287,7 @@ impl Writer {
     /// The file system says no. The segment, and those behind it, are to be retired again later.
     pub fn retire(&mut self, name: &str) -> io::Result<u64> {
         let fits = self.disk.open(name)?.length()? == self.options.segment_bytes;
-        let wanted = fits && self.spares.len() < SPARES && self.making.is_none();
+        let wanted = fits && self.spares.len() < self.wanted && self.making.is_none();
         if wanted {
             let spare = self.spare_name();
             self.disk.rename(name, &spare)?;

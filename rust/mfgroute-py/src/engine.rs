@@ -1,15 +1,17 @@
 //! The engine as Python sees it.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mfgroute_core::engine::{DeliveryId, Outcome, SinkNo};
-use mfgroute_core::router::{Answer, Handed, Router};
+use mfgroute_core::engine::{DeliveryId, Level, Outcome, Reports, SinkNo};
+use mfgroute_core::router::{Answer, Ask, Handed, Router};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyIterator, PyList};
+use serde_json::json;
 
 use crate::errors::router_error;
 use crate::eventfd::EventFd;
@@ -25,6 +27,8 @@ const DETACH_BYTES: usize = 16 * 1024;
 pub struct Engine {
     router: Arc<Router>,
     wake: Arc<EventFd>,
+    /// What opening the data folder has found.
+    reports: Reports,
 }
 
 type Attributes = HashMap<String, String>;
@@ -37,24 +41,25 @@ fn receipt(answer: &Answer) -> Receipt {
         duplicates: counts.duplicates,
         filtered: counts.filtered,
         dropped: counts.dropped,
-        level: "memory".to_owned(),
+        level: answer.receipt.level.as_str().to_owned(),
         rejects: answer.receipt.rejects.iter().map(Reject::from).collect(),
         unsplittable: answer.unsplittable,
         resume: answer.resume,
     }
 }
 
-/// Checks the acknowledgement level that was asked for.
-fn level(ack: Option<&str>) -> PyResult<()> {
-    match ack {
-        None | Some("memory") => Ok(()),
-        Some("durable" | "sealed") => Err(PyValueError::new_err(
-            "the streams of this version are in memory: the level durable is not available, expected memory",
-        )),
+/// The acknowledgement level that was asked for.
+fn level(ack: Option<&str>) -> PyResult<Option<Level>> {
+    Ok(Some(match ack {
+        None => return Ok(None),
+        Some("memory") => Level::Memory,
+        Some("durable") => Level::Durable,
+        Some("sealed") => Level::Sealed,
         Some(other) => {
-            Err(PyValueError::new_err(format!("ack is {other}, expected memory, durable or sealed")))
+            let message = format!("ack is {other}, expected memory, durable or sealed");
+            return Err(PyValueError::new_err(message));
         }
-    }
+    }))
 }
 
 fn duration(seconds: f64) -> PyResult<Duration> {
@@ -67,23 +72,52 @@ impl Engine {
     #[new]
     #[pyo3(signature = (plan, *, data_dir=None))]
     fn new(py: Python<'_>, plan: &Plan, data_dir: Option<&str>) -> PyResult<Self> {
-        // Streams in memory leave nothing in the folder.
-        let _ = data_dir;
+        let durable = plan.plan.engine.streams.iter().find(|stream| stream.durable);
         let wake = Arc::new(EventFd::new().map_err(|error| PyOSError::new_err(error.to_string()))?);
-        let router = Arc::new(Router::new(Arc::clone(&plan.plan)).map_err(|error| router_error(py, &error))?);
+        let shared = Arc::clone(&plan.plan);
+        let opened = match (data_dir.map(Path::new), durable) {
+            (None, Some(stream)) => {
+                let message = format!("stream {} is durable: give the engine a data_dir", stream.name);
+                return Err(PyValueError::new_err(message));
+            }
+            // A folder that was used for durable streams may hold events, also if none is durable now.
+            (Some(folder), durable) if durable.is_some() || folder.join("node").exists() => {
+                py.detach(|| Router::open(shared, folder))
+            }
+            _ => Router::new(shared).map(|router| (router, Reports::default())),
+        };
+        let (router, reports) = opened.map_err(|error| router_error(py, &error))?;
+        let router = Arc::new(router);
         let signal = Arc::clone(&wake);
         router.engine().on_wake(Arc::new(move || signal.signal()));
         router.engine().rearm();
-        Ok(Self { router, wake })
+        Ok(Self { router, wake, reports })
+    }
+
+    #[getter]
+    fn opened<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let one = |(stream, report): &(String, mfgroute_core::engine::LogReport)| {
+            let torn = report.torn.as_ref().map(|torn| {
+                json!({"segment": torn.segment, "offset": torn.offset, "bytes": torn.bytes, "kept": torn.kept})
+            });
+            json!({"stream": stream, "life": report.life, "records": report.records, "torn": torn})
+        };
+        to_python(py, &self.reports.iter().map(one).collect::<serde_json::Value>())
+    }
+
+    fn position<'py>(&self, py: Python<'py>, source: &str) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let position = self.router.position(source).map_err(|error| router_error(py, &error))?;
+        Ok(position.map(|position| PyBytes::new(py, &position)))
     }
 
     #[pyo3(signature = (plan, *, discard=Vec::new()))]
     #[expect(clippy::needless_pass_by_value, reason = "what Python hands over")]
     fn install(&self, py: Python<'_>, plan: &Plan, discard: Vec<String>) -> PyResult<()> {
-        self.router.install(Arc::clone(&plan.plan), &discard).map_err(|error| router_error(py, &error))
+        py.detach(|| self.router.install(Arc::clone(&plan.plan), &discard))
+            .map_err(|error| router_error(py, &error))
     }
 
-    #[pyo3(signature = (source, messages, *, meta=None, metas=None, ack=None, wait_s=None, synchronous=false))]
+    #[pyo3(signature = (source, messages, *, meta=None, metas=None, ack=None, wait_s=None, synchronous=false, position=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     #[expect(clippy::needless_pass_by_value, reason = "what Python hands over")]
     fn submit(
@@ -96,9 +130,14 @@ impl Engine {
         ack: Option<&str>,
         wait_s: Option<f64>,
         synchronous: bool,
+        position: Option<PyBackedBytes>,
     ) -> PyResult<Receipt> {
-        level(ack)?;
-        let wait = wait_s.map(duration).transpose()?;
+        let ask = Ask {
+            ack: level(ack)?,
+            wait: wait_s.map(duration).transpose()?,
+            sync: synchronous,
+            position: position.as_deref(),
+        };
         if metas.as_ref().is_some_and(|metas| metas.len() != messages.len()) {
             return Err(PyValueError::new_err("metas has not one entry for each message"));
         }
@@ -112,13 +151,14 @@ impl Engine {
                 let attributes = own.as_ref().and_then(|own| own.get(index)).unwrap_or(&common);
                 (&**message, attributes.as_slice())
             });
-            self.router.submit(source, with_meta, synchronous, wait)
+            self.router.submit(source, with_meta, ask)
         };
-        let result = if bytes >= DETACH_BYTES || wait.is_some() { py.detach(run) } else { run() };
+        let waits = ask.wait.is_some() || self.router.is_durable();
+        let result = if bytes >= DETACH_BYTES || waits { py.detach(run) } else { run() };
         result.map(|answer| receipt(&answer)).map_err(|error| router_error(py, &error))
     }
 
-    #[pyo3(signature = (source, slab, *, meta=None, resume=None, ack=None, wait_s=None, synchronous=false))]
+    #[pyo3(signature = (source, slab, *, meta=None, resume=None, ack=None, wait_s=None, synchronous=false, position=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     #[expect(clippy::needless_pass_by_value, reason = "what Python hands over")]
     fn submit_lines(
@@ -131,13 +171,19 @@ impl Engine {
         ack: Option<&str>,
         wait_s: Option<f64>,
         synchronous: bool,
+        position: Option<PyBackedBytes>,
     ) -> PyResult<Receipt> {
-        level(ack)?;
-        let wait = wait_s.map(duration).transpose()?;
+        let ask = Ask {
+            ack: level(ack)?,
+            wait: wait_s.map(duration).transpose()?,
+            sync: synchronous,
+            position: position.as_deref(),
+        };
         let common = pairs(meta.as_ref());
         self.router.engine().rearm();
-        let run = || self.router.submit_lines(source, &slab, &common, resume, synchronous, wait);
-        let result = if slab.len() >= DETACH_BYTES || wait.is_some() { py.detach(run) } else { run() };
+        let run = || self.router.submit_lines(source, &slab, &common, resume, ask);
+        let waits = ask.wait.is_some() || self.router.is_durable();
+        let result = if slab.len() >= DETACH_BYTES || waits { py.detach(run) } else { run() };
         result.map(|answer| receipt(&answer)).map_err(|error| router_error(py, &error))
     }
 
@@ -191,12 +237,12 @@ impl Engine {
 
     #[pyo3(signature = (sink, *, who="unknown", why=""))]
     fn pause(&self, py: Python<'_>, sink: &str, who: &str, why: &str) -> PyResult<()> {
-        self.router.pause(sink, true, who, why).map_err(|error| router_error(py, &error))
+        py.detach(|| self.router.pause(sink, true, who, why)).map_err(|error| router_error(py, &error))
     }
 
     #[pyo3(signature = (sink, *, who="unknown", why=""))]
     fn resume(&self, py: Python<'_>, sink: &str, who: &str, why: &str) -> PyResult<()> {
-        self.router.pause(sink, false, who, why).map_err(|error| router_error(py, &error))
+        py.detach(|| self.router.pause(sink, false, who, why)).map_err(|error| router_error(py, &error))
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -207,8 +253,8 @@ impl Engine {
         self.router.engine().begin_drain();
     }
 
-    fn close(&self) {
-        let _ = self.router.engine().close();
+    fn close(&self, py: Python<'_>) {
+        let _ = py.detach(|| self.router.engine().close());
     }
 }
 

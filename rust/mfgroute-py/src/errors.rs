@@ -49,7 +49,14 @@ pub fn router_error(py: Python<'_>, error: &RouterError) -> PyErr {
         RouterError::Admit(AdmitError::RejectsFull { source }) => {
             exception(py, "Full", &text, Some((format!("source {source}"), None)))
         }
+        RouterError::Admit(AdmitError::NoDisk { stream }) => {
+            exception(py, "Full", &text, Some((format!("stream {stream}"), None)))
+        }
+        RouterError::Admit(AdmitError::LogFailed { .. }) => exception(py, "LogFailed", &text, None),
+        RouterError::Open(error) if error.corrupt => exception(py, "LogDamaged", &text, None),
+        RouterError::Open(_) => exception(py, "LogFailed", &text, None),
         RouterError::Admit(AdmitError::Closing) => exception(py, "Closed", &text, None),
+        RouterError::Level(_) => pyo3::exceptions::PyValueError::new_err(text),
         RouterError::Admit(_) | RouterError::Install(_) | RouterError::Stale(_) | RouterError::Request(_) => {
             exception(py, "MfgrouteError", &text, None)
         }

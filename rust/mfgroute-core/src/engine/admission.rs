@@ -16,6 +16,8 @@ pub struct Admission<'a> {
     pub sync: bool,
     /// The messages, in order.
     pub messages: &'a [Message<'a>],
+    /// How far the source has read with these messages: what it is told after a restart. Durable with them.
+    pub position: Option<&'a [u8]>,
 }
 
 /// One message.
@@ -164,7 +166,31 @@ pub struct Offsets {
     pub last: u64,
 }
 
-/// What came of an admission. Its level is `memory`.
+/// How safe something is. No level is named before it is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// It lives as long as this process.
+    #[default]
+    Memory,
+    /// This node's disk has synced it.
+    Durable,
+    /// A later durable record attests it.
+    Sealed,
+}
+
+impl Level {
+    /// The text on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Durable => "durable",
+            Self::Sealed => "sealed",
+        }
+    }
+}
+
+/// What came of an admission.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
     /// The sum.
@@ -175,6 +201,12 @@ pub struct Receipt {
     pub rejects: Vec<Reject>,
     /// Where the events lie.
     pub offsets: Vec<Offsets>,
+    /// The level that [`wait`](super::Engine::wait) brings it to; until then it is in memory.
+    pub level: Level,
+    /// What to wait for.
+    pub ticket: u64,
+    /// The durable streams that its events name.
+    pub streams: Vec<StreamNo>,
 }
 
 /// Why nothing was admitted. No count has changed and no id is marked.
@@ -202,6 +234,18 @@ pub enum AdmitError {
         /// The source.
         source: String,
     },
+    /// The disk has no room for the stream.
+    NoDisk {
+        /// The stream.
+        stream: String,
+    },
+    /// Writing to the disk failed: the stream takes nothing until the node is restarted.
+    LogFailed {
+        /// The stream.
+        stream: String,
+        /// What the disk said.
+        why: String,
+    },
     /// A number that is not, or no longer, installed.
     NotInstalled,
     /// The engine drains or is closed.
@@ -212,7 +256,7 @@ impl AdmitError {
     /// Whether the same admission may succeed later.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        matches!(self, Self::StreamFull { .. } | Self::RejectsFull { .. })
+        matches!(self, Self::StreamFull { .. } | Self::RejectsFull { .. } | Self::NoDisk { .. })
     }
 }
 
@@ -229,6 +273,12 @@ impl fmt::Display for AdmitError {
             }
             Self::RejectsTooLarge { source } => {
                 write!(f, "the rejects are larger than what source {source} may keep")
+            }
+            Self::NoDisk { stream } => {
+                write!(f, "stream {stream} waits for room on the disk; free some, and it goes on by itself")
+            }
+            Self::LogFailed { stream, why } => {
+                write!(f, "stream {stream} takes nothing more, since a write failed: {why}; restart the node")
             }
             Self::NotInstalled => f.write_str("a stream, sink or source of the admission is not installed"),
             Self::Closing => f.write_str("the engine takes no more messages: it is draining or closed"),

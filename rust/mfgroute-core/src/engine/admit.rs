@@ -1,14 +1,17 @@
 //! Admission: first decide everything, then look for room, then change anything.
 
-use super::admission::{Admission, AdmitError, Counts, Event, Item, Message, Offsets, Receipt};
+use super::admission::{Admission, AdmitError, Counts, Event, Item, Level, Message, Offsets, Receipt};
+
 use super::clock::Now;
 use super::config::WhenFull;
+use super::fact::Fact;
+use super::log::NoFit;
+use super::replay::note_reject;
 use super::source::{Refused, RejectedMessage};
-use super::state::{Draft, Life, State, Verdict};
+use super::state::{Draft, Life, NODE, State, Verdict};
 use super::stored::{Fields, Stored};
 use crate::dedup::Verdict as Seen;
 use crate::reject::{Code, Reject};
-use mfgroute_log::AppendError;
 
 impl State {
     /// Admits all messages or none.
@@ -103,11 +106,21 @@ impl State {
     }
 
     fn look_for_room(&self, draft: &Draft, admission: &Admission<'_>) -> Result<(), AdmitError> {
+        if let Some(why) = self.node.as_ref().and_then(|node| node.failed.clone()) {
+            return Err(AdmitError::LogFailed { stream: NODE.to_owned(), why });
+        }
+        if self.node.as_ref().is_some_and(|node| node.is_cramped()) {
+            return Err(AdmitError::NoDisk { stream: NODE.to_owned() });
+        }
         for (stream, frame) in self.streams.iter().zip(&draft.frames).filter(|(_, frame)| !frame.is_empty()) {
             let name = || stream.config.name.clone();
+            if let Some(why) = stream.failed() {
+                return Err(AdmitError::LogFailed { stream: name(), why });
+            }
             match stream.log.fits(frame) {
-                Err(AppendError::TooLarge) => return Err(AdmitError::TooLarge { stream: name() }),
-                Err(AppendError::NoRoom) if stream.config.when_full == WhenFull::Block => {
+                Err(NoFit::TooLarge) => return Err(AdmitError::TooLarge { stream: name() }),
+                Err(NoFit::NoDisk) => return Err(AdmitError::NoDisk { stream: name() }),
+                Err(NoFit::NoRoom) if stream.config.when_full == WhenFull::Block => {
                     return Err(AdmitError::StreamFull { stream: name(), sink: self.holder(stream) });
                 }
                 _ => {}
@@ -135,7 +148,8 @@ impl State {
     fn holder(&self, stream: &super::stream::Stream) -> Option<String> {
         let seq = stream.log.finished_seq();
         let number = self.streams.iter().position(|other| std::ptr::eq(other, stream))?;
-        let stored = Stored::read(stream.log.get(seq)?.bytes());
+        let record = stream.log.get(seq)?;
+        let stored = Stored::read(record.bytes());
         let owing = stored
             .sinks()
             .filter_map(|no| self.sink(no))
@@ -149,7 +163,8 @@ impl State {
             self.append(draft, number, now);
         }
         self.count_items(draft, admission);
-        let mut receipt = Receipt { messages: draft.messages.clone(), ..Receipt::default() };
+        let (level, streams) = self.level(admission);
+        let mut receipt = Receipt { messages: draft.messages.clone(), level, streams, ..Receipt::default() };
         for counts in &draft.messages {
             receipt.counts.add(counts);
         }
@@ -165,24 +180,62 @@ impl State {
                 meta: message.meta.to_json().into(),
             };
             self.rejects_number += 1;
+            if !admission.sync {
+                note_reject(&mut self.after, admission.source, &kept);
+            }
             let Some(source) = self.source_mut(admission.source) else { continue };
             if admission.sync { source.answer(kept) } else { source.keep(kept) }
         }
+        self.flush(Vec::new(), now);
+        self.send_after(admission, &receipt.offsets);
+        receipt.ticket = self.node.as_mut().map_or(0, |node| {
+            node.ticket += 1;
+            node.ticket
+        });
         receipt
+    }
+
+    /// What an admission says besides its events follows them to the disk.
+    fn send_after(&mut self, admission: &Admission<'_>, offsets: &[Offsets]) {
+        let position = admission.position.filter(|_| self.is_durable());
+        if let Some(position) = position {
+            self.after.note(&Fact::Position { source: admission.source, position });
+        }
+        let durable =
+            |offsets: &&Offsets| self.stream(offsets.stream).is_some_and(|stream| stream.config.durable);
+        let streams =
+            offsets.iter().filter(durable).map(|offsets| (offsets.stream, offsets.last + 1)).collect();
+        self.flush_after(streams, position.map(|position| (admission.source, position.into())));
+    }
+
+    /// The level that an admission reaches by waiting, the lowest of the streams that its events name; and the durable
+    /// ones of these. A duplicate counts as well: it is acknowledged when the first of its kind is.
+    fn level(&self, admission: &Admission<'_>) -> (Level, Vec<u16>) {
+        let mut streams = Vec::new();
+        if !self.is_durable() {
+            return (Level::Memory, streams);
+        }
+        for item in admission.messages.iter().flat_map(|message| message.items) {
+            if let Item::Event(event) = item
+                && !streams.contains(&event.stream)
+            {
+                streams.push(event.stream);
+            }
+        }
+        let durable = |&no: &u16| self.stream(no).is_some_and(|stream| stream.config.durable);
+        let level = if streams.iter().all(durable) { Level::Durable } else { Level::Memory };
+        streams.retain(durable);
+        (level, streams)
     }
 
     /// Appends the frame of one stream, which fits, if need be once older events are dropped.
     fn append(&mut self, draft: &mut Draft, number: usize, now: Now) {
         let Some(frame) = draft.frames.get(number).filter(|frame| !frame.is_empty()) else { return };
-        while self
-            .streams
-            .get(number)
-            .is_some_and(|stream| stream.log.fits(frame) == Err(AppendError::NoRoom))
-        {
+        while self.streams.get(number).is_some_and(|stream| stream.log.fits(frame) == Err(NoFit::NoRoom)) {
             self.drop_oldest(number, now);
         }
         let Some(stream) = self.streams.get_mut(number) else { return };
-        let Ok(first) = stream.log.append(frame, now.wall_ms) else { return };
+        let Some(first) = stream.log.append(frame, now.wall_ms) else { return };
         stream.appended(frame.records().map(|bytes| Stored::read(bytes).sinks().count() as u16));
         let last = first + frame.len() as u64 - 1;
         draft.offsets.push(Offsets { stream: number as u16, first, last });
@@ -272,8 +325,8 @@ impl Draft {
     }
 
     fn append(&mut self, event: &Event<'_>, lane: u64) {
-        let Event { id, sinks, key, record: body, .. } = *event;
-        let fields = Fields { id, ordinal: self.ordinal, lane, sinks, key, body };
+        let Event { id, prints, sinks, key, record: body, .. } = *event;
+        let fields = Fields { id, prints, ordinal: self.ordinal, lane, sinks, key, body };
         self.ordinal += 1;
         if let Some(frame) = self.frames.get_mut(usize::from(event.stream)) {
             frame.push_with(|out| fields.write(out));

@@ -53,6 +53,10 @@ pub struct StreamConfig {
     pub capacity: Bound,
     /// What happens when that is reached.
     pub when_full: WhenFull,
+    /// Its events survive this process and a power cut.
+    pub durable: bool,
+    /// How long finished events stay on the disk, in milliseconds; they go first when room is needed.
+    pub keep_ms: u64,
 }
 
 /// A sink.
@@ -170,6 +174,13 @@ pub enum InstallError {
         /// How many.
         unfinished: u64,
     },
+    /// The log of a durable stream could not be opened.
+    Log {
+        /// The stream.
+        stream: String,
+        /// What was found.
+        why: String,
+    },
     /// A source that is to go holds rejects.
     SourceBusy {
         /// The source.
@@ -191,6 +202,7 @@ impl fmt::Display for InstallError {
             Self::StreamBusy { stream, unfinished } => {
                 write!(f, "stream {stream} cannot be removed: {unfinished} events are not finished")
             }
+            Self::Log { stream, why } => write!(f, "the log of stream {stream} cannot be opened: {why}"),
             Self::SourceBusy { source, rejects } => {
                 write!(f, "source {source} cannot be removed: {rejects} rejected messages are kept")
             }

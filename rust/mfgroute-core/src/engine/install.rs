@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use mfgroute_log::Cursor;
 
 use super::clock::Now;
-use super::config::{EngineConfig, InstallError, Installed};
+use super::config::{EngineConfig, InstallError, Installed, StreamConfig};
+use super::fact::{Fact, Facts, Named};
 use super::journal::{Action, Settled, Settlement};
 use super::lanes::Lanes;
+use super::log::Log;
 use super::parked::Parked;
+use super::replay::name_of;
 use super::sink::Sink;
 use super::source::Source;
 use super::state::State;
@@ -34,9 +37,11 @@ impl State {
                 self.remove_sink(number, who, now);
             }
         }
-        let streams = self.install_streams(config);
+        let logs = self.open_streams(config)?;
+        let streams = self.install_streams(config, logs);
         let sinks = self.install_sinks(config);
         let sources = self.install_sources(config);
+        self.flush(Vec::new(), now);
         Ok(Installed { streams, sinks, sources })
     }
 
@@ -50,8 +55,8 @@ impl State {
                 return Err(InstallError::SinkBusy { sink: sink.config.name.clone(), queued, parked });
             }
         }
-        let kept = |name: &String| config.streams.iter().any(|stream| stream.name == *name);
-        for stream in self.streams.iter().filter(|stream| stream.present && !kept(&stream.config.name)) {
+        let kept = |old: &StreamConfig| config.streams.iter().any(|stream| self.is_same(old, stream));
+        for stream in self.streams.iter().filter(|stream| stream.present && !kept(&stream.config)) {
             let unfinished = stream.unfinished();
             // Also if only discarded sinks owe them: one reload removes one thing.
             if unfinished > 0 {
@@ -68,23 +73,61 @@ impl State {
         Ok(())
     }
 
-    fn install_streams(&mut self, config: &EngineConfig) -> Vec<u16> {
-        self.streams.iter_mut().for_each(|stream| stream.present = false);
-        let mut numbers = Vec::new();
+    /// Whether two configurations mean one stream: a stream that becomes durable is another one.
+    fn is_same(&self, one: &StreamConfig, other: &StreamConfig) -> bool {
+        one.name == other.name && (one.durable == other.durable || !self.is_durable())
+    }
+
+    /// Opens the logs of durable streams that are new.
+    fn open_streams(&mut self, config: &EngineConfig) -> Result<Vec<Option<Log>>, InstallError> {
+        let mut logs = Vec::new();
         for wanted in &config.streams {
-            let known = self.streams.iter().position(|stream| stream.config.name == wanted.name);
-            numbers.push(known.unwrap_or(self.streams.len()) as u16);
-            let Some(stream) = known.and_then(|number| self.streams.get_mut(number)) else {
-                self.streams.push(Stream::new(wanted.clone()));
-                continue;
-            };
+            let known = self.streams.iter().any(|stream| self.is_same(&stream.config, wanted));
+            let number = (self.streams.len() + logs.iter().filter(|log| Option::is_some(log)).count()) as u16;
+            logs.push(match &mut self.home {
+                Some(home) if wanted.durable && !known => Some(home.new_log(wanted, number)?),
+                _ => None,
+            });
+        }
+        Ok(logs)
+    }
+
+    fn install_streams(&mut self, config: &EngineConfig, logs: Vec<Option<Log>>) -> Vec<u16> {
+        self.streams.iter_mut().for_each(|stream| stream.present = false);
+        // Those with a log of their own got their numbers when it was opened.
+        let mut numbers = vec![None; config.streams.len()];
+        for on_disk in [true, false] {
+            for ((wanted, log), number) in config.streams.iter().zip(&logs).zip(&mut numbers) {
+                let known = self.streams.iter().position(|stream| self.is_same(&stream.config, wanted));
+                if log.is_some() == on_disk && known.is_none() {
+                    *number = Some(self.streams.len());
+                    self.streams.push(Stream::new(wanted.clone()));
+                } else if known.is_some() {
+                    *number = number.or(known);
+                }
+            }
+        }
+        let numbers: Vec<u16> = numbers.into_iter().map(|number| number.unwrap_or(0) as u16).collect();
+        for ((wanted, log), &number) in config.streams.iter().zip(logs).zip(&numbers) {
+            let Some(stream) = self.streams.get_mut(usize::from(number)) else { continue };
+            if let Some(log) = log {
+                stream.log = log;
+            }
             stream.log.set_limits(limits(wanted.capacity));
+            if let Some(log) = stream.log.disk_mut() {
+                log.keep_ms = wanted.keep_ms;
+            }
             (stream.config, stream.present) = (wanted.clone(), true);
         }
+        for (number, stream) in (0..).zip(&self.streams).skip(self.named_streams) {
+            self.facts.note(&name_of(stream, number));
+        }
+        self.named_streams = self.streams.len();
         for sink in &mut self.sinks {
             while sink.cursors.len() < self.streams.len() {
                 sink.cursors.push(Cursor::new(0, self.distance_max));
             }
+            sink.durable = self.streams.iter().map(|stream| stream.config.durable).collect();
         }
         numbers
     }
@@ -98,11 +141,16 @@ impl State {
             if known.is_none() {
                 self.sinks.push(Sink::new(number as u16, wanted.clone()));
             }
+            let on = self.is_durable();
             let Some(sink) = self.sinks.get_mut(number) else { continue };
             if known.is_none() || !sink.present {
-                let heads = self.streams.iter().map(|stream| stream.log.next_seq());
+                let heads = self.streams.iter().map(|stream| stream.log.visible());
                 sink.cursors = heads.map(|head| Cursor::new(head, self.distance_max)).collect();
+                sink.durable = self.streams.iter().map(|stream| stream.config.durable).collect();
+                self.facts.note(&Fact::Name { what: Named::Sink, number: sink.no, name: &wanted.name });
+                note_lows(sink, &self.streams, &mut self.facts);
             }
+            sink.facts.on = on;
             (sink.config, sink.present) = (wanted.clone(), true);
         }
         numbers
@@ -116,7 +164,11 @@ impl State {
             numbers.push(known.unwrap_or(self.sources.len()) as u16);
             match known.and_then(|number| self.sources.get_mut(number)) {
                 Some(source) => (source.config, source.present) = (wanted.clone(), true),
-                None => self.sources.push(Source::new(wanted.clone())),
+                None => {
+                    let number = self.sources.len() as u16;
+                    self.facts.note(&Fact::Name { what: Named::Source, number, name: &wanted.name });
+                    self.sources.push(Source::new(wanted.clone()));
+                }
             }
         }
         numbers
@@ -141,8 +193,9 @@ impl State {
             }
         }
         for (stream_no, (stream, cursor)) in self.streams.iter_mut().zip(&mut sink.cursors).enumerate() {
-            for seq in cursor.low()..stream.log.next_seq() {
-                let wanted = stream.log.get(seq).filter(|record| Stored::read(record.bytes()).wants(no));
+            for seq in cursor.low().max(stream.log.floor())..stream.log.next_seq() {
+                let record = stream.log.get(seq);
+                let wanted = record.filter(|record| Stored::read(record.bytes()).wants(no));
                 if let (Some(record), false) = (wanted, cursor.is_finished(seq)) {
                     note(record.bytes(), stream_no as u16, seq);
                     stream.finish(seq);
@@ -157,13 +210,34 @@ impl State {
         sink.ready.clear();
         sink.due.clear();
         sink.spilled.clear();
+        sink.tried.clear();
         (sink.present, sink.paused) = (false, false);
+        self.facts.note(&Fact::Removed { sink: no });
+        note_lows(sink, &self.streams, &mut self.facts);
         let (on, why) = (sink.config.name.clone(), format!("removed with {} events", lost.len()));
         if !lost.is_empty() {
-            self.journal.act(Action { at_ms: now.wall_ms, who: who.to_owned(), what: "discard", on, why });
+            self.facts.note(&Fact::Acted { at_ms: now.wall_ms, who, what: "discard", on: &on, why: &why });
+            self.journal.act(Action {
+                at_ms: now.wall_ms,
+                who: who.to_owned(),
+                what: "discard".to_owned(),
+                on,
+                why,
+            });
         }
         for settlement in lost {
             self.journal.write(settlement);
+        }
+    }
+}
+
+/// Notes where a sink begins, or ended, in each durable stream.
+fn note_lows(sink: &Sink, streams: &[Stream], facts: &mut Facts) {
+    for (number, (stream, cursor)) in (0..).zip(streams.iter().zip(&sink.cursors)) {
+        if stream.config.durable {
+            // What cannot be seen yet may never have been.
+            let seq = cursor.low().min(stream.log.visible());
+            facts.note(&Fact::Low { sink: sink.no, stream: number, seq });
         }
     }
 }

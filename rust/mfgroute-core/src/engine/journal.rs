@@ -52,7 +52,7 @@ pub struct Action {
     /// Who.
     pub who: String,
     /// What, as the verb of the command line: `parked retry`, `rejects skip`, `pause`, `discard`.
-    pub what: &'static str,
+    pub what: String,
     /// To what: `sap 4711`, `mes-a 3`, `sap`.
     pub on: String,
     /// Why.

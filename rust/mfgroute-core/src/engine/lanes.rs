@@ -8,7 +8,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use mfgroute_log::Record;
 
-use super::config::StreamNo;
+use super::config::{SinkNo, StreamNo};
+use super::fact::At;
 
 /// A place in the slab with its generation: what the outside knows a delivery by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +35,7 @@ pub(super) enum Phase {
 }
 
 /// One event of a lane.
+#[expect(clippy::struct_excessive_bools, reason = "four things that are independently so or not")]
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) lane: u64,
@@ -45,6 +47,8 @@ pub(super) struct Held {
     pub(super) record: Option<Record>,
     /// It comes back from the parked ones: its cursor has moved on already.
     pub(super) copy: bool,
+    /// Its outcome is known and not durable yet.
+    pub(super) settling: bool,
     /// Its record was dropped from the log while it was in flight.
     pub(super) gone: bool,
     /// Counted tries.
@@ -55,7 +59,8 @@ pub(super) struct Held {
     pub(super) redelivered: bool,
     /// Successes of the sink at its last try.
     pub(super) mark: Option<u64>,
-    next: u32,
+    /// The next event of the lane; kept by [`Lanes`].
+    pub(super) next: u32,
 }
 
 impl Held {
@@ -68,6 +73,7 @@ impl Held {
             phase: Phase::Waiting { due_ms: 0 },
             record: None,
             copy: false,
+            settling: false,
             gone: false,
             tries: 0,
             attempts: 0,
@@ -75,6 +81,12 @@ impl Held {
             mark: None,
             next: END,
         }
+    }
+
+    /// Which event of which sink it is.
+    pub(super) fn at(&self, sink: SinkNo) -> At {
+        let Self { stream, seq, ordinal, copy, .. } = *self;
+        At { sink, stream, seq, ordinal, copy }
     }
 }
 

@@ -17,16 +17,23 @@
 //! One mutex around the state; the pure stages run outside it, and each call takes it once for a
 //! whole batch. Nothing waits, calls back or wakes anyone while it is held.
 
+mod act;
 mod admission;
 mod admit;
 mod clock;
+mod commit;
 mod config;
+mod fact;
 mod install;
 mod journal;
 mod lanes;
+mod log;
+mod node;
+mod open;
 mod parked;
 mod people;
 mod poll;
+mod replay;
 mod settle;
 mod sink;
 mod snapshot;
@@ -42,11 +49,14 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use admission::write_attributes;
-pub use admission::{Admission, AdmitError, Attributes, Counts, Event, Item, Message, Offsets, Receipt};
+pub use admission::{
+    Admission, AdmitError, Attributes, Counts, Event, Item, Level, Message, Offsets, Receipt,
+};
 pub use clock::{Clock, Now, SystemClock};
 pub use config::{
     Bound, EngineConfig, EngineOptions, InstallError, Installed, OnRefused, SinkConfig, SinkNo, SourceConfig,
@@ -54,6 +64,8 @@ pub use config::{
 };
 pub use journal::{Action, Settled, Settlement};
 pub use lanes::DeliveryId;
+pub use mfgroute_log::Report as LogReport;
+pub use open::{DiskOptions, OpenError, Reports};
 pub use parked::{Cause, ParkedEvent};
 pub use people::{ActError, Actor};
 pub use poll::Delivery;
@@ -61,7 +73,10 @@ pub use settle::{Outcome, Stale};
 pub use source::RejectedMessage;
 pub use trace::{AtSink, Find, InboxLine, Standing, Trace, Waiting};
 
+use mfgroute_log::Disk;
+
 use crate::stats::Stats;
+use commit::Committer;
 use state::{Life, State};
 use wake::Wake;
 
@@ -80,11 +95,27 @@ impl Left {
     }
 }
 
-/// The engine. All methods may be called from any thread.
-pub struct Engine {
+/// What the engine and the one who writes its logs share.
+struct Inner {
     state: Mutex<State>,
     wake: Wake,
+    /// There is something to write.
+    work: Condvar,
     clock: Arc<dyn Clock>,
+}
+
+impl Inner {
+    /// A panic while the lock was held means that the state is not to be trusted: every later call
+    /// panics too, and nothing is half alive.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no earlier call of the engine panicked")
+    }
+}
+
+/// The engine. All methods may be called from any thread.
+pub struct Engine {
+    inner: Arc<Inner>,
+    committer: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -93,11 +124,89 @@ impl std::fmt::Debug for Engine {
     }
 }
 
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = self.close();
+        }
+    }
+}
+
 impl Engine {
-    /// An engine with nothing installed.
+    /// An engine with nothing installed, in memory: durable streams are refused.
     #[must_use]
     pub fn new(options: &EngineOptions, clock: Arc<dyn Clock>) -> Self {
-        Self { state: Mutex::new(State::new(options)), wake: Wake::default(), clock }
+        let (state, wake) = (Mutex::new(State::new(options)), Wake::default());
+        let inner = Arc::new(Inner { state, wake, work: Condvar::new(), clock });
+        Self { inner, committer: Mutex::new(None) }
+    }
+
+    /// The engine of a data folder: everything that was durable in it is there again. A thread of its own writes to
+    /// the disk. The caller holds the lock of the folder.
+    pub fn open(
+        options: &EngineOptions,
+        disk: Arc<dyn Disk>,
+        disk_options: &DiskOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Reports), OpenError> {
+        let (state, writer, reports) = State::open(options, disk, disk_options)?;
+        let (state, wake) = (Mutex::new(state), Wake::default());
+        let inner = Arc::new(Inner { state, wake, work: Condvar::new(), clock });
+        let committer = Committer::new(Arc::clone(&inner), writer);
+        let thread = std::thread::Builder::new().name("mfgroute-log".to_owned());
+        let failed = |error: std::io::Error| OpenError {
+            stream: "_node".to_owned(),
+            why: error.to_string(),
+            corrupt: false,
+        };
+        let thread = thread.spawn(move || committer.run()).map_err(failed)?;
+        Ok((Self { inner, committer: Mutex::new(Some(thread)) }, reports))
+    }
+
+    /// Waits until everything that was noted up to a ticket is durable, or cannot become so.
+    fn wait_for(&self, ticket: u64) -> MutexGuard<'_, State> {
+        self.inner.work.notify_one();
+        let mut state = self.lock();
+        let done = |state: &State| {
+            state.node.as_ref().is_none_or(|node| node.done >= ticket || node.failed.is_some())
+        };
+        while !done(&state) {
+            state = self.inner.wake.wait_room(state, Duration::from_secs(60));
+        }
+        state
+    }
+
+    /// Brings an admission to its level by waiting for the disk, or to `sealed` if that is asked for.
+    ///
+    /// # Errors
+    ///
+    /// The disk failed: nothing of it may be acknowledged.
+    pub fn wait(&self, receipt: &Receipt, sealed: bool) -> Result<(), AdmitError> {
+        if receipt.level == Level::Memory {
+            return Ok(());
+        }
+        let mut state = self.wait_for(receipt.ticket);
+        loop {
+            state.check_durable(receipt)?;
+            if !sealed || state.is_sealed(receipt) {
+                return Ok(());
+            }
+            state.seal_wanted = true;
+            self.inner.work.notify_one();
+            state = self.inner.wake.wait_room(state, Duration::from_secs(60));
+        }
+    }
+
+    /// Whether this engine has a data folder.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.lock().is_durable()
+    }
+
+    /// How far a source had read when its last durable messages came, as it said itself.
+    #[must_use]
+    pub fn position(&self, source: SourceNo) -> Option<Arc<[u8]>> {
+        self.lock().sources.get(usize::from(source)).and_then(|source| source.position.clone())
     }
 
     /// Installs a configuration in place of the one before, or changes nothing. `discard` names the
@@ -108,20 +217,33 @@ impl Engine {
         discard: &[String],
         who: &str,
     ) -> Result<Installed, InstallError> {
-        let now = self.clock.now();
-        let installed = self.lock().install(config, discard, who, now)?;
-        self.wake.all();
+        let now = self.inner.clock.now();
+        let mut state = self.lock();
+        let installed = state.install(config, discard, who, now)?;
+        let ticket = state.flush(Vec::new(), now);
+        drop(state);
+        drop(self.wait_for(ticket));
+        self.inner.wake.all();
         Ok(installed)
     }
 
     /// Admits all messages or none.
     pub fn admit(&self, admission: &Admission<'_>) -> Result<Receipt, AdmitError> {
-        let now = self.clock.now();
+        let now = self.inner.clock.now();
         let receipt = self.lock().admit(admission, now)?;
-        if !receipt.offsets.is_empty() {
-            self.wake.data();
-        }
+        self.admitted(&receipt);
         Ok(receipt)
+    }
+
+    /// Wakes those to whom it matters.
+    fn admitted(&self, receipt: &Receipt) {
+        if receipt.ticket > 0 {
+            self.inner.work.notify_one();
+        }
+        // Events of durable streams are seen once they are on the disk.
+        if receipt.level == Level::Memory && !receipt.offsets.is_empty() {
+            self.inner.wake.data();
+        }
     }
 
     /// Admits all messages or none, and waits for room up to `wait`.
@@ -129,17 +251,17 @@ impl Engine {
         let end = Instant::now() + wait;
         let mut state = self.lock();
         loop {
-            match state.admit(admission, self.clock.now()) {
+            match state.admit(admission, self.inner.clock.now()) {
                 Err(error) if error.is_full() => {
                     let rest = end.saturating_duration_since(Instant::now());
                     if rest.is_zero() {
                         return Err(error);
                     }
-                    state = self.wake.wait_room(state, rest);
+                    state = self.inner.wake.wait_room(state, rest);
                 }
                 result => {
                     drop(state);
-                    self.wake.data();
+                    self.admitted(result.as_ref().unwrap_or(&Receipt::default()));
                     return result;
                 }
             }
@@ -150,10 +272,11 @@ impl Engine {
     /// event alone is larger. Empty if there is nothing, or if the sink is unknown, paused or stopped.
     pub fn poll(&self, sink: SinkNo, events_max: usize, bytes_max: u64) -> Vec<Delivery> {
         loop {
-            let now = self.clock.now();
+            let now = self.inner.clock.now();
             let (batch, freed, more) = self.lock().poll(sink, (events_max, bytes_max), now);
+            self.inner.work.notify_one();
             if freed {
-                self.wake.room();
+                self.inner.wake.room();
             }
             if !more {
                 return batch;
@@ -172,10 +295,11 @@ impl Engine {
         let end = Instant::now() + wait;
         let mut state = self.lock();
         loop {
-            let (batch, freed, more) = state.poll(sink, (events_max, bytes_max), self.clock.now());
+            let (batch, freed, more) = state.poll(sink, (events_max, bytes_max), self.inner.clock.now());
+            self.inner.work.notify_one();
             if freed {
                 drop(state);
-                self.wake.room();
+                self.inner.wake.room();
                 state = self.lock();
             }
             let rest = end.saturating_duration_since(Instant::now());
@@ -183,8 +307,8 @@ impl Engine {
                 return batch;
             }
             if !more && !freed {
-                let due = state.next_due(sink, self.clock.now());
-                state = self.wake.wait_data(state, due.map_or(rest, |due| due.min(rest)));
+                let due = state.next_due(sink, self.inner.clock.now());
+                state = self.inner.wake.wait_data(state, due.map_or(rest, |due| due.min(rest)));
             }
         }
     }
@@ -192,7 +316,7 @@ impl Engine {
     /// How long until the next retry of a sink, for callers that sleep by themselves.
     #[must_use]
     pub fn next_due(&self, sink: SinkNo) -> Option<Duration> {
-        let now = self.clock.now();
+        let now = self.inner.clock.now();
         self.lock().next_due(sink, now)
     }
 
@@ -203,107 +327,30 @@ impl Engine {
         sink: SinkNo,
         outcomes: impl IntoIterator<Item = (DeliveryId, Outcome)>,
     ) -> Result<(), Stale> {
-        let now = self.clock.now();
+        let now = self.inner.clock.now();
         let stale = self.lock().settle(sink, outcomes, now);
-        self.wake.all();
+        self.inner.work.notify_one();
+        self.inner.wake.all();
         if stale.is_empty() { Ok(()) } else { Err(Stale(stale)) }
-    }
-
-    /// Stops handing out events of a sink.
-    pub fn pause(&self, sink: SinkNo, actor: Actor<'_>) -> Result<(), ActError> {
-        self.act(|state, now| state.pause(sink, true, actor, now))
-    }
-
-    /// Hands out events of a sink again.
-    pub fn resume(&self, sink: SinkNo, actor: Actor<'_>) -> Result<(), ActError> {
-        self.act(|state, now| state.pause(sink, false, actor, now))
-    }
-
-    /// The parked events of a sink, in order of admission. Clones handles, not bytes.
-    pub fn parked(&self, sink: SinkNo) -> Result<Vec<ParkedEvent>, ActError> {
-        self.act(|state, now| state.parked(sink, None, now))
-    }
-
-    /// As [`Engine::parked`], recorded.
-    pub fn export_parked(&self, sink: SinkNo, actor: Actor<'_>) -> Result<Vec<ParkedEvent>, ActError> {
-        self.act(|state, now| state.parked(sink, Some(actor), now))
-    }
-
-    /// Tries one parked event again. It must be the first of its key; those behind it flow when it is done.
-    pub fn retry_parked(&self, sink: SinkNo, number: u64, actor: Actor<'_>) -> Result<(), ActError> {
-        self.act(|state, now| state.retry(sink, number, actor, now))
-    }
-
-    /// Tries all parked events of a key again, in order; then the key flows. Returns how many.
-    pub fn retry_key(&self, sink: SinkNo, key: &[u8], actor: Actor<'_>) -> Result<u64, ActError> {
-        self.act(|state, now| state.retry_key(sink, key, actor, now))
-    }
-
-    /// Sets a parked event aside for good; those behind it flow. A reason is needed.
-    pub fn skip_parked(
-        &self,
-        sink: SinkNo,
-        number: u64,
-        posted_as: Option<String>,
-        actor: Actor<'_>,
-    ) -> Result<(), ActError> {
-        self.act(|state, now| state.skip(sink, number, posted_as, actor, now))
-    }
-
-    /// The rejected messages of a source that wait for a person, oldest first; with `answered`, those
-    /// of which the sender knows.
-    pub fn rejects(&self, source: SourceNo, answered: bool) -> Result<Vec<RejectedMessage>, ActError> {
-        let state = self.lock();
-        let source = state.sources.get(usize::from(source)).ok_or(ActError::NotInstalled)?;
-        let messages = if answered { &source.answered } else { &source.kept };
-        Ok(messages.iter().cloned().collect())
-    }
-
-    /// Takes a rejected message out after its bytes were submitted again as new.
-    pub fn reject_retried(&self, source: SourceNo, number: u64, actor: Actor<'_>) -> Result<(), ActError> {
-        self.act(|state, now| state.take_reject(source, number, true, actor, now).map(drop))
-    }
-
-    /// Takes a rejected message out because nobody wants it. A reason is needed.
-    pub fn skip_reject(&self, source: SourceNo, number: u64, actor: Actor<'_>) -> Result<(), ActError> {
-        self.act(|state, now| state.take_reject(source, number, false, actor, now).map(drop))
-    }
-
-    /// Everything that is still known of an event or a key, in order of admission.
-    #[must_use]
-    pub fn trace(&self, find: Find<'_>) -> Vec<Trace> {
-        self.lock().trace(find)
-    }
-
-    /// Everything that waits for a person, oldest first.
-    #[must_use]
-    pub fn inbox(&self) -> Vec<InboxLine> {
-        self.lock().inbox()
-    }
-
-    /// What people did, oldest first, as far back as the bound reaches.
-    #[must_use]
-    pub fn actions(&self) -> Vec<Action> {
-        self.lock().journal.actions().cloned().collect()
     }
 
     /// One consistent snapshot of everything counted.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let now = self.clock.now();
+        let now = self.inner.clock.now();
         self.lock().stats(now)
     }
 
     /// Registers what is called when there may be data to poll or room to admit. It is called without
     /// a lock, once after each [`Engine::rearm`].
     pub fn on_wake(&self, call: Arc<dyn Fn() + Send + Sync>) {
-        self.wake.register(call);
+        self.inner.wake.register(call);
     }
 
     /// Asks for the next wake-up. To be called before looking for data or room, so that what comes
     /// after the look is not missed.
     pub fn rearm(&self) {
-        self.wake.rearm();
+        self.inner.wake.rearm();
     }
 
     /// Refuses messages from now on; sinks go on.
@@ -313,7 +360,7 @@ impl Engine {
             state.life = Life::Draining;
         }
         drop(state);
-        self.wake.all();
+        self.inner.wake.all();
     }
 
     /// Refuses messages and waits until all sinks are idle or the time is over. Parked events do not
@@ -329,7 +376,7 @@ impl Engine {
             if left.is_empty() || rest.is_zero() {
                 return left;
             }
-            state = self.wake.wait_room(state, rest);
+            state = self.inner.wake.wait_room(state, rest);
         }
     }
 
@@ -340,20 +387,17 @@ impl Engine {
         state.life = Life::Closed;
         let left = Left { sinks: state.left().into() };
         drop(state);
-        self.wake.all();
+        self.inner.wake.all();
+        self.inner.work.notify_one();
+        let thread = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic there was said by the thread itself.
+            let _ = thread.join();
+        }
         left
     }
 
-    fn act<T>(&self, act: impl FnOnce(&mut State, Now) -> Result<T, ActError>) -> Result<T, ActError> {
-        let now = self.clock.now();
-        let result = act(&mut self.lock(), now);
-        self.wake.all();
-        result
-    }
-
-    /// A panic while the lock was held means that the state is not to be trusted: every later call
-    /// panics too, and nothing is half alive.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no earlier call of the engine panicked")
+        self.inner.lock()
     }
 }

@@ -201,6 +201,11 @@ impl Parked {
         (self.copies, self.copied_bytes)
     }
 
+    /// Counts from nothing again.
+    pub(super) fn forget_totals(&mut self) {
+        self.total.clear();
+    }
+
     /// How many were ever parked, by cause.
     pub(super) fn total(&self) -> &BTreeMap<&'static str, u64> {
         &self.total

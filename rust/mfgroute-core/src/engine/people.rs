@@ -4,8 +4,11 @@ use std::fmt;
 
 use super::clock::Now;
 use super::config::{SinkNo, SourceNo};
+use super::fact::Fact;
 use super::journal::{Action, Settled, Settlement};
+use super::node::Later;
 use super::parked::ParkedEvent;
+use super::replay::skipped;
 use super::source::RejectedMessage;
 use super::state::State;
 
@@ -60,7 +63,8 @@ impl State {
     ) -> Result<(), ActError> {
         let sink = self.sink_mut(sink).ok_or(ActError::NotInstalled)?;
         sink.paused = paused;
-        let on = sink.config.name.clone();
+        let (on, no) = (sink.config.name.clone(), sink.no);
+        self.facts.note(&Fact::Paused { sink: no, on: paused });
         self.note(if paused { "pause" } else { "resume" }, on, actor, now);
         Ok(())
     }
@@ -83,9 +87,9 @@ impl State {
         if let Some(first) = tried.map(|held| held.ordinal).filter(|&first| first < number) {
             return Err(ActError::NotFirst { first });
         }
-        sink.unpark(number, now);
-        let on = format!("{} {number}", sink.config.name);
+        let (on, no) = (format!("{} {number}", sink.config.name), sink.no);
         self.note("parked retry", on, actor, now);
+        self.try_again(no, vec![number], now);
         Ok(())
     }
 
@@ -103,12 +107,27 @@ impl State {
         if numbers.is_empty() {
             return Err(ActError::NoKey);
         }
-        for &number in &numbers {
-            sink.unpark(number, now);
-        }
-        let on = format!("{} {}", sink.config.name, String::from_utf8_lossy(key));
+        let (on, no) = (format!("{} {}", sink.config.name, String::from_utf8_lossy(key)), sink.no);
+        let count = numbers.len() as u64;
         self.note("parked retry-key", on, actor, now);
-        Ok(numbers.len() as u64)
+        self.try_again(no, numbers, now);
+        Ok(count)
+    }
+
+    /// Puts parked events back into their lanes: at once, or once that is durable.
+    fn try_again(&mut self, no: SinkNo, numbers: Vec<u64>, now: Now) {
+        let durable = self.is_durable();
+        let Some(sink) = self.sink_mut(no) else { return };
+        if durable {
+            for &number in &numbers {
+                sink.note_unparked(number);
+            }
+            self.flush(vec![Later::Retry { sink: no, numbers }], now);
+        } else {
+            for number in numbers {
+                sink.unpark(number, now);
+            }
+        }
     }
 
     /// Sets a parked event aside for good; those behind it flow.
@@ -124,25 +143,48 @@ impl State {
             return Err(ActError::NoReason);
         }
         let sink = self.sink_mut(sink).ok_or(ActError::NotInstalled)?;
-        let event = sink.parked.take(number).ok_or(ActError::NotFound)?;
+        let event = sink.parked.get(number).ok_or(ActError::NotFound)?;
+        let (on, no, reason) = (format!("{} {number}", sink.config.name), sink.no, actor.why.to_owned());
+        let fact = skipped(no, event, &reason, posted_as.as_deref(), now.wall_ms);
+        let durable = sink.is_durable(event.stream);
+        if durable {
+            self.facts.note(&fact);
+        }
+        self.note("parked skip", on, actor, now);
+        if durable {
+            self.flush(vec![Later::Skip { sink: no, number, reason, posted_as }], now);
+        } else {
+            self.set_aside(no, number, reason, posted_as, now);
+        }
+        Ok(())
+    }
+
+    /// Takes a parked event out for good; those behind it flow.
+    pub(super) fn set_aside(
+        &mut self,
+        sink: SinkNo,
+        number: u64,
+        reason: String,
+        posted_as: Option<String>,
+        now: Now,
+    ) {
+        let Self { sinks, journal, .. } = self;
+        let Some(sink) = sinks.get_mut(usize::from(sink)) else { return };
+        let Some(event) = sink.parked.take(number) else { return };
         sink.parked.release(event.record.len() as u64);
         sink.counts.skipped += 1;
         sink.follow(event.lane, now);
-        let settlement = Settlement {
+        journal.write(Settlement {
             at_ms: now.wall_ms,
             sink: sink.no,
             stream: event.stream,
             seq: event.seq,
             id: event.id(),
             tries: event.tries,
-            what: Settled::Skipped { reason: actor.why.to_owned(), posted_as },
+            what: Settled::Skipped { reason, posted_as },
             lane: event.lane,
             ordinal: number,
-        };
-        let on = format!("{} {number}", sink.config.name);
-        self.journal.write(settlement);
-        self.note("parked skip", on, actor, now);
-        Ok(())
+        });
     }
 
     /// The parked events of a sink, oldest first; with an actor, as a recorded export.
@@ -172,16 +214,26 @@ impl State {
         if !retried && actor.why.trim().is_empty() {
             return Err(ActError::NoReason);
         }
+        let no = source;
         let source = self.source_mut(source).ok_or(ActError::NotInstalled)?;
         let message = source.kept.take(number).or_else(|| source.answered.take(number));
         let message = message.ok_or(ActError::NotFound)?;
         let on = format!("{} {number}", source.config.name);
+        self.after.note(&Fact::Taken { source: no, number });
+        self.flush_after(Vec::new(), None);
         self.note(if retried { "rejects retry" } else { "rejects skip" }, on, actor, now);
         Ok(message)
     }
 
     fn note(&mut self, what: &'static str, on: String, actor: Actor<'_>, now: Now) {
         let Actor { who, why } = actor;
-        self.journal.act(Action { at_ms: now.wall_ms, who: who.to_owned(), what, on, why: why.to_owned() });
+        self.facts.note(&Fact::Acted { at_ms: now.wall_ms, who, what, on: &on, why });
+        self.journal.act(Action {
+            at_ms: now.wall_ms,
+            who: who.to_owned(),
+            what: what.to_owned(),
+            on,
+            why: why.to_owned(),
+        });
     }
 }

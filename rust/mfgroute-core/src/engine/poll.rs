@@ -136,13 +136,14 @@ impl<'a> Poll<'a> {
                 return;
             };
             let stored = Stored::read(record.bytes());
-            let held = Held::waiting(stored.lane, stored.ordinal, stream, seq);
+            let held = self.sink.taken(stored.lane, stored.ordinal, stream, seq);
             let bytes = record.len() as u64;
             if self.sink.parked.blocks(held.lane, held.ordinal) {
                 if !self.sink.may_park(bytes) {
                     return;
                 }
-                self.sink.parked.add(&held, record, Cause::Behind, true, self.now.wall_ms);
+                self.sink.note_parked(&held, &record, &Cause::Behind, true, self.now.wall_ms);
+                self.sink.parked.add(&held, &record, Cause::Behind, true, self.now.wall_ms);
                 self.take(stream);
                 self.sink.counts.queued -= 1;
                 self.freed |= self.sink.finish(self.streams, stream, seq);
@@ -154,7 +155,6 @@ impl<'a> Poll<'a> {
                 self.sink.lanes.add(held);
                 continue;
             }
-            let record = record.clone();
             if !self.fits(&record) || !self.sink.may_hand_out(bytes, false) {
                 return;
             }
@@ -175,8 +175,9 @@ impl<'a> Poll<'a> {
             })
         {
             let (number, stream) = stream;
-            cursor.skip_to(stream.log.first_seq());
-            while let Some(record) = stream.log.get(cursor.next()) {
+            cursor.skip_to(stream.log.floor());
+            while cursor.next() < stream.log.visible() {
+                let Some(record) = stream.read(cursor.next()) else { break };
                 if !cursor.has_reach() {
                     // What lies beyond could be of a key that comes next elsewhere.
                     return None;
@@ -197,7 +198,10 @@ impl<'a> Poll<'a> {
                 }
             }
         }
-        oldest.map(|(_, stream, seq)| (stream, seq))
+        let hidden = self.streams.iter().filter_map(Stream::hidden).min();
+        oldest
+            .filter(|&(ordinal, ..)| hidden.is_none_or(|hidden| ordinal < hidden))
+            .map(|(_, stream, seq)| (stream, seq))
     }
 
     fn take(&mut self, stream: StreamNo) {
@@ -211,7 +215,7 @@ impl<'a> Poll<'a> {
 
     fn bytes_of(&self, held: &Held) -> Option<Record> {
         let logged = || self.streams.get(usize::from(held.stream))?.log.get(held.seq);
-        held.record.as_ref().or_else(logged).cloned()
+        held.record.clone().or_else(logged)
     }
 
     fn hand_out(&mut self, id: DeliveryId, record: Record) {

@@ -5,7 +5,8 @@ use std::fmt;
 use mfgroute_log::Record;
 
 use super::clock::{Chance, Now};
-use super::config::{OnRefused, StreamNo};
+use super::config::StreamNo;
+use super::fact::Fact;
 use super::journal::{Journal, Settled, Settlement};
 use super::lanes::{DeliveryId, Held, Phase};
 use super::parked::{Cause, ParkedEvent};
@@ -72,21 +73,59 @@ pub(super) struct Desk<'a> {
     pub(super) freed: bool,
 }
 
+/// What is to become of a delivery. It is decided when the sink says its outcome, and done when that is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Done { reference: Option<String> },
+    Park(Cause),
+    DropGone,
+    Retry { after_ms: Option<u64>, tries: u32, attempts: u32 },
+    Wait,
+}
+
 impl Desk<'_> {
-    /// Settles one delivery. Says whether it was in flight.
-    pub(super) fn settle(&mut self, id: DeliveryId, outcome: Outcome) -> bool {
+    /// Decides about one delivery; `None` if it is not in flight, or if it was decided about before.
+    pub(super) fn decide(&mut self, id: DeliveryId, outcome: Outcome) -> Option<Decision> {
+        let held = self.sink.lanes.get(id).filter(|held| held.phase == Phase::InFlight && !held.settling)?;
+        Some(match outcome {
+            Outcome::Done { reference } => Decision::Done { reference },
+            Outcome::Refused { code, reason } => Decision::Park(Cause::Refused { code, reason }),
+            Outcome::InDoubt { reason } => Decision::Park(Cause::InDoubt { reason }),
+            Outcome::Retry { .. } | Outcome::Released if held.gone => Decision::DropGone,
+            Outcome::Released => Decision::Wait,
+            Outcome::Retry { after_ms, judged, reason } => {
+                let delivered = self.sink.counts.delivered;
+                let counts = judged && held.mark.is_some_and(|mark| delivered > mark);
+                let (tries, attempts) = (held.tries + u32::from(counts), held.attempts.saturating_add(1));
+                let full = tries >= self.sink.config.tries;
+                self.sink.counts.retries += 1;
+                self.sink.lanes.change(id, |held| (held.tries, held.attempts) = (tries, attempts));
+                if full {
+                    Decision::Park(Cause::Tries { reason })
+                } else {
+                    Decision::Retry { after_ms, tries, attempts }
+                }
+            }
+        })
+    }
+
+    /// Does what was decided, unless the delivery has gone with its sink.
+    pub(super) fn apply(&mut self, id: DeliveryId, decision: Decision) {
         let in_flight = self.sink.lanes.get(id).filter(|held| held.phase == Phase::InFlight);
-        let Some((lane, gone)) = in_flight.map(|held| (held.lane, held.gone)) else { return false };
-        match outcome {
-            Outcome::Done { reference } => self.done(id, reference),
-            Outcome::Refused { code, reason } => self.park(id, Cause::Refused { code, reason }),
-            Outcome::InDoubt { reason } => self.park(id, Cause::InDoubt { reason }),
-            Outcome::Retry { .. } | Outcome::Released if gone => self.drop_gone(id),
-            Outcome::Retry { after_ms, judged, reason } => self.retry(id, after_ms, judged, reason),
-            Outcome::Released => self.wait(id, 0),
+        let Some(lane) = in_flight.map(|held| held.lane) else { return };
+        match decision {
+            Decision::Done { reference } => self.done(id, reference),
+            Decision::Park(cause) => self.park(id, cause),
+            Decision::DropGone => self.drop_gone(id),
+            Decision::Retry { .. } | Decision::Wait if self.is_gone(id) => self.drop_gone(id),
+            Decision::Retry { after_ms, attempts, .. } => self.retry(id, after_ms, attempts),
+            Decision::Wait => self.wait(id, 0),
         }
         self.sink.promote(lane, self.now.steady_ms);
-        true
+    }
+
+    fn is_gone(&self, id: DeliveryId) -> bool {
+        self.sink.lanes.get(id).is_some_and(|held| held.gone)
     }
 
     fn done(&mut self, id: DeliveryId, reference: Option<String>) {
@@ -106,8 +145,7 @@ impl Desk<'_> {
 
     fn park(&mut self, id: DeliveryId, cause: Cause) {
         let Some((held, record)) = self.leave(id) else { return };
-        let blocking =
-            self.sink.config.on_refused == OnRefused::ParkKey || matches!(cause, Cause::InDoubt { .. });
+        let blocking = self.sink.blocks(&cause);
         self.sink.parked.add(&held, &record, cause, blocking, self.now.wall_ms);
         if !held.copy {
             self.freed |= self.sink.finish(self.streams, held.stream, held.seq);
@@ -116,23 +154,15 @@ impl Desk<'_> {
         self.sink.follow(held.lane, self.now);
     }
 
-    fn retry(&mut self, id: DeliveryId, after_ms: Option<u64>, judged: bool, reason: String) {
+    fn retry(&mut self, id: DeliveryId, after_ms: Option<u64>, attempts: u32) {
         let delivered = self.sink.counts.delivered;
-        let (mut tries, mut attempts) = (0, 0);
         self.sink.lanes.change(id, |held| {
-            let counts = judged && held.mark.is_some_and(|mark| delivered > mark);
-            held.tries += u32::from(counts);
-            held.attempts = held.attempts.saturating_add(1);
             held.redelivered = true;
             held.mark = Some(delivered);
-            (tries, attempts) = (held.tries, held.attempts);
         });
-        self.sink.counts.retries += 1;
-        if tries >= self.sink.config.tries {
-            return self.park(id, Cause::Tries { reason });
-        }
-        let ceiling =
-            DELAY_BASE_MS.saturating_mul(1 << (attempts - 1).min(32)).min(self.sink.config.delay_max_ms);
+        let ceiling = DELAY_BASE_MS
+            .saturating_mul(1 << attempts.saturating_sub(1).min(32))
+            .min(self.sink.config.delay_max_ms);
         let delay = self.chance.up_to(ceiling).max(after_ms.unwrap_or(0).min(AFTER_MAX_MS));
         self.wait(id, delay);
     }
@@ -146,6 +176,7 @@ impl Desk<'_> {
         self.sink.counts.queued += 1;
         self.sink.lanes.change(id, |held| {
             held.phase = Phase::Waiting { due_ms };
+            held.settling = false;
             if !held.copy {
                 held.record = None;
             }
@@ -209,13 +240,14 @@ impl Sink {
         while let Some(id) = self.blocked(lane) {
             let Some(held) = self.lanes.get(id) else { break };
             let logged = || streams.get(usize::from(held.stream))?.log.get(held.seq);
-            let Some(record) = held.record.as_ref().or_else(logged).cloned() else { break };
+            let Some(record) = held.record.clone().or_else(logged) else { break };
             if !held.copy && !self.may_park(record.len() as u64) {
                 self.spilled.insert(lane);
                 break;
             }
             let Some(held) = self.lanes.remove(id) else { break };
             self.counts.queued -= 1;
+            self.note_parked(&held, &record, &Cause::Behind, true, now.wall_ms);
             self.parked.add(&held, &record, Cause::Behind, true, now.wall_ms);
             if !held.copy {
                 freed |= self.finish(streams, held.stream, held.seq);
@@ -237,9 +269,18 @@ impl Sink {
             if self.parked.get(number).is_none_or(|event| event.cause.is_own()) {
                 return;
             }
+            self.note_unparked(number);
             self.unpark(number, now);
         }
         self.promote(lane, now.steady_ms);
+    }
+
+    /// Notes that a parked event is tried again.
+    pub(super) fn note_unparked(&mut self, number: u64) {
+        let stream = self.parked.get(number).map(|event| event.stream);
+        if stream.is_some_and(|stream| self.is_durable(stream)) {
+            self.facts.note(&Fact::Unparked { sink: self.no, ordinal: number });
+        }
     }
 
     /// Puts a parked event back into its lane.

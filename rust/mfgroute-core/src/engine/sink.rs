@@ -1,15 +1,17 @@
 //! A sink: cursors, lanes, parked events and counters.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
-use mfgroute_log::Cursor;
+use mfgroute_log::{Cursor, Record};
 
 use super::clock::Now;
-use super::config::{SinkConfig, SinkNo, StreamNo};
+use super::config::{OnRefused, SinkConfig, SinkNo, StreamNo};
+use super::fact::{At, End, Fact, Facts};
 use super::journal::{Journal, Settled, Settlement};
 use super::lanes::{DeliveryId, Held, Lanes, Phase};
-use super::parked::Parked;
+use super::parked::{Cause, Parked};
+use super::settle::Decision;
 use super::stored::Stored;
 
 /// What a sink has counted. `queued` and `in_flight` are kept by each step, not derived.
@@ -43,6 +45,14 @@ pub(super) struct Sink {
     pub(super) counts: SinkCounts,
     /// Number and bytes of events in flight that have no copy among the parked ones yet.
     pub(super) reserved: (u64, u64),
+    /// What happened and is not in the node's log yet.
+    pub(super) facts: Facts,
+    /// Streams whose events are on a disk.
+    pub(super) durable: Vec<bool>,
+    /// Tries that an earlier life of the node made, by stream and number.
+    pub(super) tried: BTreeMap<(StreamNo, u64), (u32, u32)>,
+    /// Events below, by stream, may have been sent by an earlier life of the node.
+    pub(super) sent_to: Vec<u64>,
 }
 
 impl Sink {
@@ -60,7 +70,41 @@ impl Sink {
             spilled: BTreeSet::new(),
             counts: SinkCounts::default(),
             reserved: (0, 0),
+            facts: Facts::default(),
+            durable: Vec::new(),
+            tried: BTreeMap::new(),
+            sent_to: Vec::new(),
         }
+    }
+
+    /// Whether what becomes of an event of a stream is to be durable.
+    pub(super) fn is_durable(&self, stream: StreamNo) -> bool {
+        self.facts.on && self.durable.get(usize::from(stream)).copied().unwrap_or(false)
+    }
+
+    /// Notes that an event is parked.
+    pub(super) fn note_parked(
+        &mut self,
+        held: &Held,
+        record: &Record,
+        cause: &Cause,
+        blocking: bool,
+        at_ms: u64,
+    ) {
+        if self.is_durable(held.stream) {
+            let redelivered = held.redelivered || cause.is_own();
+            self.facts.note(&parked(self.no, held, record, cause, (blocking, redelivered, at_ms)));
+        }
+    }
+
+    /// An event as it is first taken from a log.
+    pub(super) fn taken(&mut self, lane: u64, ordinal: u64, stream: StreamNo, seq: u64) -> Held {
+        let mut held = Held::waiting(lane, ordinal, stream, seq);
+        if let Some((tries, attempts)) = self.tried.remove(&(stream, seq)) {
+            (held.tries, held.attempts) = (tries, attempts);
+        }
+        held.redelivered = self.sent_to.get(usize::from(stream)).is_some_and(|&end| seq < end);
+        held
     }
 
     pub(super) fn cursor(&mut self, stream: StreamNo) -> Option<&mut Cursor> {
@@ -164,6 +208,32 @@ impl Sink {
 }
 
 impl Sink {
+    /// Writes what was decided about a delivery.
+    pub(super) fn write_decision(&self, facts: &mut Facts, id: DeliveryId, decision: &Decision, at_ms: u64) {
+        let Some(held) = self.lanes.get(id) else { return };
+        let Some(record) = &held.record else { return };
+        let (id, lane, tries) = (Stored::read(record.bytes()).id, held.lane, held.tries);
+        let at = held.at(self.no);
+        let end =
+            |how, text| Fact::Ended { at, end: End { how, at_ms, id, lane, tries, text, posted_as: None } };
+        match decision {
+            Decision::Done { reference } => facts.note(&end(0, reference.as_deref())),
+            Decision::DropGone => facts.note(&end(2, None)),
+            Decision::Retry { tries, attempts, .. } => {
+                facts.note(&Fact::Tried { at, tries: *tries, attempts: *attempts });
+            }
+            Decision::Park(cause) => {
+                facts.note(&parked(self.no, held, record, cause, (self.blocks(cause), true, at_ms)));
+            }
+            Decision::Wait => {}
+        }
+    }
+
+    /// Whether an event that is parked for this cause holds up its key.
+    pub(super) fn blocks(&self, cause: &Cause) -> bool {
+        self.config.on_refused == OnRefused::ParkKey || matches!(cause, Cause::InDoubt { .. })
+    }
+
     /// Gives up an event whose record leaves its log. In flight it keeps its bytes until it is settled.
     pub(super) fn lose(
         &mut self,
@@ -187,11 +257,45 @@ impl Sink {
             (Some(id), _) => tries = self.lanes.remove(id).map_or(0, |held| held.tries),
             (None, _) => {}
         }
+        if self.is_durable(stream) {
+            let at = At { sink: self.no, stream, seq, ordinal: stored.ordinal, copy: false };
+            let (at_ms, id, lane) = (now.wall_ms, stored.id, stored.lane);
+            let end = End { how: 2, at_ms, id, lane, tries, text: None, posted_as: None };
+            self.facts.note(&Fact::Ended { at, end });
+        }
         self.counts.queued -= 1;
         self.counts.dropped += 1;
         let (id, lane, ordinal) = (stored.id, stored.lane, stored.ordinal);
         let (at_ms, sink, what) = (now.wall_ms, self.no, Settled::Dropped);
         journal.write(Settlement { at_ms, sink, stream, seq, id, tries, what, lane, ordinal });
         self.promote(lane, now.steady_ms);
+    }
+}
+
+/// The fact that an event is parked: whether it blocks its key, may have been sent, and since when.
+pub(super) fn parked<'a>(
+    sink: SinkNo,
+    held: &Held,
+    record: &'a Record,
+    cause: &'a Cause,
+    (blocking, redelivered, at_ms): (bool, bool, u64),
+) -> Fact<'a> {
+    let (number, code, reason) = match cause {
+        Cause::Refused { code, reason } => (0, code.as_str(), reason.as_str()),
+        Cause::Tries { reason } => (1, "", reason.as_str()),
+        Cause::InDoubt { reason } => (2, "", reason.as_str()),
+        Cause::Behind => (3, "", ""),
+    };
+    Fact::Parked {
+        at: held.at(sink),
+        cause: number,
+        code,
+        reason,
+        tries: held.tries,
+        blocking,
+        redelivered,
+        at_ms,
+        admitted_ms: record.at_ms(),
+        record: if held.copy { &[] } else { record.bytes() },
     }
 }

@@ -8,6 +8,9 @@ use super::stored::Stored;
 use super::stream::Stream;
 use crate::stats::{SinkStats, SourceStats, Stats, StreamStats};
 
+/// Records looked at for the age of a backlog.
+const AHEAD_MAX: usize = 4_096;
+
 impl State {
     pub(super) fn stats(&self, now: Now) -> Stats {
         let sources = self.sources.iter().map(Source::unaccounted).sum::<u64>();
@@ -19,6 +22,7 @@ impl State {
             dedup_ids: self.dedup.len() as u64,
             dedup_capacity: self.dedup.capacity() as u64,
             unaccounted: sources + sinks,
+            failed: self.node.as_ref().and_then(|node| node.failed.clone()),
         }
     }
 
@@ -54,11 +58,13 @@ impl State {
     fn oldest(&self, sink: &Sink) -> Option<u64> {
         let held = sink.lanes.iter().filter_map(|(_, held)| {
             let logged = || self.streams.get(usize::from(held.stream))?.log.get(held.seq);
-            held.record.as_ref().or_else(logged).map(mfgroute_log::Record::at_ms)
+            held.record.clone().or_else(logged).map(|record| record.at_ms())
         });
         let new = self.streams.iter().zip(&sink.cursors).filter_map(|(stream, cursor)| {
-            let mut ahead = stream.log.from_seq(cursor.next());
+            let mut ahead = stream.log.records_from(cursor.next());
             ahead
+                .by_ref()
+                .take(AHEAD_MAX)
                 .find(|(_, record)| Stored::read(record.bytes()).wants(sink.no))
                 .map(|(_, record)| record.at_ms())
         });
@@ -99,5 +105,8 @@ fn of_stream(stream: &Stream) -> StreamStats {
         capacity_count: limits.count,
         first_seq: stream.log.first_seq(),
         next_seq: stream.log.next_seq(),
+        durable: stream.log.disk().is_some(),
+        durable_seq: stream.log.disk().map_or(0, |log| log.store.durable()),
+        failed: stream.failed(),
     }
 }

@@ -143,6 +143,8 @@ pub(super) struct Source {
     pub(super) kept: Shelf,
     /// A ring: the sender knows of these.
     pub(super) answered: Shelf,
+    /// How far it has read, as it said with the last messages that are durable.
+    pub(super) position: Option<Arc<[u8]>>,
 }
 
 impl Source {
@@ -153,6 +155,7 @@ impl Source {
             counts: SourceCounts::default(),
             kept: Shelf::default(),
             answered: Shelf::default(),
+            position: None,
         }
     }
 

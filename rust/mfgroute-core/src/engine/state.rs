@@ -2,19 +2,27 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hasher as _;
+use std::sync::Arc;
 
 use mfgroute_log::Frame;
 use siphasher::sip::SipHasher13;
 
-use super::admission::{Counts, Offsets};
-use super::clock::Chance;
+use super::admission::{AdmitError, Counts, Offsets, Receipt};
+use super::clock::{Chance, Now};
 use super::config::{EngineOptions, SinkNo, SourceNo, StreamNo};
+use super::fact::Facts;
 use super::journal::Journal;
+use super::node::{After, Later, Node};
+use super::open::Home;
+use super::replay::KEY_BYTES;
 use super::sink::Sink;
 use super::source::{Refused, Source};
 use super::stream::Stream;
 use crate::dedup::{ById, Prints, Window};
 use crate::reject::Code;
+
+/// What the node's own log is called.
+pub(super) const NODE: &str = "_node";
 
 /// Whether messages and polls are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +71,23 @@ pub(super) struct State {
     pub(super) chance: Chance,
     pub(super) life: Life,
     pub(super) distance_max: u64,
-    lane_key: (u64, u64),
+    pub(super) lane_key: (u64, u64),
+    /// The node's own log, if anything is durable here.
+    pub(super) node: Option<Box<Node>>,
+    /// What happened and is not in that log yet.
+    pub(super) facts: Facts,
+    /// What happened to the admission under way, and is written after its events.
+    pub(super) after: Facts,
+    /// Identities of events that have left their streams: ordinal, id and prints.
+    pub(super) carried: VecDeque<[u8; KEY_BYTES]>,
+    /// Streams that the node's own log has named.
+    pub(super) named_streams: usize,
+    /// Segments that nobody needs any more, oldest first; without a stream, of the node's own log.
+    pub(super) retired: VecDeque<(Option<StreamNo>, String)>,
+    /// Someone waits for what is durable to be attested.
+    pub(super) seal_wanted: bool,
+    /// Where streams are opened, and what opening them gave to the one who writes.
+    pub(super) home: Option<Home>,
 }
 
 impl State {
@@ -83,7 +107,71 @@ impl State {
             chance,
             life: Life::Open,
             distance_max: options.distance_max,
+            node: None,
+            facts: Facts::default(),
+            after: Facts::default(),
+            carried: VecDeque::new(),
+            named_streams: 0,
+            retired: VecDeque::new(),
+            seal_wanted: false,
+            home: None,
         }
+    }
+
+    /// Whether anything is durable here.
+    pub(super) fn is_durable(&self) -> bool {
+        self.node.is_some()
+    }
+
+    /// Whether everything of an admission is durable, or why not.
+    pub(super) fn check_durable(&self, receipt: &Receipt) -> Result<(), AdmitError> {
+        if let Some(why) = self.node.as_ref().and_then(|node| node.failed.clone()) {
+            return Err(AdmitError::LogFailed { stream: NODE.to_owned(), why });
+        }
+        for &number in &receipt.streams {
+            let Some(stream) = self.streams.get(usize::from(number)) else { continue };
+            if let Some(why) = stream.failed() {
+                return Err(AdmitError::LogFailed { stream: stream.config.name.clone(), why });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything of an admission is attested by a later durable record.
+    pub(super) fn is_sealed(&self, receipt: &Receipt) -> bool {
+        receipt.offsets.iter().all(|offsets| {
+            let log = self.streams.get(usize::from(offsets.stream)).and_then(|stream| stream.log.disk());
+            log.is_none_or(|log| log.store.sealed() > offsets.last)
+        })
+    }
+
+    /// Sends what was noted of an admission on its way, to be written behind the events it names.
+    pub(super) fn flush_after(
+        &mut self,
+        streams: Vec<(StreamNo, u64)>,
+        position: Option<(SourceNo, Arc<[u8]>)>,
+    ) {
+        let Some(node) = &mut self.node else { return };
+        let facts = std::mem::take(&mut self.after.frame);
+        if !facts.is_empty() {
+            node.after.push(After { streams, facts, position });
+            node.ticket += 1;
+        }
+    }
+
+    /// Sends what was noted on its way to the disk, and what is to be done once it is there. Returns the ticket to
+    /// wait for.
+    pub(super) fn flush(&mut self, later: Vec<Later>, now: Now) -> u64 {
+        let Some(node) = &mut self.node else { return 0 };
+        let mut facts = std::mem::take(&mut self.facts.frame);
+        for sink in &mut self.sinks {
+            facts.append(&mut sink.facts.frame);
+        }
+        if !facts.is_empty() || !later.is_empty() {
+            node.note(facts, later, now.wall_ms);
+            node.ticket += 1;
+        }
+        node.ticket
     }
 
     /// The lane of a key.

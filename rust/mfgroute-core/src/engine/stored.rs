@@ -1,7 +1,7 @@
 //! An event as the engine puts it into a log: a header, the key, and the record the caller gave.
 //!
 //! ```text
-//! id 16 | ordinal 8 | lane 8 | sinks 2 | key length 4 | sinks × 2 | key | record     (little-endian)
+//! id 16 | raw print 16 | body print 16 | ordinal 8 | lane 8 | sinks 2 | key length 4 | sinks × 2 | key | record     (little-endian)
 //! ```
 //!
 //! `ordinal` counts admissions over all streams, so that one key has one order even when its events
@@ -9,13 +9,15 @@
 //! wait for each other and lose nothing else.
 
 use super::config::SinkNo;
+use crate::dedup::Prints;
 
-const FIXED: usize = 38;
+const FIXED: usize = 70;
 
 /// An event read back from a log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stored<'a> {
     pub(super) id: u128,
+    pub(super) prints: Prints,
     pub(super) ordinal: u64,
     pub(super) lane: u64,
     sinks: &'a [u8],
@@ -26,6 +28,7 @@ pub(super) struct Stored<'a> {
 /// What to write.
 pub(super) struct Fields<'a> {
     pub(super) id: u128,
+    pub(super) prints: Prints,
     pub(super) ordinal: u64,
     pub(super) lane: u64,
     pub(super) sinks: &'a [SinkNo],
@@ -41,6 +44,8 @@ impl Fields<'_> {
         let count = self.sinks.iter().enumerate().filter(unique).count() as u16;
         out.reserve(FIXED + self.sinks.len() * 2 + self.key.len() + self.body.len());
         out.extend_from_slice(&self.id.to_le_bytes());
+        out.extend_from_slice(&self.prints.raw.to_le_bytes());
+        out.extend_from_slice(&self.prints.body.to_le_bytes());
         out.extend_from_slice(&self.ordinal.to_le_bytes());
         out.extend_from_slice(&self.lane.to_le_bytes());
         out.extend_from_slice(&count.to_le_bytes());
@@ -57,12 +62,22 @@ impl<'a> Stored<'a> {
     /// Reads an event. Bytes that [`Fields::write`] did not make read as an empty one.
     #[inline]
     pub(super) fn read(bytes: &'a [u8]) -> Self {
-        Self::parse(bytes).unwrap_or(Self { id: 0, ordinal: 0, lane: 0, sinks: &[], key: &[], body: &[] })
+        Self::parse(bytes).unwrap_or(Self {
+            id: 0,
+            prints: Prints { raw: 0, body: 0 },
+            ordinal: 0,
+            lane: 0,
+            sinks: &[],
+            key: &[],
+            body: &[],
+        })
     }
 
     #[inline]
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let (id, rest) = bytes.split_first_chunk::<16>()?;
+        let (raw, rest) = rest.split_first_chunk::<16>()?;
+        let (print, rest) = rest.split_first_chunk::<16>()?;
         let (ordinal, rest) = rest.split_first_chunk::<8>()?;
         let (lane, rest) = rest.split_first_chunk::<8>()?;
         let (sinks, rest) = rest.split_first_chunk::<2>()?;
@@ -70,7 +85,8 @@ impl<'a> Stored<'a> {
         let (sinks, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*sinks)) * 2)?;
         let (key, body) = rest.split_at_checked(u32::from_le_bytes(*key) as usize)?;
         let (id, ordinal) = (u128::from_le_bytes(*id), u64::from_le_bytes(*ordinal));
-        Some(Self { id, ordinal, lane: u64::from_le_bytes(*lane), sinks, key, body })
+        let prints = Prints { raw: u128::from_le_bytes(*raw), body: u128::from_le_bytes(*print) };
+        Some(Self { id, prints, ordinal, lane: u64::from_le_bytes(*lane), sinks, key, body })
     }
 
     /// The sinks it goes to.
@@ -91,13 +107,21 @@ mod tests {
 
     #[test]
     fn an_event_comes_back_as_it_was_written() {
-        let fields = Fields { id: 5, ordinal: 6, lane: 7, sinks: &[3, 1, 3], key: b"order/1", body: b"{}" };
+        let fields = Fields {
+            id: 5,
+            prints: Prints { raw: 8, body: 9 },
+            ordinal: 6,
+            lane: 7,
+            sinks: &[3, 1, 3],
+            key: b"order/1",
+            body: b"{}",
+        };
         let mut out = Vec::new();
         fields.write(&mut out);
         let read = Stored::read(&out);
         assert_eq!(
-            (read.id, read.ordinal, read.lane, read.key, read.body),
-            (5, 6, 7, &b"order/1"[..], &b"{}"[..])
+            (read.id, read.prints.body, read.ordinal, read.lane, read.key, read.body),
+            (5, 9, 6, 7, &b"order/1"[..], &b"{}"[..])
         );
         assert_eq!(read.sinks().collect::<Vec<_>>(), [3, 1]);
         assert!(read.wants(1) && !read.wants(2));

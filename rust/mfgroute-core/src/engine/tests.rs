@@ -28,7 +28,13 @@ const ME: Actor<'static> = Actor { who: "test", why: "because" };
 
 fn config(sinks: &[&str]) -> EngineConfig {
     let big = Bound { count: 1_000, bytes: 1 << 20 };
-    let stream = |name: &str| StreamConfig { name: name.into(), capacity: big, when_full: WhenFull::Block };
+    let stream = |name: &str| StreamConfig {
+        name: name.into(),
+        capacity: big,
+        when_full: WhenFull::Block,
+        durable: false,
+        keep_ms: 0,
+    };
     EngineConfig {
         streams: vec![stream("business"), stream("telemetry")],
         sinks: sinks.iter().map(|name| SinkConfig::new(*name)).collect(),
@@ -65,7 +71,7 @@ impl Rig {
 
     fn admit_as(&self, items: &[Item<'_>], independent: bool, sync: bool) -> Result<Receipt, AdmitError> {
         let messages = [Message { raw: b"raw", meta: Attributes::Json(b""), independent, items }];
-        let result = self.engine.admit(&Admission { source: 0, sync, messages: &messages });
+        let result = self.engine.admit(&Admission { source: 0, sync, messages: &messages, position: None });
         assert_eq!(self.engine.stats().unaccounted, 0);
         result
     }
@@ -266,7 +272,7 @@ fn a_lone_event_in_an_idle_engine_leaves_within_a_second() {
                 independent: false,
                 items: &[Item::Event(event)],
             }];
-            engine.admit(&Admission { source: 0, sync: false, messages: &messages }).unwrap();
+            engine.admit(&Admission { source: 0, sync: false, messages: &messages, position: None }).unwrap();
             assert_eq!(was_taken.recv_timeout(Duration::from_secs(1)), Ok(1), "event {id}");
         }
     });

@@ -129,7 +129,7 @@ impl State {
         let matches = |lane: u64, id: u128| wanted == Some(lane) || ids.contains(&id);
         let mut found: BTreeMap<u64, Trace> = BTreeMap::new();
         for (number, stream) in self.streams.iter().enumerate() {
-            for (seq, record) in stream.log.from_seq(0) {
+            for (seq, record) in stream.log.records_from(stream.log.at_hand()) {
                 let stored = Stored::read(record.bytes());
                 if matches(stored.lane, stored.id) {
                     let trace = entry(&mut found, stored.ordinal, (number as u16, seq), stored.id);
@@ -161,11 +161,12 @@ impl State {
         let mut quoted = Vec::new();
         crate::tree::write_json_string(&String::from_utf8_lossy(text), &mut quoted);
         let holds = |body: &[u8]| body.windows(quoted.len()).any(|window| window == quoted);
-        let logs = self.streams.iter().flat_map(|stream| stream.log.from_seq(0));
+        let logs = self.streams.iter().flat_map(|stream| stream.log.records_from(stream.log.at_hand()));
         let mut ids: BTreeSet<u128> = logs
-            .map(|(_, record)| Stored::read(record.bytes()))
-            .filter(|stored| holds(stored.body))
-            .map(|stored| stored.id)
+            .filter_map(|(_, record)| {
+                let stored = Stored::read(record.bytes());
+                holds(stored.body).then_some(stored.id)
+            })
             .collect();
         for sink in &self.sinks {
             ids.extend(sink.parked.iter().filter(|event| holds(event.record())).map(ParkedEvent::id));

@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::clock::Now;
 use super::config::SinkNo;
 use super::lanes::DeliveryId;
+use super::node::Later;
 use super::poll::{Delivery, Poll};
-use super::settle::{Desk, Outcome};
+use super::settle::{Decision, Desk, Outcome};
 use super::state::{Life, State};
 
 type Call = Arc<dyn Fn() + Send + Sync>;
@@ -90,24 +91,70 @@ impl State {
         };
         let mut poll = Poll::new(sink, streams, max, now);
         let more = poll.run();
-        (poll.batch, poll.freed, more)
+        let polled = (poll.batch, poll.freed, more);
+        self.flush(Vec::new(), now);
+        polled
     }
 
-    /// Settles deliveries. Returns those that are not in flight.
+    /// Settles deliveries: at once, or once that is durable. Returns those that are not in flight.
     pub(super) fn settle(
         &mut self,
         sink: SinkNo,
         outcomes: impl IntoIterator<Item = (DeliveryId, Outcome)>,
         now: Now,
     ) -> Vec<DeliveryId> {
+        let no = sink;
         let Self { sinks, streams, journal, chance, .. } = self;
         let Some(sink) = sinks.get_mut(usize::from(sink)).filter(|sink| sink.present) else {
             return outcomes.into_iter().map(|(id, _)| id).collect();
         };
         let mut desk = Desk { sink, streams, journal, chance, now, freed: false };
-        let stale =
-            outcomes.into_iter().filter_map(|(id, outcome)| (!desk.settle(id, outcome)).then_some(id));
-        stale.collect()
+        let (mut stale, mut later) = (Vec::new(), Vec::new());
+        for (id, outcome) in outcomes {
+            let Some(decision) = desk.decide(id, outcome) else {
+                stale.push(id);
+                continue;
+            };
+            let stream = desk.sink.lanes.get(id).map(|held| held.stream);
+            if decision == Decision::Wait || stream.is_none_or(|stream| !desk.sink.is_durable(stream)) {
+                desk.apply(id, decision);
+                continue;
+            }
+            let mut facts = std::mem::take(&mut desk.sink.facts);
+            desk.sink.write_decision(&mut facts, id, &decision, now.wall_ms);
+            desk.sink.facts = facts;
+            desk.sink.lanes.change(id, |held| held.settling = true);
+            later.push(Later::Settle { sink: no, id, decision });
+        }
+        self.flush(later, now);
+        stale
+    }
+
+    /// Does what waited for its facts to be durable.
+    pub(super) fn catch_up(&mut self, now: Now) {
+        while let Some(later) = self.node.as_mut().and_then(|node| node.next_later()) {
+            match later {
+                Later::Settle { sink, id, decision } => {
+                    let Self { sinks, streams, journal, chance, .. } = self;
+                    if let Some(sink) = sinks.get_mut(usize::from(sink)) {
+                        Desk { sink, streams, journal, chance, now, freed: false }.apply(id, decision);
+                    }
+                }
+                Later::Retry { sink, numbers } => {
+                    if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
+                        for number in numbers {
+                            sink.unpark(number, now);
+                        }
+                    }
+                }
+                Later::Skip { sink, number, reason, posted_as } => {
+                    self.set_aside(sink, number, reason, posted_as, now);
+                }
+                Later::Free { stream, seq } => self.free(stream, seq),
+                Later::FreeFacts { seq } => self.free_facts(seq),
+            }
+        }
+        self.flush(Vec::new(), now);
     }
 
     /// How long until the next retry of a sink.

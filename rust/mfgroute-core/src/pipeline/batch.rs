@@ -133,7 +133,7 @@ impl Batch {
         installed: &Installed,
         source: usize,
         origin: Origin<'_>,
-        sync: bool,
+        (sync, position): (bool, Option<&[u8]>),
         admit: impl FnOnce(&engine::Admission<'_>) -> Result<engine::Receipt, engine::AdmitError>,
     ) -> Result<engine::Receipt, engine::AdmitError> {
         let number = |numbers: &[u16], index: usize| {
@@ -181,6 +181,6 @@ impl Batch {
             })
             .collect();
         let source = number(&installed.sources, source)?;
-        admit(&engine::Admission { source, sync, messages: &messages })
+        admit(&engine::Admission { source, sync, messages: &messages, position })
     }
 }

@@ -14,6 +14,8 @@ use crate::yaml::{Key, Node, Value};
 const REJECTS: Bound = Bound { count: 10_000, bytes: 64 << 20 };
 /// Capacity of a stream that does not say it.
 const CAPACITY: u64 = 256 << 20;
+/// How long finished events stay for replay unless a stream says otherwise: 7 days.
+const KEEP_MS: u64 = 7 * 24 * 3_600_000;
 /// Most events of a stream, whatever their size.
 const EVENTS_MAX: u64 = 100_000_000;
 
@@ -52,14 +54,8 @@ pub fn located(json: &Json, places: &BTreeMap<String, Place>, pointer: String) -
 /// Reads streams, sinks and sources into the engine's configuration.
 pub fn engine(main: &Node, plan: &mut Plan, file: &mut File<'_>) {
     for (name, stream) in entries(main, "streams") {
-        if let Some(durability) = stream.get("durability")
-            && durability.text() == Some("fsync")
-        {
-            let hint = "write durability: memory";
-            file.error_hint(durability.place, "durability: fsync is not available in this version", hint);
-        }
         if let Some(partitions) = stream.get("partitions") {
-            let message = "partitions changes nothing in a stream in memory: every key is a lane of its own";
+            let message = "partitions changes nothing on one node: every key is a lane of its own";
             file.problems.warn(file.name, partitions.place, message, "leave partitions out");
         }
         let bytes = size(stream, "capacity", CAPACITY, file);
@@ -68,7 +64,11 @@ pub fn engine(main: &Node, plan: &mut Plan, file: &mut File<'_>) {
             _ => WhenFull::Block,
         };
         let capacity = Bound { count: EVENTS_MAX, bytes };
-        plan.engine.streams.push(StreamConfig { name: name.text.clone(), capacity, when_full });
+        let durable = stream.get("durability").and_then(Node::text) == Some("fsync");
+        let keep_ms =
+            stream.get("keep").and_then(Node::text).map_or(Some(KEEP_MS), duration_ms).unwrap_or(KEEP_MS);
+        let name = name.text.clone();
+        plan.engine.streams.push(StreamConfig { name, capacity, when_full, durable, keep_ms });
     }
     for contract in &plan.contracts {
         let found = plan.engine.streams.iter().position(|stream| stream.name == contract.stream);

@@ -20,7 +20,7 @@
 use serde_json::{Value as Json, json};
 
 use super::report::{Names, cause_json, when};
-use super::{Router, RouterError};
+use super::{Ask, Router, RouterError};
 use crate::engine::{ActError, Actor, ParkedEvent, RejectedMessage};
 use crate::pipeline::explain::reject_json;
 use crate::record;
@@ -173,7 +173,7 @@ impl Router {
         if !refused.is_empty() {
             return Ok(json!({"number": message.number, "source": source, "rejected": refused}));
         }
-        let answer = self.submit(source, std::iter::once((bytes, pairs.as_slice())), false, None)?;
+        let answer = self.submit(source, std::iter::once((bytes, pairs.as_slice())), Ask::default())?;
         act(self.engine().reject_retried(self.source_number(source)?, message.number, request.actor()))?;
         let counts = answer.receipt.counts;
         Ok(json!({

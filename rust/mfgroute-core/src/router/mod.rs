@@ -4,17 +4,22 @@
 //! * [`letters`] answers requests about rejects and parked events.
 //! * [`report`] writes counters, traces and the inbox as JSON.
 
+mod ask;
 pub mod letters;
 pub mod report;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use crate::engine::{
-    AdmitError, Delivery, Engine, EngineOptions, InstallError, Installed, Outcome, Receipt, SinkNo, Stale,
-    SystemClock,
+    AdmitError, Delivery, DiskOptions, Engine, EngineOptions, InstallError, Installed, Level, OpenError,
+    Outcome, Receipt, Reports, SinkNo, Stale, SystemClock,
 };
+pub use ask::{Answer, Ask};
+use mfgroute_log::Folder;
+
 use crate::map::scratch::Meta;
 use crate::pipeline::batch::Origin;
 use crate::pipeline::message::{Intake, Read};
@@ -42,8 +47,12 @@ pub enum RouterError {
     },
     /// The engine admitted nothing.
     Admit(AdmitError),
+    /// The data folder does not open.
+    Open(OpenError),
     /// The plan was not installed.
     Install(InstallError),
+    /// A level was asked for that no stream reaches.
+    Level(Level),
     /// Deliveries that are not in flight.
     Stale(Stale),
     /// A request that makes no sense, with a sentence why.
@@ -55,7 +64,12 @@ impl fmt::Display for RouterError {
         match self {
             Self::Unknown { what, name } => write!(f, "there is no {what} {name}"),
             Self::Admit(error) => error.fmt(f),
+            Self::Open(error) => error.fmt(f),
             Self::Install(error) => error.fmt(f),
+            Self::Level(level) => {
+                let level = level.as_str();
+                write!(f, "the streams are in memory: the level {level} is not available, expected memory")
+            }
             Self::Stale(error) => error.fmt(f),
             Self::Request(message) => f.write_str(message),
         }
@@ -63,17 +77,6 @@ impl fmt::Display for RouterError {
 }
 
 impl std::error::Error for RouterError {}
-
-/// What `submit` answers.
-#[derive(Debug, Default)]
-pub struct Answer {
-    /// Counts and rejects, summed over all admissions of the call.
-    pub receipt: Receipt,
-    /// Where the rest of a slab starts, when the engine was full in the middle of it.
-    pub resume: Option<Cursor>,
-    /// Whether a slab could not be taken apart; it counts as one reject.
-    pub unsplittable: bool,
-}
 
 /// A plan that is installed.
 #[derive(Debug)]
@@ -115,7 +118,30 @@ impl Router {
     /// The engine refuses the plan.
     pub fn new(plan: Arc<Plan>) -> Result<Self, RouterError> {
         let options = EngineOptions { dedup_window: plan.dedup_window, ..EngineOptions::default() };
-        let engine = Engine::new(&options, Arc::new(SystemClock::default()));
+        Self::on(plan, Engine::new(&options, Arc::new(SystemClock::default())))
+    }
+
+    /// The engine of a data folder with this plan installed, and what opening the folder has found.
+    ///
+    /// # Errors
+    ///
+    /// A log of the folder does not open, or the engine refuses the plan. Nothing is deleted.
+    pub fn open(plan: Arc<Plan>, folder: &Path) -> Result<(Self, Reports), RouterError> {
+        let options = EngineOptions { dedup_window: plan.dedup_window, ..EngineOptions::default() };
+        let disk = Folder::open(folder).map_err(|error| {
+            RouterError::Open(OpenError {
+                stream: "_node".to_owned(),
+                why: error.to_string(),
+                corrupt: false,
+            })
+        })?;
+        let clock = Arc::new(SystemClock::default());
+        let (engine, reports) = Engine::open(&options, Arc::new(disk), &DiskOptions::default(), clock)
+            .map_err(RouterError::Open)?;
+        Ok((Self::on(plan, engine)?, reports))
+    }
+
+    fn on(plan: Arc<Plan>, engine: Engine) -> Result<Self, RouterError> {
         let installed = engine.install(&plan.engine, &[], "start").map_err(RouterError::Install)?;
         let active = RwLock::new(Arc::new(Active { plan, installed }));
         Ok(Self { engine, active, workers: Mutex::new(Vec::new()) })
@@ -131,6 +157,24 @@ impl Router {
     #[must_use]
     pub fn active(&self) -> Arc<Active> {
         Arc::clone(&self.active.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether anything waits for the disk here.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        self.engine.is_durable()
+    }
+
+    /// How far a source had read when its last durable messages came, as it said itself.
+    ///
+    /// # Errors
+    ///
+    /// No source has this name.
+    pub fn position(&self, source: &str) -> Result<Option<Arc<[u8]>>, RouterError> {
+        let active = self.active();
+        let index = source_index(&active, source)?;
+        let number = active.installed.sources.get(index).copied();
+        Ok(number.and_then(|number| self.engine.position(number)))
     }
 
     /// Swaps the plan whole. Messages submitted later meet the new one.
@@ -162,15 +206,16 @@ impl Router {
     ///
     /// # Errors
     ///
-    /// Nothing was admitted: no such source, or no room within `wait`.
+    /// Nothing was admitted: no such source, or no room within the time to wait. Or the disk failed: nothing is
+    /// acknowledged then.
     pub fn submit<'m>(
         &self,
         source: &str,
         messages: impl Iterator<Item = (&'m [u8], Meta<'m>)>,
-        sync: bool,
-        wait: Option<Duration>,
+        ask: Ask<'_>,
     ) -> Result<Answer, RouterError> {
         let active = self.active();
+        ask.check(&active.plan)?;
         let index = source_index(&active, source)?;
         let recorded = recorded_now();
         let intake = Intake { plan: &active.plan, source: index, recorded: &recorded, mapping: None };
@@ -178,9 +223,9 @@ impl Router {
         for (bytes, meta) in messages {
             worker.message(&intake, Read::Bytes(bytes), bytes, meta, &mut batch);
         }
-        let result = self.admit(&active, index, (&batch, Origin::default()), sync, wait);
+        let result = self.admit(&active, index, (&batch, Origin::default()), ask);
         self.give_back(worker, batch);
-        Ok(Answer { receipt: result?, ..Answer::default() })
+        self.settle_level(Answer { receipt: result?, ..Answer::default() }, ask)
     }
 
     /// Submits a slab of lines or a CSV file, in pieces that are admitted whole.
@@ -194,10 +239,10 @@ impl Router {
         slab: &[u8],
         meta: Meta<'_>,
         mut cursor: Option<Cursor>,
-        sync: bool,
-        wait: Option<Duration>,
+        ask: Ask<'_>,
     ) -> Result<Answer, RouterError> {
         let active = self.active();
+        ask.check(&active.plan)?;
         let index = source_index(&active, source)?;
         let recorded = recorded_now();
         let intake = Intake { plan: &active.plan, source: index, recorded: &recorded, mapping: None };
@@ -215,7 +260,9 @@ impl Router {
                     None
                 }
             };
-            match self.admit(&active, index, (&batch, Origin { slab, meta }), sync, wait) {
+            // The position is that of the whole slab.
+            let piece = Ask { position: ask.position.filter(|_| next.is_none()), ..ask };
+            match self.admit(&active, index, (&batch, Origin { slab, meta }), piece) {
                 Ok(receipt) => add(&mut answer.receipt, receipt, &mut messages),
                 Err(error) if admitted => {
                     answer.resume = cursor;
@@ -231,7 +278,21 @@ impl Router {
             }
         };
         self.give_back(worker, batch);
-        result.map(|()| answer)
+        result?;
+        self.settle_level(answer, ask)
+    }
+
+    /// Waits for the level that was asked for, and names the one that was reached.
+    fn settle_level(&self, mut answer: Answer, ask: Ask<'_>) -> Result<Answer, RouterError> {
+        if ask.ack == Some(Level::Memory) {
+            answer.receipt.level = Level::Memory;
+        }
+        let sealed = ask.ack == Some(Level::Sealed) && answer.receipt.level == Level::Durable;
+        self.engine.wait(&answer.receipt, sealed).map_err(RouterError::Admit)?;
+        if sealed {
+            answer.receipt.level = Level::Sealed;
+        }
+        Ok(answer)
     }
 
     fn admit(
@@ -239,14 +300,14 @@ impl Router {
         active: &Active,
         source: usize,
         (batch, origin): (&Batch, Origin<'_>),
-        sync: bool,
-        wait: Option<Duration>,
+        ask: Ask<'_>,
     ) -> Result<Receipt, RouterError> {
-        let admit = |admission: &crate::engine::Admission<'_>| match wait {
+        let admit = |admission: &crate::engine::Admission<'_>| match ask.wait {
             Some(wait) => self.engine.admit_wait(admission, wait),
             None => self.engine.admit(admission),
         };
-        batch.admit(&active.plan, &active.installed, source, origin, sync, admit).map_err(RouterError::Admit)
+        let said = (ask.sync, ask.position);
+        batch.admit(&active.plan, &active.installed, source, origin, said, admit).map_err(RouterError::Admit)
     }
 
     /// Hands out events of a sink, each with its CloudEvent.
@@ -324,6 +385,9 @@ fn add(sum: &mut Receipt, mut next: Receipt, messages: &mut u32) {
     sum.messages.append(&mut next.messages);
     sum.rejects.append(&mut next.rejects);
     sum.offsets.append(&mut next.offsets);
+    sum.level = if sum.ticket == 0 { next.level } else { sum.level.min(next.level) };
+    sum.ticket = sum.ticket.max(next.ticket);
+    sum.streams.append(&mut next.streams);
 }
 
 fn handed(delivery: Delivery) -> Option<Handed> {

@@ -38,6 +38,7 @@ impl Router {
             "streams": streams,
             "dedup": {"ids": stats.dedup_ids, "capacity": stats.dedup_capacity},
             "unaccounted": stats.unaccounted,
+            "failed": stats.failed,
         })
     }
 
@@ -238,5 +239,8 @@ fn stream_json(stream: &StreamStats) -> Json {
         "capacity_bytes": stream.capacity_bytes,
         "first_offset": stream.first_seq,
         "next_offset": stream.next_seq,
+        "durable": stream.durable,
+        "durable_offset": stream.durable_seq,
+        "failed": stream.failed,
     })
 }

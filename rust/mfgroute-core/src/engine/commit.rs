@@ -1,0 +1,397 @@
+//! The one who writes: groups what has come in since the last sync, syncs it, and lets it take effect.
+//!
+//! A cycle writes the streams first and the node's own log after them, so that no fact is durable before what it is
+//! about. The group of a cycle is what arrived while the one before was under way; there is no timer. What is left of
+//! its time goes to the next spare segments, to seals and to segments that are not needed any more.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mfgroute_log::{Pending, Poisoned, Writer, Written};
+
+use super::Inner;
+use super::clock::Now;
+use super::config::StreamNo;
+use super::fact::Fact;
+use super::node::{After, Later};
+use super::open::write_key;
+use super::state::{Life, State};
+use super::stored::Stored;
+
+/// Bytes of a spare segment that are written between two groups.
+const SPARE_STEP: u64 = 1 << 20;
+/// How long nothing must have come in before what is durable is attested.
+const SEAL_AFTER: Duration = Duration::from_millis(10);
+/// How often a disk without room is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Which log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Which {
+    Stream(StreamNo),
+    Node,
+}
+
+/// The thread that waits for the disk.
+pub(super) struct Committer {
+    inner: Arc<Inner>,
+    writers: BTreeMap<Which, Writer>,
+    /// Segments that are to go, oldest first.
+    retired: VecDeque<(Which, String)>,
+    /// The disk had no room for a spare segment, or did not let one go.
+    cramped: bool,
+}
+
+/// What one cycle takes under one lock.
+struct Cut {
+    streams: Vec<(StreamNo, Vec<Pending>)>,
+    after: Vec<After>,
+    ticket: u64,
+}
+
+impl Committer {
+    pub(super) fn new(inner: Arc<Inner>, node: Writer) -> Self {
+        let writers = BTreeMap::from([(Which::Node, node)]);
+        Self { inner, writers, retired: VecDeque::new(), cramped: false }
+    }
+
+    /// Writes until the engine is closed and everything is on the disk.
+    pub(super) fn run(mut self) {
+        loop {
+            if self.cycle() || self.tidy() {
+                continue;
+            }
+            if self.seal() {
+                continue;
+            }
+            let state = self.inner.lock();
+            if has_work(&state) {
+                continue;
+            }
+            if state.life == Life::Closed {
+                return;
+            }
+            let unsealed = unsealed(&state);
+            let wait = match (unsealed, self.cramped) {
+                (true, _) => SEAL_AFTER,
+                (false, true) => ASK_AGAIN,
+                (false, false) => Duration::from_secs(60),
+            };
+            self.cramped = false;
+            let (state, timeout) =
+                self.inner.work.wait_timeout(state, wait).expect("no earlier call of the engine panicked");
+            let quiet = timeout.timed_out() && !has_work(&state);
+            drop(state);
+            if unsealed && quiet {
+                self.seal_all();
+            }
+        }
+    }
+
+    /// Writes what has come in. Says whether there was anything.
+    pub(super) fn cycle(&mut self) -> bool {
+        let now = self.inner.clock.now();
+        let Some(cut) = self.cut(now) else { return false };
+        let written: Vec<(StreamNo, Result<Written, Poisoned>)> =
+            cut.streams.iter().map(|(no, group)| (*no, self.write(Which::Stream(*no), group))).collect();
+        let facts = {
+            let mut state = self.inner.lock();
+            for (no, written) in written {
+                state.written(no, written);
+            }
+            state.pass_after(cut.after, now);
+            state.node.as_mut().map(|node| node.store.take_pending()).unwrap_or_default()
+        };
+        let result = if facts.is_empty() { Ok(None) } else { self.write(Which::Node, &facts).map(Some) };
+        let mut state = self.inner.lock();
+        if let Some(node) = &mut state.node {
+            match result {
+                Ok(written) => written.into_iter().for_each(|written| node.store.committed(written)),
+                Err(poisoned) => node.failed = Some(poisoned.0),
+            }
+        }
+        state.catch_up(now);
+        state.make_room(now);
+        if let Some(node) = &mut state.node {
+            node.done = node.done.max(cut.ticket);
+        }
+        let retired = std::mem::take(&mut state.retired);
+        drop(state);
+        self.retired.extend(
+            retired.into_iter().map(|(stream, name)| (stream.map_or(Which::Node, Which::Stream), name)),
+        );
+        self.inner.wake.all();
+        true
+    }
+
+    fn cut(&mut self, now: Now) -> Option<Cut> {
+        let mut state = self.inner.lock();
+        let fresh = state.home.as_mut().map(|home| std::mem::take(&mut home.writers)).unwrap_or_default();
+        self.writers.extend(fresh.into_iter().map(|(no, writer)| (Which::Stream(no), writer)));
+        if let Some(node) = &mut state.node {
+            node.pass_on(now.wall_ms);
+        }
+        if !has_work(&state) {
+            return None;
+        }
+        let mut streams = Vec::new();
+        for (number, stream) in (0..).zip(&mut state.streams) {
+            let Some(log) = stream.log.disk_mut().filter(|log| log.failed.is_none()) else { continue };
+            if log.store.has_pending() {
+                streams.push((number, log.store.take_pending()));
+            }
+        }
+        let node = state.node.as_mut()?;
+        let (after, ticket) = (std::mem::take(&mut node.after), node.ticket);
+        Some(Cut { streams, after, ticket })
+    }
+
+    fn write(&mut self, which: Which, group: &[Pending]) -> Result<Written, Poisoned> {
+        match self.writers.get_mut(&which) {
+            Some(writer) => writer.write(group),
+            None => Err(Poisoned("its writer is gone".to_owned())),
+        }
+    }
+
+    /// Does one piece of what can wait: a segment that is to go, or a part of a spare one. Says whether it did.
+    fn tidy(&mut self) -> bool {
+        if let Some((which, name)) = self.retired.front().cloned() {
+            let retired = self.writers.get_mut(&which).map_or(Ok(0), |writer| writer.retire(&name));
+            match retired {
+                Ok(spares) => {
+                    self.retired.pop_front();
+                    self.add_spares(which, spares);
+                    return true;
+                }
+                Err(_) => self.cramped = true,
+            }
+        }
+        let needs =
+            self.inner.lock().node.as_ref().map_or(0, |node| node.needs / node.store.segment_bytes() + 1);
+        self.writers
+            .get_mut(&Which::Node)
+            .into_iter()
+            .for_each(|writer| writer.want_spares(needs as usize + 1));
+        let mut worked = false;
+        let mut made = Vec::new();
+        for (&which, writer) in &mut self.writers {
+            if !writer.lacks_spare() {
+                continue;
+            }
+            match writer.prepare(SPARE_STEP) {
+                Ok(spares) => {
+                    worked = true;
+                    made.push((which, spares));
+                }
+                Err(_) => self.cramped = true,
+            }
+        }
+        for (which, spares) in made {
+            self.add_spares(which, spares);
+        }
+        worked
+    }
+
+    fn add_spares(&self, which: Which, spares: u64) {
+        if spares == 0 {
+            return;
+        }
+        let mut state = self.inner.lock();
+        match which {
+            Which::Node => state.node.iter_mut().for_each(|node| node.store.add_spares(spares)),
+            Which::Stream(no) => {
+                if let Some(log) =
+                    state.streams.get_mut(usize::from(no)).and_then(|stream| stream.log.disk_mut())
+                {
+                    log.store.add_spares(spares);
+                }
+            }
+        }
+        drop(state);
+        self.inner.wake.all();
+    }
+
+    /// Seals at once if someone waits for it, or the engine is closed. Says whether it did.
+    fn seal(&mut self) -> bool {
+        let state = self.inner.lock();
+        let wanted = (state.life == Life::Closed || state.seal_wanted) && unsealed(&state);
+        drop(state);
+        wanted && self.seal_all()
+    }
+
+    /// Attests everything that is durable.
+    fn seal_all(&mut self) -> bool {
+        let mut sealed = false;
+        let whiches: Vec<Which> = self.writers.keys().copied().collect();
+        for which in whiches {
+            let begun = with_store(&mut self.inner.lock(), which, mfgroute_log::Store::begin_seal);
+            if begun != Some(true) {
+                continue;
+            }
+            let result = self.writers.get_mut(&which).map(Writer::seal);
+            let mut state = self.inner.lock();
+            match result {
+                Some(Ok(written)) => {
+                    sealed = true;
+                    with_store(&mut state, which, |store| store.committed(written));
+                }
+                Some(Err(poisoned)) => state.poison(which, poisoned.0),
+                None => {}
+            }
+        }
+        self.inner.lock().seal_wanted = false;
+        self.inner.wake.all();
+        sealed
+    }
+}
+
+fn with_store<T>(
+    state: &mut State,
+    which: Which,
+    run: impl FnOnce(&mut mfgroute_log::Store) -> T,
+) -> Option<T> {
+    let store = match which {
+        Which::Node => state.node.as_mut().filter(|node| node.failed.is_none()).map(|node| &mut node.store),
+        Which::Stream(no) => {
+            let log = state.streams.get_mut(usize::from(no)).and_then(|stream| stream.log.disk_mut());
+            log.filter(|log| log.failed.is_none()).map(|log| &mut log.store)
+        }
+    };
+    store.map(run)
+}
+
+fn has_work(state: &State) -> bool {
+    let pending = |stream: &super::stream::Stream| {
+        stream.log.disk().is_some_and(|log| log.failed.is_none() && log.store.has_pending())
+    };
+    let node = state.node.as_ref().is_some_and(|node| node.failed.is_none() && node.has_work());
+    node || state.streams.iter().any(pending)
+}
+
+/// Whether something is durable that nothing attests.
+fn unsealed(state: &State) -> bool {
+    let open = |store: &mfgroute_log::Store| store.sealed() < store.durable();
+    let stream = |stream: &super::stream::Stream| {
+        stream.log.disk().is_some_and(|log| log.failed.is_none() && open(&log.store))
+    };
+    state.node.as_ref().is_some_and(|node| node.failed.is_none() && open(&node.store))
+        || state.streams.iter().any(stream)
+}
+
+impl State {
+    fn poison(&mut self, which: Which, why: String) {
+        let failed = match which {
+            Which::Node => self.node.as_mut().map(|node| &mut node.failed),
+            Which::Stream(no) => {
+                let log = self.streams.get_mut(usize::from(no)).and_then(|stream| stream.log.disk_mut());
+                log.map(|log| &mut log.failed)
+            }
+        };
+        if let Some(failed) = failed {
+            *failed = Some(why);
+        }
+    }
+
+    fn written(&mut self, no: StreamNo, result: Result<Written, Poisoned>) {
+        match result {
+            Ok(written) => drop(with_store(self, Which::Stream(no), |store| store.committed(written))),
+            Err(poisoned) => self.poison(Which::Stream(no), poisoned.0),
+        }
+    }
+
+    /// Passes on what was said besides the events of admissions, for those of which all events are durable.
+    fn pass_after(&mut self, after: Vec<After>, now: Now) {
+        for After { streams, facts, position } in after {
+            let durable = |&(no, end): &(StreamNo, u64)| {
+                self.streams.get(usize::from(no)).is_some_and(|stream| stream.log.visible() >= end)
+            };
+            if !streams.iter().all(durable) {
+                continue;
+            }
+            if let Some((source, position)) = position
+                && let Some(source) = self.sources.get_mut(usize::from(source))
+            {
+                source.position = Some(position);
+            }
+            if let Some(node) = &mut self.node {
+                node.note(facts, Vec::new(), now.wall_ms);
+            }
+        }
+    }
+
+    /// Begins to free what is finished and not kept, and writes a checkpoint when facts have become many.
+    fn make_room(&mut self, now: Now) {
+        for number in 0..self.streams.len() {
+            let Some(log) = self.streams.get_mut(number).and_then(|stream| stream.log.disk_mut()) else {
+                continue;
+            };
+            let Some(seq) = log.spare_to() else { continue };
+            log.freeing = true;
+            let first = log.store.first_seq();
+            self.carry(number, first, seq);
+            self.flush(vec![Later::Free { stream: number as StreamNo, seq }], now);
+        }
+        let Some(node) = &mut self.node else { return };
+        // Written down whole, facts take room and time: not before they are many, and twice what they come to.
+        let due = node.since > (node.store.segment_bytes() / 2).max(2 * node.checkpoint);
+        if !due
+            || node.checkpointing
+            || node.failed.is_some()
+            || node.is_cramped()
+            || node.store.room() < node.needs
+        {
+            return;
+        }
+        let facts = self.checkpoint(now.wall_ms).frame;
+        let Some(node) = &mut self.node else { return };
+        let (seq, bytes) = (node.store.next_seq(), facts.bytes() as u64);
+        // Pieces of a quarter of a segment leave at most a third of each empty.
+        node.needs = (bytes + 8 * facts.len() as u64) * 3 / 2 + (1 << 16);
+        if node.store.fits(&facts).is_err() {
+            return;
+        }
+        node.needs = 0;
+        (node.checkpointing, node.checkpoint) = (true, bytes);
+        node.note(facts, vec![Later::FreeFacts { seq }], now.wall_ms);
+        node.since = 0;
+        node.ticket += 1;
+    }
+
+    /// Notes the identities of the records of a stream that are about to leave it, as far as they are remembered.
+    fn carry(&mut self, number: usize, first: u64, seq: u64) {
+        let window = self.dedup.capacity() as u64;
+        let Some(stream) = self.streams.get(number) else { return };
+        let recent = self.ordinal.saturating_sub(window);
+        let first = first.max(seq.saturating_sub(window));
+        let mut keys = Vec::new();
+        for record in (first..seq).filter_map(|seq| stream.read(seq)) {
+            let stored = Stored::read(record.bytes());
+            if stored.ordinal >= recent {
+                self.carried.push_back(write_key(&stored));
+                keys.extend_from_slice(&write_key(&stored));
+            }
+        }
+        while self.carried.len() as u64 > window {
+            self.carried.pop_front();
+        }
+        if !keys.is_empty() {
+            self.facts.note(&Fact::Keys(&keys));
+        }
+    }
+
+    /// Lets go of records of a stream: what allows it is durable.
+    pub(super) fn free(&mut self, stream: StreamNo, seq: u64) {
+        let Some(found) = self.streams.get_mut(usize::from(stream)) else { return };
+        let names = found.log.disk_mut().map(|log| log.free_to(seq)).unwrap_or_default();
+        found.follow();
+        self.retired.extend(names.into_iter().map(|name| (Some(stream), name)));
+    }
+
+    /// Lets go of facts before a checkpoint that is durable.
+    pub(super) fn free_facts(&mut self, seq: u64) {
+        let Some(node) = &mut self.node else { return };
+        node.checkpointing = false;
+        let names = node.store.free_to(seq);
+        self.retired.extend(names.into_iter().map(|name| (None, name)));
+    }
+}

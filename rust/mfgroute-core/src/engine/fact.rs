@@ -1,0 +1,386 @@
+//! What the node's own log says: one record for each thing that happened, and how it is written.
+//!
+//! A fact is a kind (1 byte) and its fields in order: numbers little-endian, texts and bytes with their length in four
+//! bytes. What is read back was checked by the log; a fact that does not parse is of a later version and stops the
+//! opening.
+
+use mfgroute_log::Frame;
+
+use super::config::{SinkNo, SourceNo, StreamNo};
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Named {
+    MemoryStream = 0,
+    DurableStream = 1,
+    Sink = 2,
+    Source = 3,
+}
+
+/// An event at a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct At {
+    pub(super) sink: SinkNo,
+    pub(super) stream: StreamNo,
+    pub(super) seq: u64,
+    pub(super) ordinal: u64,
+    /// Its bytes are held by the sink: its cursor has moved on.
+    pub(super) copy: bool,
+}
+
+/// How an event ended: 0 delivered, 1 skipped, 2 dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct End<'a> {
+    pub(super) how: u8,
+    pub(super) at_ms: u64,
+    pub(super) id: u128,
+    pub(super) lane: u64,
+    pub(super) tries: u32,
+    /// Reference or reason; absent and empty differ.
+    pub(super) text: Option<&'a str>,
+    pub(super) posted_as: Option<&'a str>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fact<'a> {
+    /// A checkpoint begins: what follows, up to its end, replaces everything before.
+    Begin,
+    /// It is whole.
+    Whole,
+    /// Key of the hash of lanes.
+    Seed(u64, u64),
+    /// Next place in the order of admission, and next number of a reject.
+    Next { ordinal: u64, reject: u64 },
+    /// A number and its name.
+    Name { what: Named, number: u16, name: &'a str },
+    /// A sink has finished everything below in a stream.
+    Low { sink: SinkNo, stream: StreamNo, seq: u64 },
+    /// A sink has finished this one above.
+    Above { sink: SinkNo, stream: StreamNo, seq: u64 },
+    /// A sink is paused, or goes on.
+    Paused { sink: SinkNo, on: bool },
+    /// A sink was taken away with everything it had.
+    Removed { sink: SinkNo },
+    /// An event ended at a sink.
+    Ended { at: At, end: End<'a> },
+    /// Only for the journal: an event ended at a sink, as an earlier fact said.
+    Journal { at: At, end: End<'a> },
+    /// A counted or uncounted try.
+    Tried { at: At, tries: u32, attempts: u32 },
+    /// An event waits for a person: cause 0 refused, 1 tries, 2 in doubt, 3 behind.
+    Parked {
+        at: At,
+        cause: u8,
+        code: &'a str,
+        reason: &'a str,
+        tries: u32,
+        blocking: bool,
+        redelivered: bool,
+        at_ms: u64,
+        admitted_ms: u64,
+        /// Empty if it is a copy: then the sink has its bytes.
+        record: &'a [u8],
+    },
+    /// A parked event is tried again.
+    Unparked { sink: SinkNo, ordinal: u64 },
+    /// A message was refused.
+    Rejected { source: SourceNo, number: u64, at_ms: u64, rejects: &'a [u8], raw: &'a [u8], meta: &'a [u8] },
+    /// A rejected message was taken out.
+    Taken { source: SourceNo, number: u64 },
+    /// How far a source has read.
+    Position { source: SourceNo, position: &'a [u8] },
+    /// What a person did.
+    Acted { at_ms: u64, who: &'a str, what: &'a str, on: &'a str, why: &'a str },
+    /// Identities of events that leave a stream: ordinal, id and both prints, 56 bytes each.
+    Keys(&'a [u8]),
+}
+
+/// Facts that are written together.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    pub(super) frame: Frame,
+    /// Nothing is noted while this is false: nobody would read it.
+    pub(super) on: bool,
+}
+
+impl Facts {
+    pub(super) fn note(&mut self, fact: &Fact<'_>) {
+        if self.on {
+            self.frame.push_with(|out| fact.write(out));
+        }
+    }
+}
+
+struct Out<'v>(&'v mut Vec<u8>);
+
+impl Out<'_> {
+    fn byte(&mut self, value: u8) -> &mut Self {
+        self.0.push(value);
+        self
+    }
+
+    fn flag(&mut self, value: bool) -> &mut Self {
+        self.byte(u8::from(value))
+    }
+
+    fn short(&mut self, value: u16) -> &mut Self {
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    fn word(&mut self, value: u32) -> &mut Self {
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    fn long(&mut self, value: u64) -> &mut Self {
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    fn bytes(&mut self, value: &[u8]) -> &mut Self {
+        self.word(value.len() as u32).0.extend_from_slice(value);
+        self
+    }
+
+    fn text(&mut self, value: Option<&str>) -> &mut Self {
+        match value {
+            Some(text) => self.flag(true).bytes(text.as_bytes()),
+            None => self.flag(false),
+        }
+    }
+
+    fn at(&mut self, at: &At) -> &mut Self {
+        self.short(at.sink).short(at.stream).long(at.seq).long(at.ordinal).flag(at.copy)
+    }
+
+    fn end(&mut self, end: &End<'_>) -> &mut Self {
+        self.byte(end.how).long(end.at_ms).0.extend_from_slice(&end.id.to_le_bytes());
+        self.long(end.lane).word(end.tries).text(end.text).text(end.posted_as)
+    }
+}
+
+impl Fact<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        let mut out = Out(out);
+        match self {
+            Self::Begin => out.byte(0),
+            Self::Whole => out.byte(1),
+            Self::Seed(left, right) => out.byte(2).long(*left).long(*right),
+            Self::Next { ordinal, reject } => out.byte(3).long(*ordinal).long(*reject),
+            Self::Name { what, number, name } => {
+                out.byte(4).byte(*what as u8).short(*number).bytes(name.as_bytes())
+            }
+            Self::Low { sink, stream, seq } => out.byte(5).short(*sink).short(*stream).long(*seq),
+            Self::Above { sink, stream, seq } => out.byte(6).short(*sink).short(*stream).long(*seq),
+            Self::Paused { sink, on } => out.byte(7).short(*sink).flag(*on),
+            Self::Removed { sink } => out.byte(8).short(*sink),
+            Self::Ended { at, end } => out.byte(9).at(at).end(end),
+            Self::Journal { at, end } => out.byte(10).at(at).end(end),
+            Self::Tried { at, tries, attempts } => out.byte(11).at(at).word(*tries).word(*attempts),
+            Self::Parked {
+                at,
+                cause,
+                code,
+                reason,
+                tries,
+                blocking,
+                redelivered,
+                at_ms,
+                admitted_ms,
+                record,
+            } => {
+                out.byte(12).at(at).byte(*cause).bytes(code.as_bytes()).bytes(reason.as_bytes()).word(*tries);
+                out.flag(*blocking).flag(*redelivered).long(*at_ms).long(*admitted_ms).bytes(record)
+            }
+            Self::Unparked { sink, ordinal } => out.byte(13).short(*sink).long(*ordinal),
+            Self::Rejected { source, number, at_ms, rejects, raw, meta } => {
+                out.byte(14).short(*source).long(*number).long(*at_ms).bytes(rejects).bytes(raw).bytes(meta)
+            }
+            Self::Taken { source, number } => out.byte(15).short(*source).long(*number),
+            Self::Position { source, position } => out.byte(16).short(*source).bytes(position),
+            Self::Acted { at_ms, who, what, on, why } => {
+                out.byte(17).long(*at_ms);
+                for text in [who, what, on, why] {
+                    out.bytes(text.as_bytes());
+                }
+                &mut out
+            }
+            Self::Keys(keys) => out.byte(18).bytes(keys),
+        };
+    }
+}
+
+struct In<'a>(&'a [u8]);
+
+impl<'a> In<'a> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.take::<1>().map(|[byte]| byte)
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        self.byte().map(|byte| byte == 1)
+    }
+
+    fn short(&mut self) -> Option<u16> {
+        self.take().map(u16::from_le_bytes)
+    }
+
+    fn word(&mut self) -> Option<u32> {
+        self.take().map(u32::from_le_bytes)
+    }
+
+    fn long(&mut self) -> Option<u64> {
+        self.take().map(u64::from_le_bytes)
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = self.word()? as usize;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    fn str(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+
+    #[expect(clippy::option_option, reason = "not readable, absent and there are three things")]
+    fn text(&mut self) -> Option<Option<&'a str>> {
+        if self.flag()? { self.str().map(Some) } else { Some(None) }
+    }
+
+    fn at(&mut self) -> Option<At> {
+        let (sink, stream, seq) = (self.short()?, self.short()?, self.long()?);
+        Some(At { sink, stream, seq, ordinal: self.long()?, copy: self.flag()? })
+    }
+
+    fn end(&mut self) -> Option<End<'a>> {
+        let (how, at_ms, id) = (self.byte()?, self.long()?, self.take().map(u128::from_le_bytes)?);
+        let (lane, tries, text) = (self.long()?, self.word()?, self.text()?);
+        Some(End { how, at_ms, id, lane, tries, text, posted_as: self.text()? })
+    }
+}
+
+impl<'a> Fact<'a> {
+    /// Reads a fact; `None` if it is of a kind that this version does not know, or not whole.
+    pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut from = In(bytes);
+        let fact = match from.byte()? {
+            0 => Self::Begin,
+            1 => Self::Whole,
+            2 => Self::Seed(from.long()?, from.long()?),
+            3 => Self::Next { ordinal: from.long()?, reject: from.long()? },
+            4 => {
+                let what = match from.byte()? {
+                    0 => Named::MemoryStream,
+                    1 => Named::DurableStream,
+                    2 => Named::Sink,
+                    3 => Named::Source,
+                    _ => return None,
+                };
+                Self::Name { what, number: from.short()?, name: from.str()? }
+            }
+            5 => Self::Low { sink: from.short()?, stream: from.short()?, seq: from.long()? },
+            6 => Self::Above { sink: from.short()?, stream: from.short()?, seq: from.long()? },
+            7 => Self::Paused { sink: from.short()?, on: from.flag()? },
+            8 => Self::Removed { sink: from.short()? },
+            9 => Self::Ended { at: from.at()?, end: from.end()? },
+            10 => Self::Journal { at: from.at()?, end: from.end()? },
+            11 => Self::Tried { at: from.at()?, tries: from.word()?, attempts: from.word()? },
+            12 => Self::Parked {
+                at: from.at()?,
+                cause: from.byte()?,
+                code: from.str()?,
+                reason: from.str()?,
+                tries: from.word()?,
+                blocking: from.flag()?,
+                redelivered: from.flag()?,
+                at_ms: from.long()?,
+                admitted_ms: from.long()?,
+                record: from.bytes()?,
+            },
+            13 => Self::Unparked { sink: from.short()?, ordinal: from.long()? },
+            14 => Self::Rejected {
+                source: from.short()?,
+                number: from.long()?,
+                at_ms: from.long()?,
+                rejects: from.bytes()?,
+                raw: from.bytes()?,
+                meta: from.bytes()?,
+            },
+            15 => Self::Taken { source: from.short()?, number: from.long()? },
+            16 => Self::Position { source: from.short()?, position: from.bytes()? },
+            17 => Self::Acted {
+                at_ms: from.long()?,
+                who: from.str()?,
+                what: from.str()?,
+                on: from.str()?,
+                why: from.str()?,
+            },
+            18 => Self::Keys(from.bytes()?),
+            _ => return None,
+        };
+        from.0.is_empty().then_some(fact)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fact_reads_back_and_a_cut_one_does_not() {
+        let at = At { sink: 1, stream: 2, seq: 3, ordinal: 4, copy: true };
+        let text = Some("4900");
+        let end = End { how: 1, at_ms: 5, id: 6, lane: 7, tries: 8, text, posted_as: None };
+        let facts = [
+            Fact::Begin,
+            Fact::Whole,
+            Fact::Seed(1, 2),
+            Fact::Next { ordinal: 1, reject: 2 },
+            Fact::Name { what: Named::DurableStream, number: 1, name: "business" },
+            Fact::Low { sink: 1, stream: 2, seq: 3 },
+            Fact::Above { sink: 1, stream: 2, seq: 3 },
+            Fact::Paused { sink: 1, on: true },
+            Fact::Removed { sink: 1 },
+            Fact::Ended { at, end: end.clone() },
+            Fact::Journal { at, end },
+            Fact::Tried { at, tries: 1, attempts: 2 },
+            Fact::Parked {
+                at,
+                cause: 0,
+                code: "M7",
+                reason: "closed",
+                tries: 1,
+                blocking: true,
+                redelivered: false,
+                at_ms: 3,
+                admitted_ms: 4,
+                record: b"r",
+            },
+            Fact::Unparked { sink: 1, ordinal: 2 },
+            Fact::Rejected { source: 1, number: 2, at_ms: 3, rejects: b"[]", raw: b"{", meta: b"{}" },
+            Fact::Taken { source: 1, number: 2 },
+            Fact::Position { source: 1, position: b"p" },
+            Fact::Acted { at_ms: 1, who: "a", what: "b", on: "c", why: "d" },
+            Fact::Keys(b"keys"),
+        ];
+        for fact in facts {
+            let mut out = Vec::new();
+            fact.write(&mut out);
+            assert_eq!(Fact::read(&out), Some(fact.clone()));
+            for length in 0..out.len() {
+                assert_eq!(Fact::read(&out[..length]), None, "{fact:?} cut at {length}");
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The node's own log: facts on their way to the disk, and what is done once they are there.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use mfgroute_log::{Frame, Store};
+
+use super::config::{SinkNo, SourceNo, StreamNo};
+use super::lanes::DeliveryId;
+use super::settle::Decision;
+
+/// What is done once the facts before it are durable.
+#[derive(Debug)]
+pub(super) enum Later {
+    /// A delivery is settled.
+    Settle { sink: SinkNo, id: DeliveryId, decision: Decision },
+    /// Parked events are tried again.
+    Retry { sink: SinkNo, numbers: Vec<u64> },
+    /// A parked event is set aside.
+    Skip { sink: SinkNo, number: u64, reason: String, posted_as: Option<String> },
+    /// Records of a stream leave the disk.
+    Free { stream: StreamNo, seq: u64 },
+    /// Facts before a checkpoint leave the disk.
+    FreeFacts { seq: u64 },
+}
+
+/// Facts about an admission, which are written once its events are durable.
+#[derive(Debug)]
+pub(super) struct After {
+    /// Streams with the number behind the last record of the admission.
+    pub(super) streams: Vec<(StreamNo, u64)>,
+    pub(super) facts: Frame,
+    /// How far the source has read with it.
+    pub(super) position: Option<(SourceNo, Arc<[u8]>)>,
+}
+
+/// The node's own log under the lock.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) store: Store,
+    /// Facts for which the log has no room yet.
+    backlog: VecDeque<(Frame, Vec<Later>)>,
+    later: VecDeque<(u64, Later)>,
+    pub(super) after: Vec<After>,
+    /// Why nothing is taken any more.
+    pub(super) failed: Option<String>,
+    /// Bytes of facts since the last checkpoint, and of that checkpoint.
+    pub(super) since: u64,
+    pub(super) checkpoint: u64,
+    pub(super) checkpointing: bool,
+    /// Room that the next checkpoint needs, with what goes to waste at the ends of segments.
+    pub(super) needs: u64,
+    /// Everything that was noted before a call got this number is durable once `done` reaches it.
+    pub(super) ticket: u64,
+    pub(super) done: u64,
+}
+
+impl Node {
+    pub(super) fn new(store: Store, since: u64) -> Self {
+        Self {
+            store,
+            backlog: VecDeque::new(),
+            later: VecDeque::new(),
+            after: Vec::new(),
+            failed: None,
+            since,
+            checkpoint: 0,
+            checkpointing: false,
+            needs: 0,
+            ticket: 0,
+            done: 0,
+        }
+    }
+
+    /// Takes facts in, and what is to be done once they are durable.
+    pub(super) fn note(&mut self, facts: Frame, later: Vec<Later>, at_ms: u64) {
+        self.backlog.push_back((facts, later));
+        self.pass_on(at_ms);
+    }
+
+    /// Appends what there is room for.
+    pub(super) fn pass_on(&mut self, at_ms: u64) {
+        while let Some((facts, _)) = self.backlog.front() {
+            if !facts.is_empty() && self.store.append(facts, at_ms).is_err() {
+                return;
+            }
+            let Some((facts, later)) = self.backlog.pop_front() else { return };
+            self.since += facts.bytes() as u64;
+            let end = self.store.next_seq();
+            self.later.extend(later.into_iter().map(|later| (end, later)));
+        }
+    }
+
+    /// Whether facts wait for room, so that nothing more is to be admitted.
+    pub(super) fn is_cramped(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Everything that is still to be done.
+    pub(super) fn laters(&self) -> impl Iterator<Item = &Later> {
+        self.later.iter().map(|(_, later)| later).chain(self.backlog.iter().flat_map(|(_, later)| later))
+    }
+
+    /// The next thing to do whose facts are durable.
+    pub(super) fn next_later(&mut self) -> Option<Later> {
+        let durable = self.store.durable();
+        let due = self.later.front().is_some_and(|(end, _)| *end <= durable);
+        if due { self.later.pop_front().map(|(_, later)| later) } else { None }
+    }
+
+    /// Whether something is to be written, or done.
+    pub(super) fn has_work(&self) -> bool {
+        self.store.has_pending() || !self.after.is_empty() || self.ticket > self.done
+    }
+}

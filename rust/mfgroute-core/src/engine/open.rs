@@ -1,0 +1,326 @@
+//! Opening a data folder: the node's own log first, then the streams it names.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use mfgroute_log::{Disk, Options, Report, Writer};
+
+use super::config::{Bound, EngineOptions, InstallError, StreamConfig, StreamNo};
+use super::fact::Fact;
+use super::log::{DiskLog, Known, Log};
+use super::node::Node;
+use super::replay::{KEY_BYTES, Replay};
+use super::sink::Sink;
+use super::state::State;
+use super::stored::Stored;
+use super::stream::{Stream, limits};
+use crate::dedup::Prints;
+
+/// Largest and smallest segment of a stream.
+const SEGMENT: (u64, u64) = (256 << 10, 64 << 20);
+/// Segments that a stream of full capacity has.
+const SEGMENTS: u64 = 16;
+/// A segment of the node's own log.
+const NODE_SEGMENT: u64 = 4 << 20;
+/// Room on the disk that streams leave to the node's own log, at least.
+const RESERVE_MIN: u64 = 64 << 20;
+/// Bytes of records of a stream that stay in memory.
+const TAIL: u64 = 64 << 20;
+
+/// What the engine is told about its disk.
+#[derive(Clone, Debug, Default)]
+pub struct DiskOptions {
+    /// Size of the segments of streams, in bytes; made from their capacity if not given.
+    pub segment_bytes: Option<u64>,
+    /// Room that streams leave on the disk, in bytes: 64 MiB or two segments if not given.
+    pub reserve_bytes: Option<u64>,
+    /// Bytes of records that stay in memory for each stream; 64 MiB if not given.
+    pub tail_bytes: Option<u64>,
+    /// Seed of generations; random unless a test needs the same run twice.
+    pub seed: Option<u64>,
+}
+
+/// Why a data folder does not open. Nothing was deleted or changed.
+#[derive(Debug)]
+pub struct OpenError {
+    /// The stream, `_node` for the node's own log.
+    pub stream: String,
+    /// What was found.
+    pub why: String,
+    /// Bytes that were durable are damaged or missing, rather than the disk refusing.
+    pub corrupt: bool,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream, why, .. } = self;
+        write!(f, "the log of {stream} does not open: {why}")
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// What opening a data folder has found, by stream.
+pub type Reports = Vec<(String, Report)>;
+
+/// The data folder of an engine.
+pub(super) struct Home {
+    disk: Arc<dyn Disk>,
+    options: DiskOptions,
+    /// Writers of logs that were opened, for the one who writes.
+    pub(super) writers: Vec<(StreamNo, Writer)>,
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Home").finish_non_exhaustive()
+    }
+}
+
+fn wall() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}
+
+impl Home {
+    fn log_options(&self, capacity: Bound) -> Options {
+        let (least, most) = SEGMENT;
+        let segment_bytes =
+            self.options.segment_bytes.unwrap_or((capacity.bytes / SEGMENTS).clamp(least, most));
+        let segment_bytes = segment_bytes.next_multiple_of(4096);
+        let reserve_bytes = self.options.reserve_bytes.unwrap_or(RESERVE_MIN.max(2 * segment_bytes));
+        let tail_bytes = self.options.tail_bytes.unwrap_or(TAIL);
+        Options { segment_bytes, reserve_bytes, tail_bytes, seed: self.options.seed, wall }
+    }
+
+    fn folder(&self, stream: &str) -> std::io::Result<Arc<dyn Disk>> {
+        self.disk.folder("streams")?.folder(&folder_name(stream))
+    }
+
+    /// The log of a stream that is new here.
+    pub(super) fn new_log(&mut self, config: &StreamConfig, number: StreamNo) -> Result<Log, InstallError> {
+        let failed = |why: String| InstallError::Log { stream: config.name.clone(), why };
+        let folder = self.folder(&config.name).map_err(|error| failed(error.to_string()))?;
+        let mut found = 0_u64;
+        let options = self.log_options(config.capacity);
+        let opened = mfgroute_log::open(folder, &options, &mut |_, _, _| found += 1);
+        let (writer, store, _) = opened.map_err(|error| failed(error.to_string()))?;
+        if found > 0 {
+            let why = format!("it holds {found} records that the node's own log does not know");
+            return Err(failed(why));
+        }
+        self.writers.push((number, writer));
+        Ok(Log::Disk(Box::new(DiskLog::new(
+            store,
+            Known::default(),
+            limits(config.capacity),
+            config.keep_ms,
+        ))))
+    }
+}
+
+/// A folder name for a stream name, the same for no two.
+fn folder_name(stream: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let part = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") };
+    stream.bytes().map(part).collect()
+}
+
+/// An identity with its place in the order of admission.
+type Key = (u64, u128, Prints);
+
+impl State {
+    /// The state of a data folder, and the writer of the node's own log.
+    pub(super) fn open(
+        options: &EngineOptions,
+        disk: Arc<dyn Disk>,
+        disk_options: &DiskOptions,
+    ) -> Result<(Self, Writer, Reports), OpenError> {
+        let home = Home { disk, options: disk_options.clone(), writers: Vec::new() };
+        let (mut state, node, writer, report, bytes) = open_node(options, &home)?;
+        let mut reports = vec![("_node".to_owned(), report)];
+        let is_new = state.streams.is_empty() && state.ordinal == 0 && node.next_seq() == 0;
+        state.node = Some(Box::new(Node::new(node, bytes)));
+        (state.facts.on, state.after.on) = (true, true);
+        state.home = Some(home);
+        let mut keys: Vec<VecDeque<Key>> = vec![state.carried.iter().map(read_key).collect()];
+        let mut queued = vec![0; state.sinks.len()];
+        for number in 0..state.streams.len() {
+            if state.streams.get(number).is_some_and(|stream| stream.config.durable) {
+                reports.push(state.open_stream(number, &mut queued, &mut keys)?);
+            }
+        }
+        state.restore_keys(keys);
+        for (sink, queued) in state.sinks.iter_mut().zip(queued) {
+            sink.facts.on = true;
+            sink.sent_to = state.streams.iter().map(|stream| stream.log.next_seq()).collect();
+            for (cursor, stream) in sink.cursors.iter_mut().zip(&state.streams) {
+                cursor.skip_to(stream.log.finished_seq());
+            }
+            sink.retake(&state.streams);
+            sink.recount(queued);
+        }
+        state.named_streams = state.streams.len();
+        if is_new {
+            let (left, right) = state.lane_key;
+            state.facts.note(&Fact::Seed(left, right));
+        }
+        Ok((state, writer, reports))
+    }
+
+    fn open_stream(
+        &mut self,
+        number: usize,
+        queued: &mut [u64],
+        keys: &mut Vec<VecDeque<Key>>,
+    ) -> Result<(String, Report), OpenError> {
+        let Self { streams, sinks, home, dedup, ordinal, .. } = self;
+        let (Some(stream), Some(home)) = (streams.get_mut(number), home.as_mut()) else {
+            return Ok(Default::default());
+        };
+        let config = stream.config.clone();
+        let failed = |why: String, corrupt| OpenError { stream: config.name.clone(), why, corrupt };
+        let folder = home.folder(&config.name).map_err(|error| failed(error.to_string(), false))?;
+        let (mut known, mut owed, mut ids) = (Known::default(), VecDeque::new(), VecDeque::new());
+        let mut each = |seq: u64, at_ms: u64, bytes: &[u8]| {
+            let stored = Stored::read(bytes);
+            let mut count = 0;
+            for no in stored.sinks() {
+                let sink = sinks.get(usize::from(no)).filter(|sink| sink.present);
+                let cursor = sink.and_then(|sink| sink.cursors.get(number));
+                if cursor.is_some_and(|cursor| !cursor.is_finished(seq)) {
+                    count += 1;
+                    queued.get_mut(usize::from(no)).into_iter().for_each(|queued| *queued += 1);
+                }
+            }
+            known.add(seq, bytes.len(), at_ms);
+            owed.push_back(count);
+            *ordinal = (*ordinal).max(stored.ordinal + 1);
+            if ids.len() >= dedup.capacity() {
+                ids.pop_front();
+            }
+            ids.push_back((stored.ordinal, stored.id, stored.prints));
+        };
+        let options = home.log_options(config.capacity);
+        let (writer, store, report) = mfgroute_log::open(folder, &options, &mut each).map_err(|error| {
+            let corrupt = matches!(
+                error,
+                mfgroute_log::OpenError::Corrupt(_) | mfgroute_log::OpenError::Foreign { .. }
+            );
+            failed(error.to_string(), corrupt)
+        })?;
+        check_cursors(sinks, number, (store.first_seq(), store.next_seq()))
+            .map_err(|why| failed(why, true))?;
+        home.writers.push((number as StreamNo, writer));
+        let name = config.name.clone();
+        let log = DiskLog::new(store, known, limits(config.capacity), config.keep_ms);
+        *stream = Stream::on(config, Log::Disk(Box::new(log)), owed);
+        keys.push(ids);
+        Ok((name, report))
+    }
+
+    /// Remembers identities again, in the order of admission.
+    fn restore_keys(&mut self, mut keys: Vec<VecDeque<Key>>) {
+        loop {
+            let next = |keys: &VecDeque<Key>| keys.front().map(|key| key.0);
+            let oldest = keys.iter_mut().filter(|keys| !keys.is_empty()).min_by_key(|keys| next(keys));
+            let Some((_, id, prints)) = oldest.and_then(VecDeque::pop_front) else { return };
+            self.dedup.insert(id, prints);
+        }
+    }
+}
+
+/// Facts are written after what they are about: a log that ends before them, or begins behind what is still to be
+/// delivered, has lost records.
+fn check_cursors(sinks: &[Sink], stream: usize, (first, next): (u64, u64)) -> Result<(), String> {
+    for sink in sinks.iter().filter(|sink| sink.present) {
+        let Some(cursor) = sink.cursors.get(stream) else { continue };
+        let name = &sink.config.name;
+        let last = cursor.finished_above().last().map_or(cursor.low(), |last| last + 1);
+        if last > next {
+            return Err(format!("it ends at record {next}, and sink {name} has had record {}", last - 1));
+        }
+        if cursor.low() < first && cursor.low() > 0 {
+            return Err(format!(
+                "it begins at record {first}, and sink {name} has had nothing from {} on",
+                cursor.low()
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Sink {
+    /// Takes the events again that were taken before one that is parked or tried again: they come before it.
+    fn retake(&mut self, streams: &[Stream]) {
+        let tried = self.lanes.iter().map(|(_, held)| held.ordinal).max();
+        let Some(limit) = self.parked.iter().last().map(|event| event.number).max(tried) else { return };
+        for (number, stream) in (0..).zip(streams) {
+            while let Some(seq) = self.cursor(number).map(|cursor| cursor.next()) {
+                let record = (seq < stream.log.visible()).then(|| stream.read(seq)).flatten();
+                let Some(record) = record else { break };
+                let stored = Stored::read(record.bytes());
+                if stored.ordinal > limit {
+                    break;
+                }
+                if self.cursor(number).and_then(mfgroute_log::Cursor::take).is_none() {
+                    break;
+                }
+                if stored.wants(self.no) {
+                    let held = self.taken(stored.lane, stored.ordinal, number, seq);
+                    self.lanes.add(held);
+                } else {
+                    let _ = self.cursor(number).map(|cursor| cursor.finish(seq));
+                }
+            }
+        }
+    }
+}
+
+fn open_node(
+    options: &EngineOptions,
+    home: &Home,
+) -> Result<(State, mfgroute_log::Store, Writer, Report, u64), OpenError> {
+    let failed = |why: String, corrupt| OpenError { stream: "_node".to_owned(), why, corrupt };
+    let folder = home.disk.folder("node").map_err(|error| failed(error.to_string(), false))?;
+    let mut replay = Replay::new(*options);
+    let (mut unread, mut read) = (None, 0);
+    let segment_bytes = home.options.segment_bytes.unwrap_or(NODE_SEGMENT);
+    let log_options =
+        Options { segment_bytes, reserve_bytes: 0, tail_bytes: 0, seed: home.options.seed, wall };
+    let mut each = |seq: u64, _: u64, bytes: &[u8]| {
+        read += bytes.len() as u64;
+        if unread.is_none() && !replay.fact(bytes) {
+            unread = Some(seq);
+        }
+    };
+    let (writer, store, report) = mfgroute_log::open(folder, &log_options, &mut each).map_err(|error| {
+        let corrupt =
+            matches!(error, mfgroute_log::OpenError::Corrupt(_) | mfgroute_log::OpenError::Foreign { .. });
+        failed(error.to_string(), corrupt)
+    })?;
+    if let Some(seq) = unread {
+        return Err(failed(format!("record {seq} is of a later version"), false));
+    }
+    Ok((replay.state, store, writer, report, read))
+}
+
+/// The bytes of an identity in [`Fact::Keys`].
+pub(super) fn write_key(stored: &Stored<'_>) -> [u8; KEY_BYTES] {
+    let mut key = [0; KEY_BYTES];
+    let numbers = [stored.id, stored.prints.raw, stored.prints.body];
+    let (ordinal, rest) = key.split_at_mut(8);
+    ordinal.copy_from_slice(&stored.ordinal.to_le_bytes());
+    for (place, number) in rest.chunks_exact_mut(16).zip(numbers) {
+        place.copy_from_slice(&number.to_le_bytes());
+    }
+    key
+}
+
+pub(super) fn read_key(key: &[u8; KEY_BYTES]) -> Key {
+    let (ordinal, rest) = key.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
+    let mut numbers = rest.as_chunks::<16>().0.iter().map(|number| u128::from_le_bytes(*number));
+    let mut next = || numbers.next().unwrap_or(0);
+    (u64::from_le_bytes(*ordinal), next(), Prints { raw: next(), body: next() })
+}

@@ -1,0 +1,435 @@
+//! Building the state from the facts of the node's own log, and writing it down as a checkpoint.
+
+use std::collections::BTreeSet;
+
+use mfgroute_log::{Cursor, Record};
+use serde_json::{Value, json};
+
+use super::clock::Now;
+use super::config::{Bound, EngineOptions, SinkConfig, SourceConfig, StreamConfig, WhenFull};
+use super::fact::{At, End, Fact, Facts, Named};
+use super::journal::{Action, Settled, Settlement};
+use super::lanes::{DeliveryId, Held};
+use super::node::Later;
+use super::parked::{Cause, ParkedEvent};
+use super::sink::{Sink, parked};
+use super::source::{RejectedMessage, Source};
+use super::state::State;
+use super::stream::Stream;
+use crate::reject::{Code, Reject};
+
+/// A bound that holds nothing back: names without a configuration have none.
+const UNBOUND: Bound = Bound { count: u64::MAX, bytes: u64::MAX };
+/// Bytes of one identity in [`Fact::Keys`].
+pub(super) const KEY_BYTES: usize = 56;
+
+/// A state that is being rebuilt.
+#[derive(Debug)]
+pub(super) struct Replay {
+    pub(super) state: State,
+    options: EngineOptions,
+    /// Facts of a checkpoint that is not whole yet.
+    checkpoint: Option<Vec<Vec<u8>>>,
+}
+
+impl Replay {
+    pub(super) fn new(options: EngineOptions) -> Self {
+        Self { state: State::new(&options), options, checkpoint: None }
+    }
+
+    /// Does one fact again. Says whether it could be read.
+    pub(super) fn fact(&mut self, bytes: &[u8]) -> bool {
+        match (Fact::read(bytes), &mut self.checkpoint) {
+            (None, _) => return false,
+            (Some(Fact::Begin), _) => self.checkpoint = Some(Vec::new()),
+            (Some(Fact::Whole), Some(_)) => {
+                let facts = self.checkpoint.take().unwrap_or_default();
+                self.state = State::new(&self.options);
+                facts.iter().filter_map(|bytes| Fact::read(bytes)).for_each(|fact| self.state.redo(&fact));
+            }
+            (Some(_), Some(facts)) => facts.push(bytes.to_vec()),
+            (Some(fact), None) => self.state.redo(&fact),
+        }
+        true
+    }
+}
+
+impl State {
+    /// Does a fact again.
+    fn redo(&mut self, fact: &Fact<'_>) {
+        match *fact {
+            Fact::Begin | Fact::Whole => {}
+            Fact::Seed(left, right) => self.lane_key = (left, right),
+            Fact::Next { ordinal, reject } => (self.ordinal, self.rejects_number) = (ordinal, reject),
+            Fact::Name { what, number, name } => self.redo_name(what, number, name),
+            Fact::Low { sink, stream, seq } => {
+                if let Some(cursor) = self.cursor(sink, stream) {
+                    cursor.skip_to(seq);
+                }
+            }
+            Fact::Above { sink, stream, seq } => {
+                if let Some(cursor) = self.cursor(sink, stream) {
+                    cursor.restore(seq);
+                }
+            }
+            Fact::Paused { sink, on } => {
+                if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
+                    sink.paused = on;
+                }
+            }
+            Fact::Removed { sink } => {
+                if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
+                    let cursors = std::mem::take(&mut sink.cursors);
+                    *sink = Sink { cursors, present: false, ..Sink::new(sink.no, sink.config.clone()) };
+                }
+            }
+            Fact::Ended { at, ref end } => self.redo_end(at, end),
+            Fact::Journal { at, ref end } => self.journal.write(settlement(at, end)),
+            Fact::Tried { at, tries, attempts } => self.redo_try(at, tries, attempts),
+            Fact::Parked { .. } => self.redo_park(fact),
+            Fact::Unparked { sink, ordinal } => {
+                if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
+                    sink.unpark(ordinal, Now::default());
+                }
+            }
+            Fact::Rejected { source, number, at_ms, rejects, raw, meta } => {
+                let rejects = read_rejects(rejects);
+                let message = RejectedMessage { number, at_ms, rejects, raw: raw.into(), meta: meta.into() };
+                self.rejects_number = self.rejects_number.max(number + 1);
+                // A checkpoint may have written it before its own fact was.
+                let known = |source: &&mut Source| !source.kept.iter().any(|kept| kept.number == number);
+                if let Some(source) = self.sources.get_mut(usize::from(source)).filter(known) {
+                    source.keep(message);
+                }
+            }
+            Fact::Taken { source, number } => {
+                if let Some(source) = self.sources.get_mut(usize::from(source)) {
+                    source.kept.take(number);
+                }
+            }
+            Fact::Position { source, position } => {
+                if let Some(source) = self.sources.get_mut(usize::from(source)) {
+                    source.position = Some(position.into());
+                }
+            }
+            Fact::Acted { at_ms, who, what, on, why } => {
+                let [who, what, on, why] = [who, what, on, why].map(str::to_owned);
+                self.journal.act(Action { at_ms, who, what, on, why });
+            }
+            Fact::Keys(keys) => self.carried.extend(keys.as_chunks::<KEY_BYTES>().0),
+        }
+    }
+
+    fn cursor(&mut self, sink: u16, stream: u16) -> Option<&mut Cursor> {
+        self.sinks.get_mut(usize::from(sink))?.cursor(stream)
+    }
+
+    fn redo_name(&mut self, what: Named, number: u16, name: &str) {
+        let name = name.to_owned();
+        match what {
+            Named::MemoryStream | Named::DurableStream if usize::from(number) == self.streams.len() => {
+                let durable = what == Named::DurableStream;
+                let (capacity, when_full) = (UNBOUND, WhenFull::Block);
+                let config = StreamConfig { name, capacity, when_full, durable, keep_ms: u64::MAX };
+                self.streams.push(Stream::new(config));
+                for sink in &mut self.sinks {
+                    sink.durable.push(durable);
+                    sink.cursors.push(Cursor::new(0, self.distance_max));
+                }
+            }
+            Named::Sink if usize::from(number) == self.sinks.len() => {
+                let mut sink = Sink::new(number, SinkConfig { parked_max: UNBOUND, ..SinkConfig::new(name) });
+                sink.cursors = self.streams.iter().map(|_| Cursor::new(0, self.distance_max)).collect();
+                sink.durable = self.streams.iter().map(|stream| stream.config.durable).collect();
+                self.sinks.push(sink);
+            }
+            Named::Sink => {
+                // It had been taken away and is back.
+                if let Some(sink) = self.sinks.get_mut(usize::from(number)) {
+                    sink.present = true;
+                }
+            }
+            Named::Source if usize::from(number) == self.sources.len() => {
+                self.sources.push(Source::new(SourceConfig { name, rejects_max: UNBOUND }));
+            }
+            _ => {}
+        }
+    }
+
+    fn redo_end(&mut self, at: At, end: &End<'_>) {
+        self.journal.write(settlement(at, end));
+        let Some(sink) = self.sinks.get_mut(usize::from(at.sink)) else { return };
+        if !at.copy {
+            sink.tried.remove(&(at.stream, at.seq));
+            if let Some(cursor) = sink.cursor(at.stream) {
+                cursor.restore(at.seq);
+            }
+        } else if let Some(event) = sink.parked.take(at.ordinal) {
+            sink.parked.release(event.record.len() as u64);
+        } else if let Some(record) = sink.copy_of(at.ordinal).and_then(|id| sink.lanes.remove(id)?.record) {
+            sink.parked.release(record.len() as u64);
+        }
+    }
+
+    fn redo_try(&mut self, at: At, tries: u32, attempts: u32) {
+        let Some(sink) = self.sinks.get_mut(usize::from(at.sink)) else { return };
+        if !at.copy {
+            sink.tried.insert((at.stream, at.seq), (tries, attempts));
+        } else if let Some(id) = sink.copy_of(at.ordinal) {
+            sink.lanes.change(id, |held| (held.tries, held.attempts) = (tries, attempts));
+        }
+    }
+
+    fn redo_park(&mut self, fact: &Fact<'_>) {
+        let Fact::Parked {
+            at,
+            cause,
+            code,
+            reason,
+            tries,
+            blocking,
+            redelivered,
+            at_ms,
+            admitted_ms,
+            record,
+        } = *fact
+        else {
+            return;
+        };
+        let Some(sink) = self.sinks.get_mut(usize::from(at.sink)) else { return };
+        let reason = reason.to_owned();
+        let cause = match cause {
+            0 => Cause::Refused { code: code.to_owned(), reason },
+            1 => Cause::Tries { reason },
+            2 => Cause::InDoubt { reason },
+            _ => Cause::Behind,
+        };
+        let held = if at.copy {
+            sink.copy_of(at.ordinal).and_then(|id| sink.lanes.remove(id))
+        } else {
+            let record = Record::alone(record, admitted_ms);
+            let lane = super::stored::Stored::read(record.bytes()).lane;
+            sink.tried.remove(&(at.stream, at.seq));
+            if let Some(cursor) = sink.cursor(at.stream) {
+                cursor.restore(at.seq);
+            }
+            Some(Held { record: Some(record), ..Held::waiting(lane, at.ordinal, at.stream, at.seq) })
+        };
+        let Some(mut held) = held else { return };
+        (held.tries, held.redelivered) = (tries, redelivered);
+        if let Some(record) = held.record.clone() {
+            sink.parked.add(&held, &record, cause, blocking, at_ms);
+        }
+    }
+
+    /// Writes the whole state down.
+    pub(super) fn checkpoint(&self, at_ms: u64) -> Facts {
+        let mut facts = Facts { on: true, ..Facts::default() };
+        facts.note(&Fact::Begin);
+        facts.note(&Fact::Seed(self.lane_key.0, self.lane_key.1));
+        facts.note(&Fact::Next { ordinal: self.ordinal, reject: self.rejects_number });
+        for (number, stream) in (0..).zip(&self.streams) {
+            facts.note(&name_of(stream, number));
+        }
+        for (number, source) in (0..).zip(&self.sources) {
+            facts.note(&Fact::Name { what: Named::Source, number, name: &source.config.name });
+            source.kept.iter().for_each(|message| note_reject(&mut facts, number, message));
+            if let Some(position) = &source.position {
+                facts.note(&Fact::Position { source: number, position });
+            }
+        }
+        for sink in &self.sinks {
+            self.checkpoint_sink(sink, &mut facts);
+        }
+        for settlement in self.journal.settlements() {
+            note_settlement(&mut facts, settlement);
+        }
+        for Action { at_ms, who, what, on, why } in self.journal.actions() {
+            facts.note(&Fact::Acted { at_ms: *at_ms, who, what, on, why });
+        }
+        let keys: Vec<u8> = self.carried.iter().flatten().copied().collect();
+        facts.note(&Fact::Keys(&keys));
+        for later in self.node.iter().flat_map(|node| node.laters()) {
+            self.checkpoint_later(later, &mut facts, at_ms);
+        }
+        facts.note(&Fact::Whole);
+        facts
+    }
+
+    fn checkpoint_sink(&self, sink: &Sink, facts: &mut Facts) {
+        facts.note(&Fact::Name { what: Named::Sink, number: sink.no, name: &sink.config.name });
+        if !sink.present {
+            facts.note(&Fact::Removed { sink: sink.no });
+        }
+        if sink.paused {
+            facts.note(&Fact::Paused { sink: sink.no, on: true });
+        }
+        for (number, (stream, cursor)) in (0..).zip(self.streams.iter().zip(&sink.cursors)) {
+            if stream.config.durable {
+                facts.note(&Fact::Low { sink: sink.no, stream: number, seq: cursor.low() });
+                for seq in cursor.finished_above() {
+                    facts.note(&Fact::Above { sink: sink.no, stream: number, seq });
+                }
+            }
+        }
+        let durable = |stream: u16| sink.durable.get(usize::from(stream)).copied().unwrap_or(false);
+        for event in sink.parked.iter().filter(|event| durable(event.stream)) {
+            let held = Held {
+                tries: event.tries,
+                ..Held::waiting(event.lane, event.number, event.stream, event.seq)
+            };
+            let rest = (event.blocking, event.redelivered, event.at_ms);
+            facts.note(&parked(sink.no, &held, &event.record, &event.cause, rest));
+        }
+        for (_, held) in sink.lanes.iter().filter(|(_, held)| durable(held.stream)) {
+            if let (Some(record), true) = (&held.record, held.copy) {
+                let first = Held { copy: false, ..held.clone() };
+                facts.note(&parked(sink.no, &first, record, &Cause::Behind, (true, held.redelivered, 0)));
+                facts.note(&Fact::Unparked { sink: sink.no, ordinal: held.ordinal });
+            }
+            if held.attempts > 0 {
+                let (tries, attempts) = (held.tries, held.attempts);
+                facts.note(&Fact::Tried { at: held.at(sink.no), tries, attempts });
+            }
+        }
+        for (&(stream, seq), &(tries, attempts)) in &sink.tried {
+            let at = At { sink: sink.no, stream, seq, ordinal: 0, copy: false };
+            facts.note(&Fact::Tried { at, tries, attempts });
+        }
+    }
+
+    /// Writes what is to be done as soon as facts are durable that stand before the checkpoint.
+    fn checkpoint_later(&self, later: &Later, facts: &mut Facts, at_ms: u64) {
+        match later {
+            Later::Settle { sink, id, decision } => {
+                if let Some(sink) = self.sinks.get(usize::from(*sink)) {
+                    sink.write_decision(facts, *id, decision, at_ms);
+                }
+            }
+            Later::Retry { sink, numbers } => {
+                for &ordinal in numbers {
+                    facts.note(&Fact::Unparked { sink: *sink, ordinal });
+                }
+            }
+            Later::Skip { sink, number, reason, posted_as } => {
+                let event = self.sinks.get(usize::from(*sink)).and_then(|sink| sink.parked.get(*number));
+                if let Some(event) = event {
+                    facts.note(&skipped(*sink, event, reason, posted_as.as_deref(), at_ms));
+                }
+            }
+            Later::Free { .. } | Later::FreeFacts { .. } => {}
+        }
+    }
+}
+
+/// The fact that a parked event was set aside by a person.
+pub(super) fn skipped<'a>(
+    sink: u16,
+    event: &ParkedEvent,
+    reason: &'a str,
+    posted_as: Option<&'a str>,
+    at_ms: u64,
+) -> Fact<'a> {
+    let at = At { sink, stream: event.stream, seq: event.seq, ordinal: event.number, copy: true };
+    let (id, lane, tries) = (event.id(), event.lane, event.tries);
+    Fact::Ended { at, end: End { how: 1, at_ms, id, lane, tries, text: Some(reason), posted_as } }
+}
+
+impl Sink {
+    /// The event of which this sink holds the bytes, and which is tried again.
+    fn copy_of(&self, ordinal: u64) -> Option<DeliveryId> {
+        self.lanes.iter().find(|(_, held)| held.copy && held.ordinal == ordinal).map(|(id, _)| id)
+    }
+
+    /// Makes ready what may go, and counts what was found in the logs: what an earlier life did is not counted again.
+    pub(super) fn recount(&mut self, queued: u64) {
+        let lanes: BTreeSet<u64> = self.lanes.iter().map(|(_, held)| held.lane).collect();
+        self.ready.clear();
+        for lane in lanes {
+            self.promote(lane, 0);
+            self.spilled.insert(lane);
+        }
+        let copies = self.lanes.iter().filter(|(_, held)| held.copy).count();
+        let (parked, _) = self.parked.counts();
+        self.parked.forget_totals();
+        self.counts = super::sink::SinkCounts { queued: queued + copies as u64, ..Default::default() };
+        self.counts.matched = self.counts.queued + parked;
+    }
+}
+
+/// The fact that names a stream.
+pub(super) fn name_of(stream: &Stream, number: u16) -> Fact<'_> {
+    let what = if stream.config.durable { Named::DurableStream } else { Named::MemoryStream };
+    Fact::Name { what, number, name: &stream.config.name }
+}
+
+fn settlement(at: At, end: &End<'_>) -> Settlement {
+    let text = end.text.map(str::to_owned);
+    let what = match end.how {
+        0 => Settled::Delivered { reference: text },
+        1 => {
+            Settled::Skipped { reason: text.unwrap_or_default(), posted_as: end.posted_as.map(str::to_owned) }
+        }
+        _ => Settled::Dropped,
+    };
+    let At { sink, stream, seq, ordinal, .. } = at;
+    let End { at_ms, id, lane, tries, .. } = *end;
+    Settlement { at_ms, sink, stream, seq, id, tries, what, lane, ordinal }
+}
+
+fn note_settlement(facts: &mut Facts, settlement: &Settlement) {
+    let Settlement { at_ms, sink, stream, seq, id, tries, ref what, lane, ordinal } = *settlement;
+    let at = At { sink, stream, seq, ordinal, copy: false };
+    let (how, text, posted_as) = match what {
+        Settled::Delivered { reference } => (0, reference.as_deref(), None),
+        Settled::Skipped { reason, posted_as } => (1, Some(reason.as_str()), posted_as.as_deref()),
+        Settled::Dropped => (2, None, None),
+    };
+    facts.note(&Fact::Journal { at, end: End { how, at_ms, id, lane, tries, text, posted_as } });
+}
+
+/// Notes a message that was refused.
+pub(super) fn note_reject(facts: &mut Facts, source: u16, message: &RejectedMessage) {
+    let rejects = write_rejects(&message.rejects);
+    let RejectedMessage { number, at_ms, raw, meta, .. } = message;
+    facts.note(&Fact::Rejected { source, number: *number, at_ms: *at_ms, rejects: &rejects, raw, meta });
+}
+
+fn write_rejects(rejects: &[Reject]) -> Vec<u8> {
+    let one = |reject: &Reject| {
+        json!({
+            "message": reject.message,
+            "item": reject.item,
+            "code": reject.code.as_str(),
+            "pointer": reject.pointer,
+            "offset": reject.offset,
+            "field": reject.field,
+            "place": reject.place,
+            "found": reject.found,
+            "expected": reject.expected,
+        })
+    };
+    Value::from(rejects.iter().map(one).collect::<Vec<_>>()).to_string().into_bytes()
+}
+
+fn read_rejects(bytes: &[u8]) -> Vec<Reject> {
+    let found: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let one = |value: &Value| {
+        let code = text(value, "code")?;
+        let code = Code::ALL.iter().find(|(_, known, _)| *known == code).map(|known| known.0)?;
+        let number = |name: &str| value.get(name).and_then(Value::as_u64);
+        Some(Reject {
+            message: number("message").unwrap_or(0) as u32,
+            item: number("item").map(|item| item as u32),
+            code,
+            pointer: text(value, "pointer").unwrap_or_default(),
+            offset: number("offset"),
+            field: text(value, "field"),
+            place: text(value, "place"),
+            found: text(value, "found").unwrap_or_default(),
+            expected: text(value, "expected").unwrap_or_default(),
+        })
+    };
+    found.as_array().into_iter().flatten().filter_map(one).collect()
+}
