@@ -1,11 +1,12 @@
 //! The bytes of a segment: its head and the frames in it. `docs/design/log-format.md` is this file in words.
 //!
 //! ```text
-//! segment = head 4096 | frame*
+//! segment = head 4096 | frame* | end 40
 //! head    = block 2048 | the same block again
 //! block   = "mfgroute" | version 4 | crc32c 4 | log id 16 | generation 8 | first seq 8 | life 8 | created 8 | zeros
 //! frame   = length 4 | crc32c 4 | first seq 8 | watermark 8 | time 8 | count 4 | zeros 4 | body
 //! body    = ( length 4 | bytes )*
+//! end     = zeros, as far as the segment goes; the next frame is written over it
 //! ```
 //!
 //! All numbers are little-endian. The checksum of a frame begins with the generation of its segment, which is random:
@@ -150,6 +151,12 @@ impl<'a> Read<'a> {
             Some((start as u32, at as u32))
         })
     }
+}
+
+/// Appends the mark of the end, as far as the segment has room for it: zeros where the next frame will begin. What
+/// stands there without being a frame or zeros is then known to be damaged, in a recycled segment too.
+pub(crate) fn write_end(room: u64, out: &mut Vec<u8>) {
+    out.resize(out.len() + room.min(FRAME as u64) as usize, 0);
 }
 
 /// What the head of a frame says before anything is verified.

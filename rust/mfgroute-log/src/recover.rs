@@ -14,6 +14,9 @@ use crate::mutant::{self, Mutant};
 use crate::segment::{self, Beyond, Segment, Walk};
 use crate::{Options, Store, Writer};
 
+/// The folder of torn tails, in that of the log.
+const QUARANTINE: &str = "quarantine";
+
 /// What opening a log has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -25,6 +28,9 @@ pub struct Report {
     pub torn: Option<Torn>,
     /// Files that are not needed any more and were taken away.
     pub removed: Vec<String>,
+    /// All files in the folder `quarantine`. An opening that did not come to its end may have put a torn tail there that
+    /// no report names.
+    pub quarantined: Vec<String>,
 }
 
 /// Bytes of writes that were under way when the machine or the process ended.
@@ -79,6 +85,8 @@ pub fn open(
     let spares = tidy(&*disk, options)?;
     let mut maker = Maker { disk: &disk, options, log, life, chance: &mut chance, spares };
     let active = maker.renew(old.as_ref(), &last, &mut report)?;
+    report.quarantined = disk.folder(QUARANTINE)?.names()?;
+    report.quarantined.sort();
     let mut retired: Vec<Segment> = superseded;
     retired.extend(old.filter(|old| old.name != active.segment.name));
     for segment in retired {
@@ -109,7 +117,10 @@ fn split(found: Vec<Segment>) -> (Vec<Segment>, Vec<Segment>) {
 fn check(segment: &Segment, walk: &Walk, until: Option<u64>) -> Result<(), OpenError> {
     let next = walk.beyond.and_then(|beyond| beyond.next);
     let missing = until.is_some_and(|until| walk.end != until);
-    let known = walk.beyond.is_some_and(|beyond| beyond.watermark > walk.end) || walk.watermark > walk.end;
+    // A frame that goes on where the records end was written after what is unreadable had been synced: only a frame
+    // without records can stand between the two, and that is a group of its own.
+    let known =
+        walk.beyond.is_some_and(|beyond| beyond.watermark > walk.end || beyond.next == Some(walk.end));
     if mutant::is(Mutant::SkipBad) || mutant::is(Mutant::CutBelowWatermark) && until.is_none() {
         return Ok(());
     }
@@ -192,6 +203,8 @@ impl Maker<'_> {
         let sealed = bytes.len();
         format::write_frame(head.generation, (end, end, created_ms), std::iter::empty(), &mut bytes);
         let (file, size, from) = self.file(bytes.len() as u64)?;
+        let offset = bytes.len() as u64;
+        format::write_end(size - offset, &mut bytes);
         file.write_all_at(bytes.get(..sealed).unwrap_or_default(), 0)?;
         if !mutant::is(Mutant::ShowBeforeSync) {
             file.sync()?;
@@ -206,7 +219,7 @@ impl Maker<'_> {
             self.disk.sync_names()?;
         }
         let segment = Segment { name, file, head, index };
-        Ok(Active { segment, offset: bytes.len() as u64, size, durable: end })
+        Ok(Active { segment, offset, size, durable: end })
     }
 
     /// A file of the size of a segment: a spare one, or a new one; a smaller one where the disk has no more room.
@@ -220,7 +233,7 @@ impl Maker<'_> {
         let name = format!("{:06}.new", self.life);
         let file = self.disk.create(&name)?;
         let mut filled = 0;
-        let zeros = vec![0; 1 << 20];
+        let zeros = vec![0; size.max(needed).min(1 << 20) as usize];
         while filled < size.max(needed) {
             let step = (size.max(needed) - filled).min(zeros.len() as u64);
             match file.write_all_at(zeros.get(..step as usize).unwrap_or_default(), filled) {
@@ -233,7 +246,7 @@ impl Maker<'_> {
     }
 
     fn quarantine(&self, old: &Segment, last: &Last, beyond: Beyond) -> io::Result<Torn> {
-        let folder = self.disk.folder("quarantine")?;
+        let folder = self.disk.folder(QUARANTINE)?;
         let (offset, life) = (last.walk.offset, self.life);
         let kept = format!("{}-{offset}-{life:06}.torn", old.name.trim_end_matches(".log"));
         if folder.names()?.contains(&kept) {

@@ -52,6 +52,8 @@ pub struct Writer {
     next: u64,
     spares: Vec<String>,
     making: Option<Making>,
+    /// A segment that became a spare one, while it is not certain that its old name is gone.
+    renamed: Option<String>,
     serial: u64,
     buffer: Vec<u8>,
     poisoned: Option<Poisoned>,
@@ -86,6 +88,7 @@ impl Writer {
             next,
             spares,
             making,
+            renamed: None,
             serial: 0,
             buffer,
             poisoned,
@@ -174,7 +177,8 @@ impl Writer {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let file = &self.active.segment.file;
+        let (file, length) = (&self.active.segment.file, self.buffer.len());
+        format::write_end(self.active.size.saturating_sub(self.offset()), &mut self.buffer);
         file.write_all_at(&self.buffer, self.active.offset)?;
         if !mutant::is(Mutant::AckBeforeSync) {
             let synced = file.sync();
@@ -182,10 +186,10 @@ impl Writer {
             if mutant::is(Mutant::RetrySync) { synced.or_else(|_| again())? } else { synced? }
         }
         written.sealed = self.active.durable;
-        self.active.offset += self.buffer.len() as u64;
+        self.active.offset += length as u64;
         self.active.durable = self.next;
         written.durable = self.next;
-        written.bytes += self.buffer.len() as u64;
+        written.bytes += length as u64;
         written.syncs += 1;
         self.buffer.clear();
         Ok(())
@@ -200,7 +204,9 @@ impl Writer {
         let (log, life, first) = (self.log, self.life, self.next);
         let generation = self.chance.draw();
         let head = Head { log, generation, first, life, created_ms: (self.options.wall)() };
-        file.write_all_at(&head.write(), 0)?;
+        let mut bytes = head.write();
+        format::write_end(self.options.segment_bytes - HEAD, &mut bytes);
+        file.write_all_at(&bytes, 0)?;
         file.sync()?;
         let name = segment::name(first, life);
         self.disk.rename(&spare, &name)?;
@@ -282,17 +288,26 @@ impl Writer {
     ///
     /// The file system says no. The segment, and those behind it, are to be retired again later.
     pub fn retire(&mut self, name: &str) -> io::Result<u64> {
-        let fits = self.disk.open(name)?.length()? == self.options.segment_bytes;
-        let wanted = fits && self.spares.len() < SPARES && self.making.is_none();
-        if wanted {
+        let length = match self.disk.open(name).and_then(|file| file.length()) {
+            Ok(length) => Some(length),
+            // It went before, and what failed was to make that durable.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let wanted = self.spares.len() < SPARES && self.making.is_none() && self.renamed.is_none();
+        if length == Some(self.options.segment_bytes) && wanted {
             let spare = self.spare_name();
             self.disk.rename(name, &spare)?;
-            self.spares.push(spare);
-        } else {
+            self.renamed = Some(spare);
+        } else if length.is_some() {
             self.disk.remove(name)?;
         }
         self.disk.sync_names()?;
-        Ok(u64::from(wanted))
+        // Not before: a new head in a file that may get its old name back would be two segments in one.
+        let spare = self.renamed.take();
+        let made = u64::from(spare.is_some());
+        self.spares.extend(spare);
+        Ok(made)
     }
 
     /// Records below are durable.
