@@ -26,6 +26,11 @@ pub(crate) fn name(first: u64, life: u64) -> String {
     format!("{first:020}-{life:06}.log")
 }
 
+/// The first sequence number as the name of a segment says it, or 0.
+pub(crate) fn first_in(name: &str) -> u64 {
+    name.get(..20).and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
 pub(crate) fn is_segment(name: &str) -> bool {
     name.strip_suffix(".log").is_some()
 }
@@ -47,8 +52,7 @@ pub(crate) fn open_all(disk: &dyn Disk) -> Result<Vec<Segment>, OpenError> {
             Ok(head) => head,
             Err(BadHead::Newer(version)) => return Err(OpenError::Newer { segment: name, version }),
             Err(BadHead::Damaged(whole)) => {
-                let named = name.get(..20).and_then(|digits| digits.parse().ok());
-                let first = whole.map(|head| head.first).or(named).unwrap_or(0);
+                let first = whole.map_or_else(|| first_in(&name), |head| head.first);
                 let corruption = crate::error::Corruption { segment: name, offset: 0, first, next: None };
                 return Err(OpenError::Corrupt(corruption));
             }
@@ -76,6 +80,8 @@ pub(crate) struct Walk {
     pub(crate) offset: u64,
     /// The highest watermark in what is readable.
     pub(crate) watermark: u64,
+    /// It says itself that another segment follows.
+    pub(crate) closed: bool,
     pub(crate) index: Vec<(u64, u64)>,
     /// Traces of frames behind the last readable one.
     pub(crate) beyond: Option<Beyond>,
@@ -119,6 +125,11 @@ pub(crate) fn walk(
             }
             break;
         };
+        if frame.closing {
+            // What stands behind it is of an earlier use.
+            walk.closed = true;
+            break;
+        }
         if indexed == 0 || walk.offset - indexed >= INDEX_STEP {
             walk.index.push((walk.end, walk.offset));
             indexed = walk.offset;
@@ -155,7 +166,7 @@ fn beyond(bytes: &[u8], generation: u64, offset: u64, expected: u64) -> Option<B
 }
 
 /// Whether the mark of the end stands there, or nothing at all can.
-fn is_end(bytes: &[u8], at: usize) -> bool {
+pub(crate) fn is_end(bytes: &[u8], at: usize) -> bool {
     bytes.get(at..).unwrap_or_default().iter().take(FRAME).all(|&byte| byte == 0)
 }
 

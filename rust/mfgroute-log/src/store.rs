@@ -133,7 +133,7 @@ impl Store {
 
     /// The records of a frame in pieces that fit anywhere.
     fn pieces(&self, frame: &Frame) -> Result<Vec<Vec<(u32, u32)>>, NoRoom> {
-        let max = self.segment_bytes - HEAD - FRAME as u64;
+        let max = format::room(self.segment_bytes).saturating_sub(FRAME as u64);
         let (mut pieces, mut piece, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (start, end) in frame.spans() {
             let size = u64::from(end - start) + 4;
@@ -159,7 +159,7 @@ impl Store {
             let size = format::size_of(piece.len(), bytes);
             if size > left {
                 spares = spares.checked_sub(1).ok_or(NoRoom::Later)?;
-                left = self.segment_bytes - HEAD;
+                left = format::room(self.segment_bytes);
             }
             left -= size;
         }

@@ -110,7 +110,7 @@ impl Writer {
     pub fn write(&mut self, group: &[Pending]) -> Result<Written, Poisoned> {
         self.guarded(|writer, written| {
             for pending in group {
-                if writer.offset() + pending.size() > writer.active.size {
+                if pending.size() + writer.buffer.len() as u64 > writer.active.left() {
                     writer.flush(written)?;
                     writer.roll(written)?;
                 }
@@ -203,7 +203,8 @@ impl Writer {
         let file = self.disk.open(&spare)?;
         let (log, life, first) = (self.log, self.life, self.next);
         let generation = self.chance.draw();
-        let head = Head { log, generation, first, life, created_ms: (self.options.wall)() };
+        let (created_ms, size) = ((self.options.wall)(), self.options.segment_bytes);
+        let head = Head { log, generation, first, life, created_ms, size };
         let mut bytes = head.write();
         format::write_end(self.options.segment_bytes - HEAD, &mut bytes);
         file.write_all_at(&bytes, 0)?;
@@ -213,10 +214,14 @@ impl Writer {
         if !mutant::is(Mutant::NoNameSync) {
             self.disk.sync_names()?;
         }
+        // Not before the new name is durable, and without a sync of its own: it is for somebody who loses the new file.
+        let before = &self.active.segment;
+        let closing = format::closing_frame(before.head.generation, first, created_ms);
+        before.file.write_all_at(&closing, self.active.offset)?;
         let segment = Segment { name, file, head, index: Vec::new() };
         written.begun.push(segment.clone());
         written.sealed = first;
-        let (offset, size, durable) = (HEAD, self.options.segment_bytes, self.active.durable);
+        let (offset, durable) = (HEAD, self.active.durable);
         self.active = Active { segment, offset, size, durable };
         self.indexed = 0;
         Ok(())
@@ -242,7 +247,10 @@ impl Writer {
                 Ok(0)
             }
             Ok(()) => {
-                self.spares.push(making.name);
+                // Only now: a file that is not durable to its end is not found as a spare one by a later opening.
+                let spare = self.spare_name();
+                self.disk.rename(&making.name, &spare)?;
+                self.spares.push(spare);
                 Ok(1)
             }
             Err(error) => {
@@ -263,7 +271,7 @@ impl Writer {
         if self.disk.free()? < self.options.reserve_bytes + self.options.segment_bytes {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk has only its reserve left"));
         }
-        let name = self.spare_name();
+        let name = self.spare_name().replace(".spare", ".new");
         let file = self.disk.create(&name)?;
         Ok(Making { name, file, filled: 0 })
     }
