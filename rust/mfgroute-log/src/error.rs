@@ -55,7 +55,7 @@ impl fmt::Display for Corruption {
                     next - 1
                 )
             }
-            Some(_) => write!(f, "{segment} is damaged at byte {offset}: every record can still be read"),
+            Some(_) => write!(f, "{segment} is damaged at byte {offset}, where no record stands"),
             None => {
                 write!(f, "{segment} is damaged at byte {offset}: records from {first} on cannot be read")
             }

@@ -6,7 +6,7 @@ use crate::disk::Disk;
 use crate::error::{Corruption, OpenError};
 use crate::format::{BadHead, HEAD, Head};
 use crate::recover::{self, check, split};
-use crate::segment::{self, Segment};
+use crate::segment::{self, Segment, damaged_head};
 
 /// What [`verify`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub fn stat(disk: &dyn Disk) -> io::Result<Vec<SegmentStat>> {
     }
     let mut firsts = kept.iter().skip(1).map(|segment| segment.head.first);
     for segment in &kept {
-        let made_as = segment::name(segment.head.first, segment.head.life);
+        let made_as = name_of(segment);
         let state = (segment.name != made_as).then_some(SegmentState::Misnamed(made_as));
         stats.push(stat_of(segment, firsts.next(), state)?);
     }
@@ -115,24 +115,23 @@ pub fn stat(disk: &dyn Disk) -> io::Result<Vec<SegmentStat>> {
 fn stat_of(segment: &Segment, until: Option<u64>, state: Option<SegmentState>) -> io::Result<SegmentStat> {
     let bytes = segment::load(segment)?;
     let walk = segment::walk(&bytes, &segment.head, until, &mut |_, _, _| ());
-    let state = state.unwrap_or_else(|| match check(segment, &walk, until, bytes.len() as u64) {
-        Err(OpenError::Corrupt(found)) => SegmentState::Damaged(found),
+    let checked = check(segment, &walk, until, bytes.len() as u64);
+    let state = match (Head::read(&bytes), state, checked) {
+        (Err(_), _, _) => SegmentState::Damaged(damaged_head(&segment.name, segment.head.first)),
+        (_, Some(state), _) => state,
+        (_, _, Err(OpenError::Corrupt(found))) => SegmentState::Damaged(found),
         _ if walk.beyond.is_some() => SegmentState::Torn,
-        _ => match Head::read(&bytes) {
-            Ok(_) => SegmentState::Whole,
-            Err(_) => SegmentState::Damaged(damaged_head(segment)),
-        },
-    });
+        _ => SegmentState::Whole,
+    };
     let Head { log, generation, first, life, created_ms, .. } = segment.head;
     let head = Some(SegmentHead { log, generation, first, life, created_ms });
     let (name, records, used) = (segment.name.clone(), walk.end - first, walk.offset);
     Ok(SegmentStat { name, bytes: bytes.len() as u64, head, records, used, watermark: walk.watermark, state })
 }
 
-/// A head of which one copy is damaged: no record is lost by that.
-fn damaged_head(segment: &Segment) -> Corruption {
-    let (first, segment) = (segment.head.first, segment.name.clone());
-    Corruption { segment, offset: 0, first, next: Some(first) }
+/// The name that a segment was made with.
+fn name_of(segment: &Segment) -> String {
+    segment::name(segment.head.first, segment.head.life)
 }
 
 /// Segments whose head can be read from one copy at least, and the other files: name, length, why.
@@ -157,10 +156,7 @@ fn heads(disk: &dyn Disk) -> io::Result<Heads> {
         }
     }
     // Of two files with the same head, the one with its own name is the log's and the other one a copy.
-    found.sort_by_key(|segment| {
-        let Head { first, life, .. } = segment.head;
-        (first, life, segment.name == segment::name(first, life))
-    });
+    found.sort_by_key(|segment| (segment.head.first, segment.head.life, segment.name == name_of(segment)));
     Ok((found, unreadable))
 }
 
@@ -171,7 +167,7 @@ pub struct Salvaged {
     pub records: u64,
     /// What could not be read, in order: a range may end with no number, at the end of the log.
     pub damaged: Vec<Corruption>,
-    /// Files that were left out, as they are of another log or a later version, or cannot be read at all.
+    /// Files that were left out: of another log, of a later version, with the head of another file, or unreadable.
     pub left_out: Vec<String>,
 }
 
@@ -194,7 +190,9 @@ pub fn salvage(disk: &dyn Disk, each: &mut dyn FnMut(u64, u64, &[u8])) -> io::Re
     let (own, foreign): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|segment| Some(segment.head.log) == log);
     salvaged.left_out.extend(foreign.into_iter().map(|segment| segment.name));
-    let (kept, _) = split(own);
+    let (kept, superseded) = split(own);
+    let copies = superseded.into_iter().filter(|segment| segment.name != name_of(segment));
+    salvaged.left_out.extend(copies.map(|segment| segment.name));
     let mut expected = kept.first().map_or(0, |segment| segment.head.first);
     let mut behind = None;
     for segment in &kept {
@@ -203,14 +201,14 @@ pub fn salvage(disk: &dyn Disk, each: &mut dyn FnMut(u64, u64, &[u8])) -> io::Re
         }
         let bytes = segment::load(segment)?;
         if Head::read(&bytes).is_err() {
-            salvaged.damaged.push(damaged_head(segment));
+            salvaged.damaged.push(damaged_head(&segment.name, segment.head.first));
         }
         expected = expected.max(segment.head.first);
-        let offset = salvaged.frames(segment, &bytes, &mut expected, each);
+        let (offset, closed) = salvaged.frames(segment, &bytes, &mut expected, each);
         behind = Some((&segment.name, offset));
-        if !segment::is_end(&bytes, offset as usize)
-            && kept.last().is_some_and(|last| last.name == segment.name)
-        {
+        let cut = closed || (bytes.len() as u64) < segment.head.size;
+        let last = kept.last().is_some_and(|last| last.name == segment.name);
+        if last && (cut || !segment::is_end(&bytes, offset as usize)) {
             salvaged.lost(&segment.name, offset, expected, None);
         }
     }
@@ -223,15 +221,15 @@ impl Salvaged {
         self.damaged.push(Corruption { segment: segment.to_owned(), offset, first, next });
     }
 
-    /// Reads the frames of one segment, and says where the last one ends.
+    /// Reads the frames of one segment, and says where the last one ends and whether it says that a segment follows.
     fn frames(
         &mut self,
         segment: &Segment,
         bytes: &[u8],
         expected: &mut u64,
         each: &mut dyn FnMut(u64, u64, &[u8]),
-    ) -> u64 {
-        let (mut at, mut end) = (HEAD as usize, HEAD);
+    ) -> (u64, bool) {
+        let (mut at, mut end, mut closed) = (HEAD as usize, HEAD, false);
         while let Some(frame) = segment::later(bytes, segment.head.generation, &mut at, *expected) {
             if at as u64 != end {
                 self.lost(&segment.name, end, *expected, Some(frame.first));
@@ -241,9 +239,10 @@ impl Salvaged {
                 self.records += 1;
             }
             *expected = frame.end();
+            closed = frame.closing;
             at += frame.size() as usize;
             end = at as u64;
         }
-        end
+        (end, closed)
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
-use crate::error::OpenError;
+use crate::error::{Corruption, OpenError};
 use crate::format::{BadHead, Claim, FRAME, HEAD, Head, Read};
 use crate::mutant::{self, Mutant};
 
@@ -43,6 +43,11 @@ pub(crate) fn is_unfinished(name: &str) -> bool {
     name.strip_suffix(".new").is_some()
 }
 
+/// A head of which one copy is damaged: no record is lost by that.
+pub(crate) fn damaged_head(segment: &str, first: u64) -> Corruption {
+    Corruption { segment: segment.to_owned(), offset: 0, first, next: Some(first) }
+}
+
 /// Opens every segment of a folder, in order: by first number, then by life.
 pub(crate) fn open_all(disk: &dyn Disk) -> Result<Vec<Segment>, OpenError> {
     let mut segments = Vec::new();
@@ -51,10 +56,12 @@ pub(crate) fn open_all(disk: &dyn Disk) -> Result<Vec<Segment>, OpenError> {
         let head = match Head::read(&file.read_up_to(HEAD as usize, 0)?) {
             Ok(head) => head,
             Err(BadHead::Newer(version)) => return Err(OpenError::Newer { segment: name, version }),
-            Err(BadHead::Damaged(whole)) => {
-                let first = whole.map_or_else(|| first_in(&name), |head| head.first);
-                let corruption = crate::error::Corruption { segment: name, offset: 0, first, next: None };
-                return Err(OpenError::Corrupt(corruption));
+            Err(BadHead::Damaged(Some(whole))) => {
+                return Err(OpenError::Corrupt(damaged_head(&name, whole.first)));
+            }
+            Err(BadHead::Damaged(None)) => {
+                let first = first_in(&name);
+                return Err(OpenError::Corrupt(Corruption { segment: name, offset: 0, first, next: None }));
             }
         };
         let made_as = self::name(head.first, head.life);

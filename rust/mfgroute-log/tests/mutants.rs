@@ -6,14 +6,20 @@
 // A place that is not there is a fault of the test.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
+#[path = "simulation/counts.rs"]
+mod counts;
 #[path = "simulation/dice.rs"]
 mod dice;
 #[path = "simulation/disk.rs"]
 mod disk;
 #[path = "simulation/history.rs"]
 mod history;
+#[path = "simulation/machine.rs"]
+mod machine;
 #[path = "simulation/model.rs"]
 mod model;
+#[path = "simulation/swarm.rs"]
+mod swarm;
 
 use history::{Owner, run};
 use mfgroute_log::mutant::{Mutant, choose};

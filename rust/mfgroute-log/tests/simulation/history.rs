@@ -1,33 +1,19 @@
 //! One history: a log, its owner, and a machine that fails them, through several lives.
 
+use std::collections::BTreeSet;
 use std::io::ErrorKind::NotFound;
 use std::sync::Arc;
 
-use mfgroute_log::{Frame, OpenError, Options, Pending, Record, Store, Writer, open};
+use mfgroute_log::{
+    Corruption, Frame, OpenError, Options, Pending, Record, SegmentState, Store, Writer, open, salvage, stat,
+    verify,
+};
 
+use crate::counts::Counts;
 use crate::dice::Dice;
-use crate::disk::{Faults, Machine};
+use crate::machine::{Faults, Machine};
 use crate::model::{FREES, Known, Model, Shown};
-
-/// What a history did, so that a suite in which nothing happens is noticed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Of everything that was decided and seen.
-    pub(crate) hash: u64,
-    pub(crate) lives: u64,
-    pub(crate) appended: u64,
-    pub(crate) acknowledged: u64,
-    pub(crate) kills: u64,
-    pub(crate) cuts: u64,
-    pub(crate) poisoned: u64,
-    pub(crate) rolled: u64,
-    pub(crate) retired: u64,
-    pub(crate) torn: u64,
-    pub(crate) rotten: u64,
-    pub(crate) refused: u64,
-    pub(crate) read: u64,
-    pub(crate) failed_openings: u64,
-}
+use crate::swarm::Swarm;
 
 /// A mistake of the owner, which is not in the log and so not among its mutants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,59 +29,6 @@ pub(crate) fn run(seed: u64, owner: Owner) -> Result<Counts, String> {
     history.lives().map_err(|wrong| format!("seed {seed}, life {}: {wrong}", history.model.life))?;
     history.counts.mix(history.machine.operations());
     Ok(history.counts)
-}
-
-impl Counts {
-    pub(crate) fn mix(&mut self, number: u64) {
-        self.hash = (self.hash.rotate_left(5) ^ number).wrapping_mul(0x517C_C1B7_2722_0A95);
-    }
-}
-
-/// What this seed's history is like.
-struct Swarm {
-    segment_bytes: u64,
-    tail_bytes: u64,
-    record_bytes: u64,
-    frame_records: u64,
-    steps: u64,
-    lives: u64,
-    /// One life in so many has a process that dies at some operation.
-    fuse: u64,
-    /// One ending in so many is a power cut.
-    cut: u64,
-    /// One ending in so many flips a bit.
-    rot: u64,
-    /// How often each kind of step is taken.
-    weights: [u64; 6],
-    faults: Faults,
-}
-
-impl Swarm {
-    fn draw(dice: &mut Dice) -> Self {
-        let mut sometimes = |of: &[u64]| if dice.once_in(3) { dice.pick(of) } else { 0 };
-        let often = &[8, 30, 100];
-        let faults = Faults {
-            sync: sometimes(often),
-            write: sometimes(often),
-            short_write: sometimes(&[2, 8]),
-            full: sometimes(often),
-            names: sometimes(often),
-            read: sometimes(often),
-        };
-        Self {
-            segment_bytes: dice.pick(&[16, 16, 16, 20, 32, 64]) * 1024,
-            tail_bytes: dice.pick(&[0, 0, 2_000, 1 << 20]),
-            record_bytes: dice.pick(&[1, 30, 200, 700, 700, 3_000, 9_000]),
-            frame_records: dice.pick(&[1, 3, 12]),
-            steps: dice.pick(&[3, 10, 25, 40]),
-            lives: dice.pick(&[2, 3, 4, 6]),
-            fuse: dice.pick(&[0, 2, 4]),
-            cut: dice.pick(&[0, 1, 2, 3]),
-            rot: dice.pick(&[0, 0, 2, 4]),
-            weights: [5, dice.pick(&[2, 4]), dice.below(3), 1 + dice.below(3), dice.below(3), dice.below(3)],
-            faults,
-        }
-    }
 }
 
 /// A log that is open, and what its owner still has to do.
@@ -201,6 +134,9 @@ impl History {
                 if found.segment != rot.name || found.offset > rot.at as u64 || !range {
                     return Err(format!("{found:?} for {rot:?}"));
                 }
+                self.machine.set_faults(Faults::default());
+                self.machine.set_fuse(None);
+                self.salvage(&found)?;
                 if self.machine.files() != before {
                     return Err(format!("something changed although it was refused: {found}"));
                 }
@@ -224,6 +160,41 @@ impl History {
         self.model.opened(&store, &report, &shown)?;
         self.counts.mix(store.next_seq());
         Ok(Some(Running { writer, store, frees: Vec::new(), retiring: Vec::new() }))
+    }
+
+    /// Reads what a refused log still has: everything but the frame that was damaged.
+    fn salvage(&mut self, found: &Corruption) -> Result<(), String> {
+        let disk = self.machine.disk();
+        let mut read = BTreeSet::new();
+        let mut wrong = None;
+        let salvaged = salvage(&*disk, &mut |seq, at_ms, bytes| {
+            let known = self.model.records.get(seq as usize);
+            if known.is_none_or(|known| known.at_ms != at_ms || *known.bytes != *bytes) || !read.insert(seq) {
+                wrong = wrong.or(Some(seq));
+            }
+        })
+        .map_err(|error| error.to_string())?;
+        if let Some(seq) = wrong {
+            return Err(format!("salvage gives a wrong record {seq}"));
+        }
+        let covered = |seq: u64| {
+            let inside = |lost: &Corruption| lost.first <= seq && lost.next.is_none_or(|next| seq < next);
+            salvaged.damaged.iter().any(inside)
+        };
+        let first = read.first().copied().unwrap_or(0).max(self.model.retired);
+        let missing: Vec<u64> = (first..self.model.durable).filter(|seq| !read.contains(seq)).collect();
+        let frame = self.swarm.frame_records.max(1);
+        if missing.iter().any(|&seq| !covered(seq)) || missing.len() as u64 > frame {
+            return Err(format!("salvage misses {missing:?} and reports {:?}", salvaged.damaged));
+        }
+        let stats = stat(&*disk).map_err(|error| error.to_string())?;
+        let said = stats.iter().any(|stat| matches!(stat.state, SegmentState::Damaged(_)));
+        let same = matches!(verify(&*disk), Err(OpenError::Corrupt(again)) if again == *found);
+        if said && same {
+            Ok(())
+        } else {
+            Err(format!("{found:?}, but stat and verify say otherwise: {stats:?}"))
+        }
     }
 
     /// The process is gone; the machine perhaps too.

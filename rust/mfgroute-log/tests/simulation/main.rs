@@ -1,14 +1,21 @@
-//! Random histories of a log on a disk that fails, against a model. The same seed gives the same history.
+//! A log on a disk that fails: random histories against a model, and every kind of damage to its files.
+//!
+//! The same seed gives the same history. `MFGROUTE_HISTORIES` and `MFGROUTE_SEED` make it another and a longer run.
 
 // A place that is not there is a fault of the test.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
 
+mod counts;
+mod damage;
 mod dice;
 mod disk;
 mod history;
+mod machine;
 mod model;
+mod swarm;
 
-use history::{Counts, Owner, run};
+use counts::Counts;
+use history::{Owner, run};
 
 /// Histories in a quick run; `MFGROUTE_HISTORIES` raises it.
 const HISTORIES: u64 = 20_000;

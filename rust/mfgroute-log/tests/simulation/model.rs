@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mfgroute_log::{Report, Store};
 
-use crate::disk::Rot;
+use crate::machine::Rot;
 
 /// A record as its caller knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
