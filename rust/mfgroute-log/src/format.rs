@@ -272,27 +272,26 @@ mod tests {
     const SEGMENT: Head =
         Head { log: 7, generation: 0x0102_0304_0506_0708, first: 5, life: 2, created_ms: 9, size: 8192 };
 
-    /// These bytes are the format: a change of them needs a new version.
+    /// The worked example of the document. These bytes are the format: a change of them needs a new version.
     #[test]
-    fn the_bytes_of_a_frame_are_the_documented_ones() {
-        let mut out = Vec::new();
+    fn the_bytes_of_a_segment_are_the_documented_ones() {
+        let mut out = SEGMENT.write();
+        assert_eq!(out.len() as u64, HEAD);
         write_frame(SEGMENT.generation, (5, 3, 1_000), [&b"ab"[..], b""].into_iter(), &mut out);
-        let golden = "0a000000ddb544d105000000000000000300000000000000e80300000000000002000000000000000200000061620000\
-                      0000";
-        assert_eq!(hex(&out), golden.replace(char::is_whitespace, ""));
-        let head = SEGMENT.write();
-        let golden = "6d6667726f75746501000000";
-        assert_eq!(hex(&head[..12]), golden);
-        assert_eq!(
-            hex(&head[16..72]),
-            "070000000000000000000000000000000807060504030201050000000000000002000000000000000900000000000000\
-             0020000000000000"
-        );
-        assert_eq!(head.len() as u64, HEAD);
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        out.extend_from_slice(&closing_frame(SEGMENT.generation, 7, 1_000));
+        let page = include_str!("../../../docs/design/log-format.md");
+        let example = page.split("```").nth(1).unwrap().trim_start_matches("text");
+        let (mut lines, mut end) = (0, 0);
+        for line in example.lines().filter(|line| !line.is_empty()) {
+            let (offset, hex) = line.split_once("  ").unwrap();
+            let bytes: Vec<u8> = hex.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+            let offset = usize::from_str_radix(offset, 16).unwrap();
+            end = offset + bytes.len();
+            assert_eq!(out[offset..end], bytes, "{line}");
+            lines += 1;
+        }
+        assert_eq!((lines, end), (12, out.len()));
+        assert!(out[80..2048].iter().all(|&byte| byte == 0) && out[..2048] == out[2048..4096]);
     }
 
     #[test]
