@@ -7,10 +7,10 @@ use std::sync::Arc;
 use mfgroute_log::{Disk, DiskFile, Frame, OpenError, Options, Verified, open, salvage, stat, verify};
 
 use crate::dice::Dice;
-use crate::machine::{Faults, Machine};
+use crate::machine::Machine;
 use crate::number;
 
-const SEGMENT: u64 = 16 * 1024;
+pub(crate) const SEGMENT: u64 = 16 * 1024;
 const PAGE: usize = 4096;
 
 type Files = BTreeMap<String, Arc<Vec<u8>>>;
@@ -69,7 +69,7 @@ impl DiskFile for Book {
     }
 }
 
-fn options(seed: u64) -> Options {
+pub(crate) fn options(seed: u64) -> Options {
     Options { segment_bytes: SEGMENT, reserve_bytes: 0, tail_bytes: 0, seed: Some(seed), wall: || 9 }
 }
 
@@ -373,72 +373,4 @@ fn a_later_format_is_refused_and_not_touched() {
         assert!(stats.iter().any(|stat| stat.name == name && stat.head.is_none()), "{stats:?}");
         sample.salvaged(&shelf);
     }
-}
-
-/// A small log with some durable records, on a machine without faults.
-fn small(machine: &Machine, records: u64) -> (mfgroute_log::Writer, mfgroute_log::Store) {
-    let (mut writer, mut store, _) = open(machine.disk(), &options(3), &mut |_, _, _| ()).unwrap();
-    let mut frame = Frame::new();
-    for _ in 0..records {
-        while writer.lacks_spare() {
-            store.add_spares(writer.prepare(SEGMENT).unwrap());
-        }
-        frame.clear();
-        frame.push(&[7; 3_000]);
-        store.append(&frame, 1).unwrap();
-        let group = store.take_pending();
-        store.committed(writer.write(&group).unwrap());
-    }
-    (writer, store)
-}
-
-#[test]
-fn a_segment_whose_retirement_failed_is_retired_when_asked_again() {
-    let machine = Machine::new(Dice::new(1));
-    let (mut writer, mut store) = small(&machine, 5);
-    let names = store.free_to(4);
-    assert_eq!(names.len(), 1);
-    for _ in 0..3 {
-        machine.set_faults(Faults { names: 2, ..Faults::default() });
-        let _ = writer.retire(&names[0]);
-    }
-    machine.set_faults(Faults::default());
-    writer.retire(&names[0]).unwrap();
-    assert!(machine.durable_file(&names[0]).is_none());
-}
-
-#[test]
-fn a_seal_takes_no_room_from_frames_that_wait() {
-    let machine = Machine::new(Dice::new(1));
-    let (mut writer, mut store) = small(&machine, 1);
-    while writer.lacks_spare() {
-        store.add_spares(writer.prepare(SEGMENT).unwrap());
-    }
-    let mut frame = Frame::new();
-    // One that just fits, and so many others as the next segment takes.
-    let used = stat(&*machine.disk()).unwrap()[0].used;
-    let left = SEGMENT - used - 40;
-    for _ in 0..3 {
-        frame.clear();
-        frame.push(&vec![1; left as usize / 4 - 44]);
-        store.append(&frame, 1).unwrap();
-    }
-    let rest = left - 3 * (left / 4);
-    frame.clear();
-    frame.push(&vec![1; rest as usize - 44]);
-    store.append(&frame, 1).unwrap();
-    frame.clear();
-    frame.push(b"in the next segment");
-    store.append(&frame, 1).unwrap();
-    if store.begin_seal() {
-        store.committed(writer.seal().unwrap());
-    }
-    frame.clear();
-    frame.push(&[2; 3_000]);
-    while store.fits(&frame).is_ok() {
-        store.append(&frame, 1).unwrap();
-    }
-    let group = store.take_pending();
-    store.committed(writer.write(&group).unwrap());
-    assert_eq!(store.durable(), store.next_seq());
 }

@@ -9,6 +9,7 @@ mod counts;
 mod damage;
 mod dice;
 mod disk;
+mod found;
 mod history;
 mod machine;
 mod model;
