@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "docs" / "reliability"
 #: Cases of each property test in Rust; proptest's default is 256. A test that names its own number keeps it.
 CASES = 20_000
+#: Histories of the log for each of those cases: a million in a round.
+HISTORIES = 50
 _RUST = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed;", re.MULTILINE)
 _PYTHON = re.compile(r"(\d+) (passed|failed|errors?)\b")
 #: Lines that name a test which failed: of pytest, and of cargo.
@@ -94,19 +96,37 @@ def commit() -> str:
 
 
 def turn(number: int, cases: int) -> list[Run]:
-    """One round: the Rust tests, then the property tests of Python, in every second round all its tests."""
+    """One round: Rust tests, mutants of the log, property tests of Python or all of its tests."""
     seed = time.time_ns() % 2**32
+    log = {"MFGROUTE_HISTORIES": str(cases * HISTORIES), "MFGROUTE_SEED": str(seed)}
     rust = Run("cargo test", seed)
     rust.run(
         ["cargo", "test", "--locked", "--workspace", "--no-fail-fast", "--quiet"],
         PROPTEST_CASES=str(cases),
         PROPTEST_RNG_SEED=str(seed),
+        **log,
+    )
+    mutants = Run("cargo test, mutants", seed)
+    mutants.run(
+        [
+            "cargo",
+            "test",
+            "--locked",
+            "-p",
+            "mfgroute-log",
+            "--features",
+            "mutants",
+            "--test",
+            "mutants",
+            "--quiet",
+        ],
+        **log,
     )
     only = number % 2 == 1
     python = Run("pytest, property tests" if only else "pytest, all", seed)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
     python.run(command + (property_tests() if only else []))
-    return [rust, python]
+    return [rust, mutants, python]
 
 
 def record(rounds: list[list[Run]], *, name: str, began: dt.datetime, cases: int) -> str:

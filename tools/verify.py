@@ -89,6 +89,20 @@ class Suite:
         return count
 
 
+MUTANTS = [
+    "cargo",
+    "test",
+    "--locked",
+    "-p",
+    "mfgroute-log",
+    "--features",
+    "mutants",
+    "--test",
+    "mutants",
+    "--quiet",
+]
+
+
 def suites() -> list[Suite]:
     """All suites, the quick ones first."""
     tool = BIN.joinpath
@@ -127,13 +141,15 @@ def suites() -> list[Suite]:
             ["cargo", "test", "--locked", "--workspace", "--no-fail-fast", "--quiet"],
             kind="cargo",
         ),
+        # Faults put in on purpose: a build of one small crate.
+        Suite("mutants", MUTANTS, kind="cargo"),
     ]
 
 
 DOCS = Suite(
     "docs", [sys.executable, "-m", "pytest", "-q", "tests", "-k", "docs or page or reference"], kind="pytest"
 )
-TESTS = {"pytest", "bench-smoke", "cargo-test"}
+TESTS = {"pytest", "bench-smoke", "cargo-test", "mutants"}
 
 
 def main() -> int:

@@ -97,7 +97,8 @@ impl Folder {
     /// A symbolic link in place of the folder is refused: what it points to may change under a running log.
     pub fn open(path: &Path) -> io::Result<Self> {
         match std::fs::symlink_metadata(path) {
-            Ok(found) if found.is_dir() => {}
+            // Whoever made it may have died before its name was durable.
+            Ok(found) if found.is_dir() => sync_above(path)?,
             Ok(found) => {
                 let what = if found.is_symlink() { "a symbolic link" } else { "not a folder" };
                 let message = format!("{} is {what}, expected a folder", path.display());
@@ -119,15 +120,29 @@ impl Folder {
 /// Makes a folder and those above it, each durable in the one above.
 fn make(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    if let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty() && !above.exists()) {
-        make(above)?;
+    match path.parent().filter(|above| !above.as_os_str().is_empty()) {
+        Some(above) if above.exists() => sync_above(above)?,
+        Some(above) => make(above)?,
+        None => {}
     }
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(named(path, &error)),
         _ => {}
     }
-    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    sync_folder(above)
+    sync_folder(above(path))
+}
+
+fn above(path: &Path) -> &Path {
+    path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the name of a folder durable that was there already. A folder above it that this process may not read is
+/// one in which it made nothing.
+fn sync_above(path: &Path) -> io::Result<()> {
+    match sync_folder(above(path)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other,
+    }
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

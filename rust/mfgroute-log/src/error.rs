@@ -22,6 +22,13 @@ pub enum OpenError {
         /// File name.
         segment: String,
     },
+    /// The segment does not have the name that it was made with: somebody renamed it or put a copy there.
+    Misnamed {
+        /// File name.
+        segment: String,
+        /// The name that it was made with.
+        made_as: String,
+    },
 }
 
 /// Where durable bytes are damaged or missing.
@@ -33,7 +40,7 @@ pub struct Corruption {
     pub offset: u64,
     /// The first sequence number that cannot be read.
     pub first: u64,
-    /// The next one that can be, if any can.
+    /// The next one that can be, if any can; the same number if no record stood in the damaged bytes.
     pub next: Option<u64>,
 }
 
@@ -48,8 +55,19 @@ impl fmt::Display for Corruption {
                     next - 1
                 )
             }
-            _ => write!(f, "{segment} is damaged at byte {offset}: records from {first} on cannot be read"),
+            Some(_) => write!(f, "{segment} is damaged at byte {offset}, where no record stands"),
+            None => {
+                write!(f, "{segment} is damaged at byte {offset}: records from {first} on cannot be read")
+            }
         }
+    }
+}
+
+impl OpenError {
+    /// Whether records that were durable are damaged, missing or not of this log, rather than the disk refusing.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::Foreign { .. } | Self::Misnamed { .. })
     }
 }
 
@@ -62,6 +80,9 @@ impl fmt::Display for OpenError {
             }
             Self::Corrupt(corruption) => corruption.fmt(f),
             Self::Foreign { segment } => write!(f, "{segment} belongs to another log"),
+            Self::Misnamed { segment, made_as } => {
+                write!(f, "{segment} was made as {made_as}: it was renamed, or is a copy")
+            }
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The bytes of a segment: its head and the frames in it. `docs/design/log-format.md` is this file in words.
 //!
 //! ```text
-//! segment = head 4096 | frame*
+//! segment = head 4096 | frame* | end 40
 //! head    = block 2048 | the same block again
-//! block   = "mfgroute" | version 4 | crc32c 4 | log id 16 | generation 8 | first seq 8 | life 8 | created 8 | zeros
-//! frame   = length 4 | crc32c 4 | first seq 8 | watermark 8 | time 8 | count 4 | zeros 4 | body
+//! block   = "mfgroute" | version 4 | crc32c 4 | log id 16 | generation 8 | first seq 8 | life 8 | created 8 | size 8
+//!           | zeros
+//! frame   = length 4 | crc32c 4 | first seq 8 | watermark 8 | time 8 | count 4 | closing 4 | body
 //! body    = ( length 4 | bytes )*
+//! end     = zeros, as far as the segment goes; the next frame is written over it
 //! ```
 //!
 //! All numbers are little-endian. The checksum of a frame begins with the generation of its segment, which is random:
@@ -31,6 +33,8 @@ pub(crate) struct Head {
     /// How many times the log had been opened when it was made.
     pub(crate) life: u64,
     pub(crate) created_ms: u64,
+    /// Bytes of the file, which are durable before the segment gets its name: one that is shorter was cut.
+    pub(crate) size: u64,
 }
 
 /// Why a head could not be read.
@@ -49,7 +53,7 @@ impl Head {
         block.extend_from_slice(&FORMAT.to_le_bytes());
         block.extend_from_slice(&[0; 4]);
         block.extend_from_slice(&self.log.to_le_bytes());
-        for number in [self.generation, self.first, self.life, self.created_ms] {
+        for number in [self.generation, self.first, self.life, self.created_ms, self.size] {
             block.extend_from_slice(&number.to_le_bytes());
         }
         block.resize(BLOCK, 0);
@@ -84,9 +88,9 @@ impl Head {
         }
         let log = block.get(16..32).and_then(|id| id.try_into().ok()).map(u128::from_le_bytes);
         let numbers = (number::<8>(block, 32), number::<8>(block, 40), number::<8>(block, 48));
-        match (log, numbers, number::<8>(block, 56)) {
-            (Some(log), (Some(generation), Some(first), Some(life)), Some(created_ms)) => {
-                Ok(Self { log, generation, first, life, created_ms })
+        match (log, numbers, (number::<8>(block, 56), number::<8>(block, 64))) {
+            (Some(log), (Some(generation), Some(first), Some(life)), (Some(created_ms), Some(size))) => {
+                Ok(Self { log, generation, first, life, created_ms, size })
             }
             _ => Err(damaged),
         }
@@ -112,6 +116,8 @@ pub(crate) struct Read<'a> {
     pub(crate) watermark: u64,
     pub(crate) at_ms: u64,
     pub(crate) count: u32,
+    /// Another segment follows.
+    pub(crate) closing: bool,
     pub(crate) body: &'a [u8],
 }
 
@@ -124,8 +130,8 @@ impl<'a> Read<'a> {
             return None;
         }
         let body = whole.get(FRAME..)?;
-        let Claim { first, watermark, at_ms, count, .. } = claim;
-        let read = Self { first, watermark, at_ms, count, body };
+        let Claim { first, watermark, at_ms, count, closing, .. } = claim;
+        let read = Self { first, watermark, at_ms, count, closing, body };
         (read.spans().count() == count as usize).then_some(read)
     }
 
@@ -152,6 +158,12 @@ impl<'a> Read<'a> {
     }
 }
 
+/// Appends the mark of the end, as far as the segment has room for it: zeros where the next frame will begin. What
+/// stands there without being a frame or zeros is then known to be damaged, in a recycled segment too.
+pub(crate) fn write_end(room: u64, out: &mut Vec<u8>) {
+    out.resize(out.len() + room.min(FRAME as u64) as usize, 0);
+}
+
 /// What the head of a frame says before anything is verified.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Claim {
@@ -161,6 +173,7 @@ pub(crate) struct Claim {
     pub(crate) watermark: u64,
     pub(crate) at_ms: u64,
     pub(crate) count: u32,
+    closing: bool,
 }
 
 impl Claim {
@@ -175,12 +188,13 @@ impl Claim {
             watermark: number::<8>(head, 16)?,
             at_ms: number::<8>(head, 24)?,
             count: number::<4>(head, 32)? as u32,
+            closing: number::<4>(head, 36)? == 1,
         };
         let fits =
             u64::from(claim.length) >= 4 * u64::from(claim.count) && (claim.count > 0 || claim.length == 0);
-        let zeros = number::<4>(head, 36)? == 0;
+        let closing = number::<4>(head, 36)? <= u64::from(claim.count == 0);
         let written = claim.crc != 0 || claim.length != 0 || claim.first != 0 || claim.at_ms != 0;
-        (fits && zeros && written && claim.watermark <= claim.first).then_some(claim)
+        (fits && closing && written && claim.watermark <= claim.first).then_some(claim)
     }
 }
 
@@ -191,6 +205,11 @@ fn checksum(generation: u64, frame: &[u8]) -> u32 {
     crc32c::crc32c_append(sum, frame.get(8..).unwrap_or_default())
 }
 
+/// Bytes of a segment that frames with records can take: the closing frame has its room besides.
+pub(crate) fn room(segment_bytes: u64) -> u64 {
+    segment_bytes.saturating_sub(HEAD + FRAME as u64)
+}
+
 /// Bytes that a frame with these records takes in a segment.
 pub(crate) fn size_of(records: usize, bytes: usize) -> u64 {
     (FRAME + 4 * records + bytes) as u64
@@ -199,7 +218,24 @@ pub(crate) fn size_of(records: usize, bytes: usize) -> u64 {
 /// Appends a frame to `out`.
 pub(crate) fn write_frame<'r>(
     generation: u64,
+    numbers: (u64, u64, u64),
+    records: impl Iterator<Item = &'r [u8]>,
+    out: &mut Vec<u8>,
+) {
+    write_any(generation, numbers, 0, records, out);
+}
+
+/// The frame without records that says that another segment follows.
+pub(crate) fn closing_frame(generation: u64, end: u64, at_ms: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_any(generation, (end, end, at_ms), 1, std::iter::empty(), &mut out);
+    out
+}
+
+fn write_any<'r>(
+    generation: u64,
     (first, watermark, at_ms): (u64, u64, u64),
+    closing: u32,
     records: impl Iterator<Item = &'r [u8]>,
     out: &mut Vec<u8>,
 ) {
@@ -222,6 +258,7 @@ pub(crate) fn write_frame<'r>(
     put(16, &watermark.to_le_bytes());
     put(24, &at_ms.to_le_bytes());
     put(32, &count.to_le_bytes());
+    put(36, &closing.to_le_bytes());
     let sum = checksum(generation, out.get(start..).unwrap_or_default());
     if let Some(place) = out.get_mut(start + 4..start + 8) {
         place.copy_from_slice(&sum.to_le_bytes());
@@ -233,28 +270,28 @@ mod tests {
     use super::*;
 
     const SEGMENT: Head =
-        Head { log: 7, generation: 0x0102_0304_0506_0708, first: 5, life: 2, created_ms: 9 };
+        Head { log: 7, generation: 0x0102_0304_0506_0708, first: 5, life: 2, created_ms: 9, size: 8192 };
 
-    /// These bytes are the format: a change of them needs a new version.
+    /// The worked example of the document. These bytes are the format: a change of them needs a new version.
     #[test]
-    fn the_bytes_of_a_frame_are_the_documented_ones() {
-        let mut out = Vec::new();
+    fn the_bytes_of_a_segment_are_the_documented_ones() {
+        let mut out = SEGMENT.write();
+        assert_eq!(out.len() as u64, HEAD);
         write_frame(SEGMENT.generation, (5, 3, 1_000), [&b"ab"[..], b""].into_iter(), &mut out);
-        let golden = "0a000000ddb544d105000000000000000300000000000000e80300000000000002000000000000000200000061620000\
-                      0000";
-        assert_eq!(hex(&out), golden.replace(char::is_whitespace, ""));
-        let head = SEGMENT.write();
-        let golden = "6d6667726f75746501000000";
-        assert_eq!(hex(&head[..12]), golden);
-        assert_eq!(
-            hex(&head[16..64]),
-            "070000000000000000000000000000000807060504030201050000000000000002000000000000000900000000000000"
-        );
-        assert_eq!(head.len() as u64, HEAD);
-    }
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        out.extend_from_slice(&closing_frame(SEGMENT.generation, 7, 1_000));
+        let page = include_str!("../../../docs/design/log-format.md");
+        let example = page.split("```").nth(1).unwrap().trim_start_matches("text");
+        let (mut lines, mut end) = (0, 0);
+        for line in example.lines().filter(|line| !line.is_empty()) {
+            let (offset, hex) = line.split_once("  ").unwrap();
+            let bytes: Vec<u8> = hex.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+            let offset = usize::from_str_radix(offset, 16).unwrap();
+            end = offset + bytes.len();
+            assert_eq!(out[offset..end], bytes, "{line}");
+            lines += 1;
+        }
+        assert_eq!((lines, end), (12, out.len()));
+        assert!(out[80..2048].iter().all(|&byte| byte == 0) && out[..2048] == out[2048..4096]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! * [`MemoryLog`] is a log that lives as long as its process.
 //! * [`open`] opens a log on a [`Disk`]: its [`Store`] takes frames and reads, under its owner's lock; its [`Writer`]
 //!   waits for the disk, in a thread of its own. What goes from one to the other is [`Pending`] and [`Written`].
+//! * [`verify`], [`stat`] and [`salvage`] look at a log and change nothing, however damaged it is.
 //! * [`Cursor`] is how far a reader has come: a low mark and what it finished above it.
 //!
 //! The crate knows bytes, frames, sequence numbers and cursors. What a record means is its caller's
@@ -18,6 +19,7 @@ pub mod disk;
 mod error;
 mod format;
 mod frame;
+mod inspect;
 mod memory;
 pub mod mutant;
 mod recover;
@@ -30,6 +32,7 @@ pub use disk::{Disk, DiskFile, Folder};
 pub use error::{Corruption, OpenError, Poisoned};
 pub use format::FORMAT;
 pub use frame::{Frame, Record};
+pub use inspect::{Salvaged, SegmentHead, SegmentStat, SegmentState, Verified, salvage, stat, verify};
 pub use memory::{AppendError, Limits, MemoryLog};
 pub use recover::{Report, Torn, open};
 pub use store::{NoRoom, Pending, Store};

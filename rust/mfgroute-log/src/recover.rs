@@ -9,10 +9,13 @@ use std::sync::Arc;
 use crate::chance::Chance;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Corruption, OpenError};
-use crate::format::{self, HEAD, Head};
+use crate::format::{self, FRAME, HEAD, Head};
 use crate::mutant::{self, Mutant};
 use crate::segment::{self, Beyond, Segment, Walk};
 use crate::{Options, Store, Writer};
+
+/// The folder of torn tails, in that of the log.
+const QUARANTINE: &str = "quarantine";
 
 /// What opening a log has found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +28,9 @@ pub struct Report {
     pub torn: Option<Torn>,
     /// Files that are not needed any more and were taken away.
     pub removed: Vec<String>,
+    /// All files in the folder `quarantine`. An opening that did not come to its end may have put a torn tail there that
+    /// no report names.
+    pub quarantined: Vec<String>,
 }
 
 /// Bytes of writes that were under way when the machine or the process ended.
@@ -53,32 +59,18 @@ pub fn open(
     each: &mut dyn FnMut(u64, u64, &[u8]),
 ) -> Result<(Writer, Store, Report), OpenError> {
     let mut chance = Chance::new(options.seed);
-    let found = segment::open_all(&*disk)?;
-    let log = found.first().map_or_else(|| chance.wide(), |segment| segment.head.log);
-    let life = found.iter().map(|segment| segment.head.life).max().unwrap_or(0) + 1;
-    let mut report = Report { life, ..Report::default() };
-    let (mut segments, superseded) = split(found);
-    let mut start = segments.first().map_or(0, |segment| segment.head.first);
-    report.records = start;
-    let mut last = Last::default();
-    let count = segments.len();
-    for number in 0..count {
-        let until = segments.get(number + 1).map(|next| next.head.first);
-        let Some(segment) = segments.get_mut(number) else { break };
-        let bytes = segment::load(segment)?;
-        let walk = segment::walk(&bytes, &segment.head, until, each);
-        check(segment, &walk, until)?;
-        segment.index.clone_from(&walk.index);
-        start = walk.end;
-        if until.is_none() {
-            last = Last { bytes, walk };
-        }
-    }
-    report.records = start - report.records;
+    let Found { mut segments, superseded, last, next } = read(&*disk, each)?;
+    let log = segments.first().map_or_else(|| chance.wide(), |segment| segment.head.log);
+    let lives = segments.iter().chain(&superseded).map(|segment| segment.head.life);
+    let life = lives.max().unwrap_or(0) + 1;
+    let records = next - segments.first().map_or(next, |segment| segment.head.first);
+    let mut report = Report { life, records, ..Report::default() };
     let old = segments.pop();
     let spares = tidy(&*disk, options)?;
     let mut maker = Maker { disk: &disk, options, log, life, chance: &mut chance, spares };
     let active = maker.renew(old.as_ref(), &last, &mut report)?;
+    report.quarantined = disk.folder(QUARANTINE)?.names()?;
+    report.quarantined.sort();
     let mut retired: Vec<Segment> = superseded;
     retired.extend(old.filter(|old| old.name != active.segment.name));
     for segment in retired {
@@ -88,13 +80,43 @@ pub fn open(
     }
     let spares = std::mem::take(&mut maker.spares);
     segments.push(active.segment.clone());
-    let store = Store::new(segments, start, options, active.size - active.offset, spares.len() as u64);
-    let writer = Writer::new(disk, options.clone(), (log, life, chance), active, start, spares);
+    let store = Store::new(segments, next, options, active.left(), spares.len() as u64);
+    let writer = Writer::new(disk, options.clone(), (log, life, chance), active, next, spares);
     Ok((writer, store, report))
 }
 
+/// A log as it was read.
+pub(crate) struct Found {
+    pub(crate) segments: Vec<Segment>,
+    /// Older files of which a later one holds all that is in them.
+    superseded: Vec<Segment>,
+    pub(crate) last: Last,
+    /// The sequence number behind the last record.
+    next: u64,
+}
+
+/// Reads a whole log and changes nothing.
+pub(crate) fn read(disk: &dyn Disk, each: &mut dyn FnMut(u64, u64, &[u8])) -> Result<Found, OpenError> {
+    let (mut segments, superseded) = split(segment::open_all(disk)?);
+    let mut next = segments.first().map_or(0, |segment| segment.head.first);
+    let mut last = Last::default();
+    for number in 0..segments.len() {
+        let until = segments.get(number + 1).map(|next| next.head.first);
+        let Some(segment) = segments.get_mut(number) else { break };
+        let bytes = segment::load(segment)?;
+        let walk = segment::walk(&bytes, &segment.head, until, each);
+        check(segment, &walk, until, bytes.len() as u64)?;
+        segment.index.clone_from(&walk.index);
+        next = walk.end;
+        if until.is_none() {
+            last = Last { bytes, walk };
+        }
+    }
+    Ok(Found { segments, superseded, last, next })
+}
+
 /// Takes those out of which every record stands in a later segment.
-fn split(found: Vec<Segment>) -> (Vec<Segment>, Vec<Segment>) {
+pub(crate) fn split(found: Vec<Segment>) -> (Vec<Segment>, Vec<Segment>) {
     let (mut kept, mut superseded) = (Vec::<Segment>::new(), Vec::new());
     for segment in found {
         if kept.last().is_some_and(|last| last.head.first == segment.head.first) {
@@ -106,10 +128,20 @@ fn split(found: Vec<Segment>) -> (Vec<Segment>, Vec<Segment>) {
 }
 
 /// Tells corruption from a torn tail.
-fn check(segment: &Segment, walk: &Walk, until: Option<u64>) -> Result<(), OpenError> {
+pub(crate) fn check(
+    segment: &Segment,
+    walk: &Walk,
+    until: Option<u64>,
+    length: u64,
+) -> Result<(), OpenError> {
     let next = walk.beyond.and_then(|beyond| beyond.next);
-    let missing = until.is_some_and(|until| walk.end != until);
-    let known = walk.beyond.is_some_and(|beyond| beyond.watermark > walk.end) || walk.watermark > walk.end;
+    // A last segment that says that another one follows, or is shorter than it was made: the rest is gone.
+    let cut = until.is_none() && (walk.closed || length < segment.head.size);
+    let missing = until.is_some_and(|until| walk.end != until) || cut;
+    // A frame that goes on where the records end was written after what is unreadable had been synced: only a frame
+    // without records can stand between the two, and that is a group of its own.
+    let known =
+        walk.beyond.is_some_and(|beyond| beyond.watermark > walk.end || beyond.next == Some(walk.end));
     if mutant::is(Mutant::SkipBad) || mutant::is(Mutant::CutBelowWatermark) && until.is_none() {
         return Ok(());
     }
@@ -139,9 +171,9 @@ fn tidy(disk: &dyn Disk, options: &Options) -> io::Result<Vec<String>> {
 
 /// The last segment as it was read.
 #[derive(Default)]
-struct Last {
+pub(crate) struct Last {
     bytes: Vec<u8>,
-    walk: Walk,
+    pub(crate) walk: Walk,
 }
 
 /// The segment that is written to.
@@ -151,6 +183,13 @@ pub(crate) struct Active {
     pub(crate) size: u64,
     /// Records below are on the platter.
     pub(crate) durable: u64,
+}
+
+impl Active {
+    /// Bytes that frames can still take; the closing frame has its room besides.
+    pub(crate) fn left(&self) -> u64 {
+        self.size.saturating_sub(self.offset + FRAME as u64)
+    }
 }
 
 struct Maker<'a> {
@@ -182,7 +221,8 @@ impl Maker<'_> {
         let first = old.map_or(0, |old| old.head.first);
         let created_ms = (self.options.wall)();
         let (log, life) = (self.log, self.life);
-        let head = Head { log, generation: self.chance.draw(), first, life, created_ms };
+        let generation = self.chance.draw();
+        let mut head = Head { log, generation, first, life, created_ms, size: 0 };
         let (mut bytes, mut index) = (head.write(), Vec::new());
         if let Some(old) = old {
             copy(last, &old.head, &head, &mut bytes, &mut index);
@@ -191,7 +231,11 @@ impl Maker<'_> {
         let end = old.map_or(0, |_| last.walk.end);
         let sealed = bytes.len();
         format::write_frame(head.generation, (end, end, created_ms), std::iter::empty(), &mut bytes);
-        let (file, size, from) = self.file(bytes.len() as u64)?;
+        let (file, size, from) = self.file((bytes.len() + FRAME) as u64)?;
+        let offset = bytes.len() as u64;
+        head.size = size;
+        bytes.splice(..HEAD as usize, head.write());
+        format::write_end(size - offset, &mut bytes);
         file.write_all_at(bytes.get(..sealed).unwrap_or_default(), 0)?;
         if !mutant::is(Mutant::ShowBeforeSync) {
             file.sync()?;
@@ -206,7 +250,7 @@ impl Maker<'_> {
             self.disk.sync_names()?;
         }
         let segment = Segment { name, file, head, index };
-        Ok(Active { segment, offset: bytes.len() as u64, size, durable: end })
+        Ok(Active { segment, offset, size, durable: end })
     }
 
     /// A file of the size of a segment: a spare one, or a new one; a smaller one where the disk has no more room.
@@ -220,7 +264,7 @@ impl Maker<'_> {
         let name = format!("{:06}.new", self.life);
         let file = self.disk.create(&name)?;
         let mut filled = 0;
-        let zeros = vec![0; 1 << 20];
+        let zeros = vec![0; size.max(needed).min(1 << 20) as usize];
         while filled < size.max(needed) {
             let step = (size.max(needed) - filled).min(zeros.len() as u64);
             match file.write_all_at(zeros.get(..step as usize).unwrap_or_default(), filled) {
@@ -233,7 +277,7 @@ impl Maker<'_> {
     }
 
     fn quarantine(&self, old: &Segment, last: &Last, beyond: Beyond) -> io::Result<Torn> {
-        let folder = self.disk.folder("quarantine")?;
+        let folder = self.disk.folder(QUARANTINE)?;
         let (offset, life) = (last.walk.offset, self.life);
         let kept = format!("{}-{offset}-{life:06}.torn", old.name.trim_end_matches(".log"));
         if folder.names()?.contains(&kept) {

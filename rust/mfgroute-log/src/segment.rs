@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
-use crate::error::OpenError;
+use crate::error::{Corruption, OpenError};
 use crate::format::{BadHead, Claim, FRAME, HEAD, Head, Read};
 use crate::mutant::{self, Mutant};
 
@@ -26,6 +26,11 @@ pub(crate) fn name(first: u64, life: u64) -> String {
     format!("{first:020}-{life:06}.log")
 }
 
+/// The first sequence number as the name of a segment says it, or 0.
+pub(crate) fn first_in(name: &str) -> u64 {
+    name.get(..20).and_then(|digits| digits.parse().ok()).unwrap_or(0)
+}
+
 pub(crate) fn is_segment(name: &str) -> bool {
     name.strip_suffix(".log").is_some()
 }
@@ -38,6 +43,11 @@ pub(crate) fn is_unfinished(name: &str) -> bool {
     name.strip_suffix(".new").is_some()
 }
 
+/// A head of which one copy is damaged: no record is lost by that.
+pub(crate) fn damaged_head(segment: &str, first: u64) -> Corruption {
+    Corruption { segment: segment.to_owned(), offset: 0, first, next: Some(first) }
+}
+
 /// Opens every segment of a folder, in order: by first number, then by life.
 pub(crate) fn open_all(disk: &dyn Disk) -> Result<Vec<Segment>, OpenError> {
     let mut segments = Vec::new();
@@ -46,12 +56,18 @@ pub(crate) fn open_all(disk: &dyn Disk) -> Result<Vec<Segment>, OpenError> {
         let head = match Head::read(&file.read_up_to(HEAD as usize, 0)?) {
             Ok(head) => head,
             Err(BadHead::Newer(version)) => return Err(OpenError::Newer { segment: name, version }),
-            Err(BadHead::Damaged(whole)) => {
-                let first = whole.map_or(0, |head| head.first);
-                let corruption = crate::error::Corruption { segment: name, offset: 0, first, next: None };
-                return Err(OpenError::Corrupt(corruption));
+            Err(BadHead::Damaged(Some(whole))) => {
+                return Err(OpenError::Corrupt(damaged_head(&name, whole.first)));
+            }
+            Err(BadHead::Damaged(None)) => {
+                let first = first_in(&name);
+                return Err(OpenError::Corrupt(Corruption { segment: name, offset: 0, first, next: None }));
             }
         };
+        let made_as = self::name(head.first, head.life);
+        if name != made_as {
+            return Err(OpenError::Misnamed { segment: name, made_as });
+        }
         segments.push(Segment { name, file, head, index: vec![(head.first, HEAD)] });
     }
     segments.sort_by_key(|segment| (segment.head.first, segment.head.life));
@@ -71,6 +87,8 @@ pub(crate) struct Walk {
     pub(crate) offset: u64,
     /// The highest watermark in what is readable.
     pub(crate) watermark: u64,
+    /// It says itself that another segment follows.
+    pub(crate) closed: bool,
     pub(crate) index: Vec<(u64, u64)>,
     /// Traces of frames behind the last readable one.
     pub(crate) beyond: Option<Beyond>,
@@ -114,6 +132,11 @@ pub(crate) fn walk(
             }
             break;
         };
+        if frame.closing {
+            // What stands behind it is of an earlier use.
+            walk.closed = true;
+            break;
+        }
         if indexed == 0 || walk.offset - indexed >= INDEX_STEP {
             walk.index.push((walk.end, walk.offset));
             indexed = walk.offset;
@@ -128,41 +151,51 @@ pub(crate) fn walk(
     walk
 }
 
-/// Looks for frames at and behind an offset at which the frame of record `expected` should stand and is not readable.
+/// Looks for traces of frames at and behind an offset at which the frame of record `expected` should stand and is not
+/// readable.
+///
+/// The writer puts an [end mark](crate::format) behind each group, so anything else at the offset is a trace, even
+/// when it is no head of a frame any more.
 fn beyond(bytes: &[u8], generation: u64, offset: u64, expected: u64) -> Option<Beyond> {
-    let bytes = written(bytes);
-    let mut found: Option<Beyond> = None;
-    let here = bytes.get(offset as usize..).and_then(Claim::read);
-    if let Some(claim) = here.filter(|claim| claim.first == expected) {
-        let end = offset + FRAME as u64 + u64::from(claim.length);
-        found = Some(Beyond { next: None, watermark: 0, end: end.min(bytes.len() as u64) });
-    }
+    let mut found = Beyond { next: None, watermark: 0, end: 0 };
     let mut at = offset as usize;
     while let Some(frame) = later(bytes, generation, &mut at, expected) {
-        let earlier = found.unwrap_or(Beyond { next: None, watermark: 0, end: 0 });
-        found = Some(Beyond {
-            next: earlier.next.or(Some(frame.first)),
-            watermark: earlier.watermark.max(frame.watermark),
-            end: earlier.end.max(at as u64 + frame.size()),
-        });
+        found.next = found.next.or(Some(frame.first));
+        found.watermark = found.watermark.max(frame.watermark);
         at += frame.size() as usize;
+        found.end = at as u64;
     }
-    found
+    if found.next.is_none() && is_end(bytes, offset as usize) {
+        return None;
+    }
+    found.end = found.end.max(claimed_end(bytes, offset as usize, expected) as u64);
+    Some(found)
 }
 
-/// The bytes up to the last that is not zero, and room for the head of a frame: what was never written needs no look.
-fn written(bytes: &[u8]) -> &[u8] {
-    const BLANK: [u8; 4096] = [0; 4096];
-    let blank = |block: &[u8]| BLANK.get(..block.len()) == Some(block);
-    let used =
-        bytes.chunks(BLANK.len()).rposition(|block| !blank(block)).map_or(0, |last| (last + 1) * BLANK.len());
-    bytes.get(..(used + FRAME).min(bytes.len())).unwrap_or(bytes)
+/// Whether the mark of the end stands there, or nothing at all can.
+pub(crate) fn is_end(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at..).unwrap_or_default().iter().take(FRAME).all(|&byte| byte == 0)
+}
+
+/// Where what was being written at an offset ends: behind the frames that it claims to be if the mark of the end is
+/// there, else behind the last byte that is not zero.
+fn claimed_end(bytes: &[u8], offset: usize, mut expected: u64) -> usize {
+    let mut at = offset;
+    while let Some(claim) = bytes.get(at..).and_then(Claim::read).filter(|claim| claim.first == expected) {
+        expected += u64::from(claim.count);
+        at = at.saturating_add(FRAME + claim.length as usize);
+    }
+    if offset < at && at <= bytes.len() && is_end(bytes, at) {
+        return at;
+    }
+    let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    used.max(offset)
 }
 
 /// The next readable frame at or behind `at`, which is set to its place.
 pub(crate) fn later<'b>(bytes: &'b [u8], generation: u64, at: &mut usize, expected: u64) -> Option<Read<'b>> {
     while let Some(rest) = bytes.get(*at..).filter(|rest| rest.len() >= FRAME) {
-        // Nearly every offset ends here: this is what a restart spends on the unused part of a segment.
+        // Nearly every offset ends here: this is what a restart spends on the unused part of a recycled segment.
         let first =
             rest.get(8..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_le_bytes(*bytes));
         if u32::try_from(first.wrapping_sub(expected)).is_ok()
@@ -171,9 +204,18 @@ pub(crate) fn later<'b>(bytes: &'b [u8], generation: u64, at: &mut usize, expect
         {
             return Some(read);
         }
-        *at += 1;
+        *at += zeros(rest).saturating_sub(FRAME - 1).max(1);
     }
     None
+}
+
+/// How many zeros there are at the start; no frame begins where `FRAME` of them follow.
+fn zeros(bytes: &[u8]) -> usize {
+    let words = bytes
+        .chunks_exact(16)
+        .take_while(|word| u128::from_ne_bytes((*word).try_into().unwrap_or([1; 16])) == 0);
+    let whole = 16 * words.count();
+    whole + bytes.get(whole..).unwrap_or_default().iter().take(16).take_while(|&&byte| byte == 0).count()
 }
 
 /// Where the next readable frame is, for the mutant that goes on there.

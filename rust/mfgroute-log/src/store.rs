@@ -134,7 +134,7 @@ impl Store {
 
     /// The records of a frame in pieces that fit anywhere.
     fn pieces(&self, frame: &Frame) -> Result<Vec<Vec<(u32, u32)>>, NoRoom> {
-        let max = self.segment_bytes - HEAD - FRAME as u64;
+        let max = format::room(self.segment_bytes).saturating_sub(FRAME as u64);
         let (mut pieces, mut piece, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (start, end) in frame.spans() {
             let size = u64::from(end - start) + 4;
@@ -160,7 +160,7 @@ impl Store {
             let size = format::size_of(piece.len(), bytes);
             if size > left {
                 spares = spares.checked_sub(1).ok_or(NoRoom::Later)?;
-                left = self.segment_bytes - HEAD;
+                left = format::room(self.segment_bytes);
             }
             left -= size;
         }
@@ -210,10 +210,11 @@ impl Store {
     }
 
     /// Takes the room of the empty frame that [`Writer::seal`](crate::Writer::seal) writes. Says whether there is any,
-    /// and something to attest.
+    /// and something to attest; not while something waits to be written, which will attest it as well.
     pub fn begin_seal(&mut self) -> bool {
         let size = format::size_of(0, 0);
-        let wanted = self.sealed < self.durable && self.left >= size;
+        // What waits may have taken its room in the next segment, and the seal would be written before it in this one.
+        let wanted = self.sealed < self.durable && self.left >= size && self.pending.is_empty();
         self.left -= if wanted { size } else { 0 };
         wanted
     }
@@ -265,11 +266,14 @@ impl Store {
                 format!("{name} is damaged at byte {offset}: record {seq}"),
             )
         };
+        let size = segment.file.length()?;
         loop {
-            let mut bytes = segment.file.read_up_to(CHUNK, offset)?;
+            let rest = size.saturating_sub(offset) as usize;
+            let mut bytes = segment.file.read_up_to(rest.min(CHUNK), offset)?;
             let length = format::Claim::read(&bytes).ok_or_else(|| damaged(offset))?.length as usize;
             if length + FRAME > bytes.len() {
-                bytes = segment.file.read_up_to(length + FRAME, offset)?;
+                // A damaged length must not ask for more memory than there is file.
+                bytes = segment.file.read_up_to(rest.min(length + FRAME), offset)?;
             }
             let (mut at, first) = (0, expected);
             let mut records = Vec::new();

@@ -50,6 +50,8 @@ pub struct Writer {
     spares: Vec<String>,
     wanted: usize,
     making: Option<Making>,
+    /// A segment that became a spare one, while it is not certain that its old name is gone.
+    renamed: Option<String>,
     serial: u64,
     buffer: Vec<u8>,
     poisoned: Option<Poisoned>,
@@ -85,6 +87,7 @@ impl Writer {
             spares,
             wanted: 1,
             making,
+            renamed: None,
             serial: 0,
             buffer,
             poisoned,
@@ -106,7 +109,7 @@ impl Writer {
     pub fn write(&mut self, group: &[Pending]) -> Result<Written, Poisoned> {
         self.guarded(|writer, written| {
             for pending in group {
-                if writer.offset() + pending.size() > writer.active.size {
+                if pending.size() + writer.buffer.len() as u64 > writer.active.left() {
                     writer.flush(written)?;
                     writer.roll(written)?;
                 }
@@ -173,7 +176,8 @@ impl Writer {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let file = &self.active.segment.file;
+        let (file, length) = (&self.active.segment.file, self.buffer.len());
+        format::write_end(self.active.size.saturating_sub(self.offset()), &mut self.buffer);
         file.write_all_at(&self.buffer, self.active.offset)?;
         if !mutant::is(Mutant::AckBeforeSync) {
             let synced = file.sync();
@@ -181,10 +185,10 @@ impl Writer {
             if mutant::is(Mutant::RetrySync) { synced.or_else(|_| again())? } else { synced? }
         }
         written.sealed = self.active.durable;
-        self.active.offset += self.buffer.len() as u64;
+        self.active.offset += length as u64;
         self.active.durable = self.next;
         written.durable = self.next;
-        written.bytes += self.buffer.len() as u64;
+        written.bytes += length as u64;
         written.syncs += 1;
         self.buffer.clear();
         Ok(())
@@ -198,18 +202,25 @@ impl Writer {
         let file = self.disk.open(&spare)?;
         let (log, life, first) = (self.log, self.life, self.next);
         let generation = self.chance.draw();
-        let head = Head { log, generation, first, life, created_ms: (self.options.wall)() };
-        file.write_all_at(&head.write(), 0)?;
+        let (created_ms, size) = ((self.options.wall)(), self.options.segment_bytes);
+        let head = Head { log, generation, first, life, created_ms, size };
+        let mut bytes = head.write();
+        format::write_end(self.options.segment_bytes - HEAD, &mut bytes);
+        file.write_all_at(&bytes, 0)?;
         file.sync()?;
         let name = segment::name(first, life);
         self.disk.rename(&spare, &name)?;
         if !mutant::is(Mutant::NoNameSync) {
             self.disk.sync_names()?;
         }
+        // Not before the new name is durable, and without a sync of its own: it is for somebody who loses the new file.
+        let before = &self.active.segment;
+        let closing = format::closing_frame(before.head.generation, first, created_ms);
+        before.file.write_all_at(&closing, self.active.offset)?;
         let segment = Segment { name, file, head, index: Vec::new() };
         written.begun.push(segment.clone());
         written.sealed = first;
-        let (offset, size, durable) = (HEAD, self.options.segment_bytes, self.active.durable);
+        let (offset, durable) = (HEAD, self.active.durable);
         self.active = Active { segment, offset, size, durable };
         self.indexed = 0;
         Ok(())
@@ -235,7 +246,10 @@ impl Writer {
                 Ok(0)
             }
             Ok(()) => {
-                self.spares.push(making.name);
+                // Only now: a file that is not durable to its end is not found as a spare one by a later opening.
+                let spare = self.spare_name();
+                self.disk.rename(&making.name, &spare)?;
+                self.spares.push(spare);
                 Ok(1)
             }
             Err(error) => {
@@ -261,7 +275,7 @@ impl Writer {
         if self.disk.free()? < self.options.reserve_bytes + self.options.segment_bytes {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk has only its reserve left"));
         }
-        let name = self.spare_name();
+        let name = self.spare_name().replace(".spare", ".new");
         let file = self.disk.create(&name)?;
         Ok(Making { name, file, filled: 0 })
     }
@@ -286,17 +300,26 @@ impl Writer {
     ///
     /// The file system says no. The segment, and those behind it, are to be retired again later.
     pub fn retire(&mut self, name: &str) -> io::Result<u64> {
-        let fits = self.disk.open(name)?.length()? == self.options.segment_bytes;
-        let wanted = fits && self.spares.len() < self.wanted && self.making.is_none();
-        if wanted {
+        let length = match self.disk.open(name).and_then(|file| file.length()) {
+            Ok(length) => Some(length),
+            // It went before, and what failed was to make that durable.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        let wanted = self.spares.len() < self.wanted && self.making.is_none() && self.renamed.is_none();
+        if length == Some(self.options.segment_bytes) && wanted {
             let spare = self.spare_name();
             self.disk.rename(name, &spare)?;
-            self.spares.push(spare);
-        } else {
+            self.renamed = Some(spare);
+        } else if length.is_some() {
             self.disk.remove(name)?;
         }
         self.disk.sync_names()?;
-        Ok(u64::from(wanted))
+        // Not before: a new head in a file that may get its old name back would be two segments in one.
+        let spare = self.renamed.take();
+        let made = u64::from(spare.is_some());
+        self.spares.extend(spare);
+        Ok(made)
     }
 
     /// Records below are durable.

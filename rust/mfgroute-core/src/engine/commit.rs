@@ -115,11 +115,8 @@ impl Committer {
         if let Some(node) = &mut state.node {
             node.done = node.done.max(cut.ticket);
         }
-        let retired = std::mem::take(&mut state.retired);
+        self.retired.extend(state.take_retired());
         drop(state);
-        self.retired.extend(
-            retired.into_iter().map(|(stream, name)| (stream.map_or(Which::Node, Which::Stream), name)),
-        );
         self.inner.wake.all();
         true
     }
@@ -239,7 +236,11 @@ impl Committer {
                 None => {}
             }
         }
-        self.inner.lock().seal_wanted = false;
+        let mut state = self.inner.lock();
+        state.seal_wanted = false;
+        state.catch_up(self.inner.clock.now());
+        self.retired.extend(state.take_retired());
+        drop(state);
         self.inner.wake.all();
         sealed
     }
@@ -279,6 +280,11 @@ fn unsealed(state: &State) -> bool {
 }
 
 impl State {
+    fn take_retired(&mut self) -> impl Iterator<Item = (Which, String)> + use<> {
+        let retired = std::mem::take(&mut self.retired);
+        retired.into_iter().map(|(stream, name)| (stream.map_or(Which::Node, Which::Stream), name))
+    }
+
     fn poison(&mut self, which: Which, why: String) {
         let failed = match which {
             Which::Node => self.node.as_mut().map(|node| &mut node.failed),

@@ -93,6 +93,8 @@ pub(super) enum Fact<'a> {
     Position { source: SourceNo, position: &'a [u8] },
     /// What a person did.
     Acted { at_ms: u64, who: &'a str, what: &'a str, on: &'a str, why: &'a str },
+    /// Which log a durable stream has.
+    Log { stream: StreamNo, id: u128 },
     /// Identities of events that leave a stream: ordinal, id and both prints, 56 bytes each.
     Keys(&'a [u8]),
 }
@@ -209,6 +211,10 @@ impl Fact<'_> {
                 &mut out
             }
             Self::Keys(keys) => out.byte(18).bytes(keys),
+            Self::Log { stream, id } => {
+                out.byte(19).short(*stream).0.extend_from_slice(&id.to_le_bytes());
+                &mut out
+            }
         };
     }
 }
@@ -327,6 +333,7 @@ impl<'a> Fact<'a> {
                 why: from.str()?,
             },
             18 => Self::Keys(from.bytes()?),
+            19 => Self::Log { stream: from.short()?, id: from.take().map(u128::from_le_bytes)? },
             _ => return None,
         };
         from.0.is_empty().then_some(fact)
@@ -373,6 +380,7 @@ mod tests {
             Fact::Position { source: 1, position: b"p" },
             Fact::Acted { at_ms: 1, who: "a", what: "b", on: "c", why: "d" },
             Fact::Keys(b"keys"),
+            Fact::Log { stream: 1, id: 2 },
         ];
         for fact in facts {
             let mut out = Vec::new();

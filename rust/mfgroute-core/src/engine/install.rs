@@ -79,7 +79,7 @@ impl State {
     }
 
     /// Opens the logs of durable streams that are new.
-    fn open_streams(&mut self, config: &EngineConfig) -> Result<Vec<Option<Log>>, InstallError> {
+    fn open_streams(&mut self, config: &EngineConfig) -> Result<Vec<Option<(Log, u128)>>, InstallError> {
         let mut logs = Vec::new();
         for wanted in &config.streams {
             let known = self.streams.iter().any(|stream| self.is_same(&stream.config, wanted));
@@ -92,7 +92,7 @@ impl State {
         Ok(logs)
     }
 
-    fn install_streams(&mut self, config: &EngineConfig, logs: Vec<Option<Log>>) -> Vec<u16> {
+    fn install_streams(&mut self, config: &EngineConfig, logs: Vec<Option<(Log, u128)>>) -> Vec<u16> {
         self.streams.iter_mut().for_each(|stream| stream.present = false);
         // Those with a log of their own got their numbers when it was opened.
         let mut numbers = vec![None; config.streams.len()];
@@ -110,8 +110,8 @@ impl State {
         let numbers: Vec<u16> = numbers.into_iter().map(|number| number.unwrap_or(0) as u16).collect();
         for ((wanted, log), &number) in config.streams.iter().zip(logs).zip(&numbers) {
             let Some(stream) = self.streams.get_mut(usize::from(number)) else { continue };
-            if let Some(log) = log {
-                stream.log = log;
+            if let Some((log, id)) = log {
+                (stream.log, stream.log_id) = (log, Some(id));
             }
             stream.log.set_limits(limits(wanted.capacity));
             if let Some(log) = stream.log.disk_mut() {
@@ -121,6 +121,9 @@ impl State {
         }
         for (number, stream) in (0..).zip(&self.streams).skip(self.named_streams) {
             self.facts.note(&name_of(stream, number));
+            if let Some(id) = stream.log_id {
+                self.facts.note(&Fact::Log { stream: number, id });
+            }
         }
         self.named_streams = self.streams.len();
         for sink in &mut self.sinks {

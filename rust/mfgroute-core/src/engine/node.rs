@@ -41,6 +41,8 @@ pub(super) struct Node {
     /// Facts for which the log has no room yet.
     backlog: VecDeque<(Frame, Vec<Later>)>,
     later: VecDeque<(u64, Later)>,
+    /// What is freed once the facts below a number are attested: rot in the last record must not cost what it frees.
+    frees: VecDeque<(u64, Later)>,
     pub(super) after: Vec<After>,
     /// Why nothing is taken any more.
     pub(super) failed: Option<String>,
@@ -61,6 +63,7 @@ impl Node {
             store,
             backlog: VecDeque::new(),
             later: VecDeque::new(),
+            frees: VecDeque::new(),
             after: Vec::new(),
             failed: None,
             since,
@@ -87,7 +90,11 @@ impl Node {
             let Some((facts, later)) = self.backlog.pop_front() else { return };
             self.since += facts.bytes() as u64;
             let end = self.store.next_seq();
-            self.later.extend(later.into_iter().map(|later| (end, later)));
+            for later in later {
+                let frees = matches!(later, Later::Free { .. } | Later::FreeFacts { .. });
+                let queue = if frees { &mut self.frees } else { &mut self.later };
+                queue.push_back((end, later));
+            }
         }
     }
 
@@ -104,8 +111,17 @@ impl Node {
     /// The next thing to do whose facts are durable.
     pub(super) fn next_later(&mut self) -> Option<Later> {
         let durable = self.store.durable();
-        let due = self.later.front().is_some_and(|(end, _)| *end <= durable);
-        if due { self.later.pop_front().map(|(_, later)| later) } else { None }
+        let sealed = self.store.sealed();
+        let due =
+            |queue: &VecDeque<(u64, Later)>, reached| queue.front().is_some_and(|(end, _)| *end <= reached);
+        let next = if due(&self.later, durable) {
+            self.later.pop_front()
+        } else if due(&self.frees, sealed) {
+            self.frees.pop_front()
+        } else {
+            None
+        };
+        next.map(|(_, later)| later)
     }
 
     /// Whether something is to be written, or done.

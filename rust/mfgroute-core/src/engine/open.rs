@@ -99,7 +99,11 @@ impl Home {
     }
 
     /// The log of a stream that is new here.
-    pub(super) fn new_log(&mut self, config: &StreamConfig, number: StreamNo) -> Result<Log, InstallError> {
+    pub(super) fn new_log(
+        &mut self,
+        config: &StreamConfig,
+        number: StreamNo,
+    ) -> Result<(Log, u128), InstallError> {
         let failed = |why: String| InstallError::Log { stream: config.name.clone(), why };
         let folder = self.folder(&config.name).map_err(|error| failed(error.to_string()))?;
         let mut found = 0_u64;
@@ -110,13 +114,10 @@ impl Home {
             let why = format!("it holds {found} records that the node's own log does not know");
             return Err(failed(why));
         }
+        let id = writer.log();
         self.writers.push((number, writer));
-        Ok(Log::Disk(Box::new(DiskLog::new(
-            store,
-            Known::default(),
-            limits(config.capacity),
-            config.keep_ms,
-        ))))
+        let log = DiskLog::new(store, Known::default(), limits(config.capacity), config.keep_ms);
+        Ok((Log::Disk(Box::new(log)), id))
     }
 }
 
@@ -203,19 +204,18 @@ impl State {
             ids.push_back((stored.ordinal, stored.id, stored.prints));
         };
         let options = home.log_options(config.capacity);
-        let (writer, store, report) = mfgroute_log::open(folder, &options, &mut each).map_err(|error| {
-            let corrupt = matches!(
-                error,
-                mfgroute_log::OpenError::Corrupt(_) | mfgroute_log::OpenError::Foreign { .. }
-            );
-            failed(error.to_string(), corrupt)
-        })?;
+        let (writer, store, report) = mfgroute_log::open(folder, &options, &mut each)
+            .map_err(|error| failed(error.to_string(), error.is_damage()))?;
+        if stream.log_id.is_some_and(|id| id != writer.log()) {
+            return Err(failed("its segments are gone, and others are in their place".to_owned(), true));
+        }
         check_cursors(sinks, number, (store.first_seq(), store.next_seq()))
             .map_err(|why| failed(why, true))?;
         home.writers.push((number as StreamNo, writer));
-        let name = config.name.clone();
+        let (name, log_id) = (config.name.clone(), stream.log_id);
         let log = DiskLog::new(store, known, limits(config.capacity), config.keep_ms);
         *stream = Stream::on(config, Log::Disk(Box::new(log)), owed);
+        stream.log_id = log_id;
         keys.push(ids);
         Ok((name, report))
     }
@@ -295,11 +295,8 @@ fn open_node(
             unread = Some(seq);
         }
     };
-    let (writer, store, report) = mfgroute_log::open(folder, &log_options, &mut each).map_err(|error| {
-        let corrupt =
-            matches!(error, mfgroute_log::OpenError::Corrupt(_) | mfgroute_log::OpenError::Foreign { .. });
-        failed(error.to_string(), corrupt)
-    })?;
+    let (writer, store, report) = mfgroute_log::open(folder, &log_options, &mut each)
+        .map_err(|error| failed(error.to_string(), error.is_damage()))?;
     if let Some(seq) = unread {
         return Err(failed(format!("record {seq} is of a later version"), false));
     }

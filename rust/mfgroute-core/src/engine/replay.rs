@@ -116,6 +116,11 @@ impl State {
                 let [who, what, on, why] = [who, what, on, why].map(str::to_owned);
                 self.journal.act(Action { at_ms, who, what, on, why });
             }
+            Fact::Log { stream, id } => {
+                if let Some(stream) = self.streams.get_mut(usize::from(stream)) {
+                    stream.log_id = Some(id);
+                }
+            }
             Fact::Keys(keys) => self.carried.extend(keys.as_chunks::<KEY_BYTES>().0),
         }
     }
@@ -230,6 +235,9 @@ impl State {
         facts.note(&Fact::Next { ordinal: self.ordinal, reject: self.rejects_number });
         for (number, stream) in (0..).zip(&self.streams) {
             facts.note(&name_of(stream, number));
+            if let Some(id) = stream.log_id {
+                facts.note(&Fact::Log { stream: number, id });
+            }
         }
         for (number, source) in (0..).zip(&self.sources) {
             facts.note(&Fact::Name { what: Named::Source, number, name: &source.config.name });

@@ -16,6 +16,8 @@ pub(super) struct Stream {
     pub(super) log: Log,
     /// For each record of the log, how many sinks have not finished it.
     owed: VecDeque<u16>,
+    /// Which log it is, if it is on a disk: a folder that was emptied is not taken for it.
+    pub(super) log_id: Option<u128>,
     /// Why a record could not be read from the disk.
     unreadable: RefCell<Option<String>>,
 }
@@ -32,7 +34,8 @@ impl Stream {
 
     /// A stream on a log that has records already, with how many sinks owe each of them.
     pub(super) fn on(config: StreamConfig, log: Log, owed: VecDeque<u16>) -> Self {
-        let mut stream = Self { config, present: true, log, owed, unreadable: RefCell::default() };
+        let mut stream =
+            Self { config, present: true, log, owed, log_id: None, unreadable: RefCell::default() };
         stream.advance();
         stream
     }
