@@ -64,6 +64,15 @@ fmt: $(VENV)/.dev ## Format Rust and Python.
 torture: $(VENV)/.dev $(VENV)/.built ## Run the random tests for MINUTES=60 and record it in docs/reliability.
 	@$(BIN)/python tools/torture.py --minutes $(or $(MINUTES),60)
 
+.PHONY: miri
+miri: ## Run the tests around unsafe code and of the log under Miri, on a nightly toolchain.
+	@cargo +nightly miri --version 2>/dev/null || { \
+		echo "make miri: there is no Miri here, so nothing was run." >&2; \
+		echo "  hint: rustup toolchain install nightly --component miri,rust-src" >&2; exit 1; }
+	@export MIRIFLAGS=-Zmiri-disable-isolation PROPTEST_CASES=$(or $(CASES),4) CARGO_TARGET_DIR=target/miri; \
+	cargo +nightly miri test --locked -p mfgroute-log --lib -- frame:: memory::; \
+	cargo +nightly miri test --locked -p mfgroute-core --lib -- flat::scan
+
 .PHONY: bench
 bench: $(VENV)/.dev $(VENV)/.built ## Measure workload W1 beside its peer; ROUNDS=7.
 	@$(BIN)/python bench/run.py --rounds $(or $(ROUNDS),7)

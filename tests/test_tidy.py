@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -78,8 +79,31 @@ def test_nothing_is_left_marked():
 
 
 def test_unsafe_code_is_where_it_is_named():
-    pattern = re.compile(r"\bunsafe\s*(?:\{|fn|impl|extern)|allow\(unsafe_code")
+    pattern = re.compile(r"\bunsafe\s*(?:\{|\(|fn|impl|extern|trait)|(?:allow|expect|warn)\(\s*unsafe_code")
     assert {name for name, text in texts(".rs") if pattern.search(text)} == UNSAFE
+
+
+def test_unsafe_code_says_why_and_the_compiler_denies_it_elsewhere():
+    workspace = tomllib.loads((ROOT / "Cargo.toml").read_text())
+    lints = workspace["workspace"]["lints"]
+    assert lints["rust"]["unsafe_code"] == "deny"
+    assert lints["clippy"]["undocumented_unsafe_blocks"] == "deny"
+    for member in workspace["workspace"]["members"]:
+        assert tomllib.loads((ROOT / member / "Cargo.toml").read_text())["lints"] == {"workspace": True}
+    for name in UNSAFE:
+        allowed = re.findall(r"(?:allow|expect)\(unsafe_code(.*)\)\]", (ROOT / name).read_text())
+        assert allowed, name
+        assert all("reason =" in why for why in allowed), name
+
+
+def test_miri_runs_the_tests_of_every_module_with_unsafe_code_that_it_can_run():
+    # A test program cannot be made of the extension module, and its calls are the kernel's.
+    border = "rust/mfgroute-py/src/eventfd.rs"
+    recipe = (ROOT / "Makefile").read_text().partition("\nmiri:")[2].partition("\n.PHONY")[0]
+    for name in UNSAFE - {border}:
+        crate, _, module = name.removeprefix("rust/").partition("/src/")
+        folder = str(Path(module).parent).replace("/", "::")
+        assert re.search(rf"-p {crate}\b.*(?:-- {folder}\b|$)", recipe, re.MULTILINE), name
 
 
 def test_no_test_waits_for_a_time_to_pass():

@@ -54,11 +54,13 @@ def test_a_record_says_what_ran_with_which_seed_and_what_failed(torture):
         torture.Run("cargo test", 7, 12, 0, 61.0),
         torture.Run("pytest, all", 7, 3, 1, 5.0, ["FAILED a::b"]),
     )
-    page = torture.record([[good, bad]], name="abc1234", began=BEGAN, cases=20_000)
+    page = torture.record([[good, bad]], name="abc1234", began=BEGAN, cases=20_000, fuzz_s=60)
     assert page.startswith("# Long run of 2026-11-24 07:10 UTC\n\n**1 of 2 runs failed**, see below.\n")
     assert "| 1 | cargo test | 7 | 12 | 0 | 61 |\n" in page
     assert "## Failed: pytest, all, seed 7\n\n* `FAILED a::b`\n" in page
-    assert "\n\nNothing failed.\n" in torture.record([[good]], name="abc1234", began=BEGAN, cases=20_000)
+    assert "\n\nNothing failed.\n" in torture.record(
+        [[good]], name="abc1234", began=BEGAN, cases=20_000, fuzz_s=60
+    )
 
 
 def test_the_newest_record_is_listed_first_and_a_second_listing_changes_nothing(torture, tmp_path):
@@ -71,3 +73,14 @@ def test_the_newest_record_is_listed_first_and_a_second_listing_changes_nothing(
         "* [torture-2](torture-2.md): Nothing failed.\n* [torture-1](torture-1.md): Nothing failed.\n"
     )
     assert torture.listed(once, pages) == once
+
+
+def test_every_file_with_property_tests_is_run_in_every_round(torture):
+    files = torture.property_tests()
+    assert {
+        "tests/exactness/test_decimals.py",
+        "tests/exactness/test_times.py",
+        "tests/runtime/test_config_fuzz.py",
+    } <= set(files)
+    assert all((FILE.parents[1] / name).is_file() for name in files)
+    assert "tests/test_torture.py" not in files

@@ -18,6 +18,12 @@ RECORDS = ROOT / "docs" / "reliability"
 CASES = 20_000
 #: Histories of the log for each of those cases: a million in a round.
 HISTORIES = 50
+#: No test in Python takes longer; `make test` allows less, for fewer cases.
+TIMEOUT_S = 1_800
+#: Seconds that each fuzz target in Rust is run on mutated input.
+FUZZ_S = 60
+#: What a file with property tests imports.
+RANDOM = re.compile(r"from hypothesis import|import (?:.*\b)?batches\b")
 _RUST = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed;", re.MULTILINE)
 _PYTHON = re.compile(r"(\d+) (passed|failed|errors?)\b")
 #: Lines that name a test which failed: of pytest, and of cargo.
@@ -84,7 +90,7 @@ class Run:
 def property_tests() -> list[str]:
     """The Python files with property tests."""
     files = sorted((ROOT / "tests").rglob("test_*.py"))
-    return [str(path.relative_to(ROOT)) for path in files if "from hypothesis import" in path.read_text()]
+    return [str(path.relative_to(ROOT)) for path in files if RANDOM.search(path.read_text())]
 
 
 def commit() -> str:
@@ -95,8 +101,8 @@ def commit() -> str:
     return name.stdout.strip() or "no-commit"
 
 
-def turn(number: int, cases: int) -> list[Run]:
-    """One round: Rust tests, mutants of the log, property tests of Python or all of its tests."""
+def turn(number: int, cases: int, fuzz_s: int) -> list[Run]:
+    """One round: the Rust tests, the mutants of the log, and property tests of Python or all of its tests."""
     seed = time.time_ns() % 2**32
     log = {"MFGROUTE_HISTORIES": str(cases * HISTORIES), "MFGROUTE_SEED": str(seed)}
     rust = Run("cargo test", seed)
@@ -104,6 +110,8 @@ def turn(number: int, cases: int) -> list[Run]:
         ["cargo", "test", "--locked", "--workspace", "--no-fail-fast", "--quiet"],
         PROPTEST_CASES=str(cases),
         PROPTEST_RNG_SEED=str(seed),
+        FUZZ_SEED=str(seed),
+        FUZZ_SECONDS=str(fuzz_s),
         **log,
     )
     mutants = Run("cargo test, mutants", seed)
@@ -125,11 +133,12 @@ def turn(number: int, cases: int) -> list[Run]:
     only = number % 2 == 1
     python = Run("pytest, property tests" if only else "pytest, all", seed)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
-    python.run(command + (property_tests() if only else []))
+    command += ["--hypothesis-profile=torture", f"--timeout={TIMEOUT_S}"]
+    python.run(command + (property_tests() if only else ["tests"]))
     return [rust, mutants, python]
 
 
-def record(rounds: list[list[Run]], *, name: str, began: dt.datetime, cases: int) -> str:
+def record(rounds: list[list[Run]], *, name: str, began: dt.datetime, cases: int, fuzz_s: int) -> str:
     """The page of one long run."""
     runs = [run for one in rounds for run in one]
     failed = [run for run in runs if run.failed]
@@ -139,9 +148,9 @@ def record(rounds: list[list[Run]], *, name: str, began: dt.datetime, cases: int
         "",
         f"{'Nothing failed.' if not failed else f'**{len(failed)} of {len(runs)} runs failed**, see below.'}",
         "",
-        "| commit | cores | rounds | minutes | cases of each property test in Rust |",
-        "|---|---|---|---|---|",
-        f"| {name} | {os.cpu_count()} | {len(rounds)} | {minutes:.0f} | {cases:,} |",
+        "| commit | cores | rounds | minutes | cases of each property test in Rust | seconds per target |",
+        "|---|---|---|---|---|---|",
+        f"| {name} | {os.cpu_count()} | {len(rounds)} | {minutes:.0f} | {cases:,} | {fuzz_s} |",
         "",
         "| round | suite | seed | passed | failed | seconds |",
         "|---|---|---|---|---|---|",
@@ -172,14 +181,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60, help="when no further round begins")
     parser.add_argument("--cases", type=int, default=CASES, help="of each property test in Rust")
+    parser.add_argument(
+        "--fuzz", type=int, default=FUZZ_S, metavar="SECONDS", help="of each fuzz target in Rust"
+    )
     options = parser.parse_args()
     began, end = dt.datetime.now(dt.UTC), time.monotonic() + options.minutes * 60
     name = commit()
     rounds: list[list[Run]] = []
     while not rounds or time.monotonic() < end:
-        rounds.append(turn(len(rounds) + 1, options.cases))
+        rounds.append(turn(len(rounds) + 1, options.cases, options.fuzz))
     page = RECORDS / f"torture-{began:%Y%m%dT%H%M}-{name.rstrip('+')}.md"
-    page.write_text(record(rounds, name=name, began=began, cases=options.cases), encoding="utf-8")
+    text = record(rounds, name=name, began=began, cases=options.cases, fuzz_s=options.fuzz)
+    page.write_text(text, encoding="utf-8")
     readme = RECORDS / "README.md"
     readme.write_text(
         listed(readme.read_text(encoding="utf-8"), list(RECORDS.glob("torture-*.md"))), encoding="utf-8"

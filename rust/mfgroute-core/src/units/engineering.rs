@@ -53,7 +53,7 @@ pub(super) const DIMENSIONS: &[Dimension] = &[
         ("GV", "gigajoule", "1000000000"),
         ("WHR", "watt hour", "3600"),
         ("KWH", "kilowatt hour", "3600000"),
-        ("MWH", "megawatt hour (1000 kW.h)", "3600000000"),
+        ("MWH", "megawatt hour (1000 kW.h)", "3600000000"),
         ("GWH", "gigawatt hour", "3600000000000"),
         ("E14", "kilocalorie (international table)", "4186.8"),
         ("D70", "calorie (international table)", "4.1868"),

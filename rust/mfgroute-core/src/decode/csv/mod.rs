@@ -7,7 +7,8 @@
 //! [`CsvDocument::open`] refuses a file that cannot be cut: bad header, a quote that is not closed,
 //! a totals row that is missing or does not agree. A row that is wrong in itself costs only its
 //! message. Blank lines are skipped. UTF-8 and encodings of one byte per character are cut as they
-//! are; other encodings are decoded as a whole first, and offsets then count bytes of the text.
+//! are; other encodings are decoded as a whole first, and offsets then count bytes of the text. A line ends with
+//! `\n`, `\r\n` or `\r` alone.
 
 mod header;
 mod options;
@@ -305,7 +306,7 @@ impl<'a> CsvDocument<'a> {
             );
         };
         let at = reject.offset.unwrap_or(0) as usize;
-        let line = row.line + rows::newlines(raw.get(..at).unwrap_or_default());
+        let line = row.line + rows::line_ends(raw, 0..at);
         let named = encoding::bad_byte(&self.bytes, row.range.start + at, self.encoding);
         Reject { found: format!("line {line}: {}", named.found), ..named }.offset(origin + at)
     }
@@ -375,8 +376,8 @@ fn group_key_append(rows: &Rows, group: &[usize], key: &mut Vec<u8>) {
 
 /// Adds the line of a bad byte of a file.
 fn in_line(reject: &Reject, file: &[u8]) -> Reject {
-    let before = file.get(..reject.offset.unwrap_or(0) as usize).unwrap_or_default();
-    Reject { found: format!("line {}: {}", 1 + rows::newlines(before), reject.found), ..reject.clone() }
+    let line = 1 + rows::line_ends(file, 0..reject.offset.unwrap_or(0) as usize);
+    Reject { found: format!("line {line}: {}", reject.found), ..reject.clone() }
 }
 
 #[cold]

@@ -60,10 +60,11 @@ impl Rows {
 
     /// Reads the row at `at` and moves there behind it. Blank lines are skipped.
     pub(super) fn next(&mut self, bytes: &[u8], at: &mut CsvCursor) -> Option<Row> {
-        while let Some(&byte @ (b'\n' | b'\r')) = bytes.get(at.offset) {
+        let blank = at.offset;
+        while let Some(b'\n' | b'\r') = bytes.get(at.offset) {
             at.offset += 1;
-            at.line += u64::from(byte == b'\n');
         }
+        at.line += line_ends(bytes, blank..at.offset);
         let (start, line) = (at.offset, at.line);
         if start >= bytes.len() {
             self.count = 0;
@@ -95,7 +96,7 @@ impl Rows {
         }
         let mut end = start + used;
         let raw = bytes.get(start..end).unwrap_or_default();
-        at.line += newlines(raw);
+        at.line += line_ends(bytes, start..end);
         at.offset = end;
         // csv-core stops behind the first byte of a line end; only a last row may lack it.
         end -= usize::from(matches!(raw.last(), Some(b'\n' | b'\r')));
@@ -151,16 +152,23 @@ fn close_of(raw: &[u8], open: usize, quote: u8) -> Option<usize> {
 /// Skips one physical line.
 pub(super) fn skip_line(bytes: &[u8], at: &mut CsvCursor) {
     let rest = bytes.get(at.offset..).unwrap_or_default();
-    match rest.iter().position(|&byte| byte == b'\n') {
+    match rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
         Some(end) => {
-            at.offset += end + 1;
+            let both = rest.get(end..).is_some_and(|rest| rest.starts_with(b"\r\n"));
+            at.offset += end + 1 + usize::from(both);
             at.line += 1;
         }
         None => at.offset = bytes.len(),
     }
 }
 
-/// Number of line ends.
-pub(super) fn newlines(bytes: &[u8]) -> u64 {
-    bytes.split(|&byte| byte == b'\n').count() as u64 - 1
+/// Number of line ends that are over within a range: `\n`, `\r\n`, or `\r` alone, as `csv-core` ends rows.
+pub(super) fn line_ends(bytes: &[u8], range: Range<usize>) -> u64 {
+    let part = bytes.get(range.clone()).unwrap_or_default();
+    let is_end = |(at, byte): &(usize, &u8)| match byte {
+        b'\n' => true,
+        b'\r' => bytes.get(range.start + at + 1) != Some(&b'\n'),
+        _ => false,
+    };
+    part.iter().enumerate().filter(is_end).count() as u64
 }

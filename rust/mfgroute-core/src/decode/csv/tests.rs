@@ -75,6 +75,17 @@ fn line_ends_blank_lines_and_quoted_newlines_keep_line_numbers() {
 }
 
 #[test]
+fn lines_that_end_with_a_carriage_return_alone_are_counted() {
+    let options = CsvOptions { skip_first: 1, ..CsvOptions::default() };
+    for end in ["\n", "\r\n", "\r"] {
+        let file = ["title", "a,b", "1,2", "", "3,4", "5,6"].join(end);
+        let mut document = CsvDocument::open(file.as_bytes(), &options, &Limits::default()).unwrap();
+        let lines: Vec<u64> = std::iter::from_fn(|| document.next_message()).map(|one| one.line).collect();
+        assert_eq!(lines, [3, 5, 6], "{end:?}");
+    }
+}
+
+#[test]
 fn ranges_are_the_raw_rows() {
     let bytes = b"a,b\r\n1,\"x\"\r\n2,y\n3,z";
     let mut document = CsvDocument::open(bytes, &CsvOptions::default(), &Limits::default()).unwrap();
