@@ -117,8 +117,10 @@ fn summary(plan: &CorePlan) -> Value {
             let mut to: Vec<String> =
                 entries.filter_map(|entry| plan.contracts.get(entry.contract)).map(Contract::label).collect();
             to.dedup();
+            let version = m.from.version.as_ref();
+            let from = version.and_then(|one| plan.contracts.get(one.contract)).map(Contract::label);
             json!({
-                "to": to,
+                "to": to, "converts": from,
                 "name": m.name, "label": m.label, "decode": m.from.decode.name(),
                 "flat": program.is_ok(), "on_trees": program.as_ref().err(),
             })
