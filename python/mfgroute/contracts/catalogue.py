@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mfgroute.contracts.documents import Contract, Documents
-from mfgroute.contracts.links import Links, links
+from mfgroute.contracts.links import Links, converted, links
 
 __all__ = ["overview", "page"]
 
@@ -72,7 +72,11 @@ def _section(documents: Documents, contract: Contract, found: Links) -> Iterator
     for producer in found.producers:
         how = f"mapping {_code(producer.mapping)}" if producer.mapping else "canonical events"
         yield f"* source {_code(producer.source)}, {how}"
-    if not found.producers:
+    makers = {name: converted(documents.mappings[name]) for name in found.mappings}
+    others = {name: label for name, label in makers.items() if label is not None}
+    for name, label in others.items():
+        yield f"* conversion {_code(name)} of {_plain(label)}"
+    if not found.producers and not others:
         yield "* nobody"
     yield ""
     yield "Taken by:"
@@ -81,7 +85,8 @@ def _section(documents: Documents, contract: Contract, found: Links) -> Iterator
         where = f", where {_code(route.where)}" if route.where else ""
         source = f", of {_codes(route.sources)}" if route.sources else ""
         sinks = ", ".join(f"{_code(sink)} ({_owner(documents.main, sink)})" for sink in route.sinks)
-        yield f"* route {_code(route.name)} to {sinks}{source}{where}"
+        form = f", as {_plain(route.form)}" if route.form != contract.label else ""
+        yield f"* route {_code(route.name)} to {sinks}{form}{source}{where}"
     if not found.routes:
         yield "* nobody"
     if found.lookups:

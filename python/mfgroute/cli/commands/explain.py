@@ -178,9 +178,13 @@ def _print_outcome(one: dict[str, Any]) -> None:
     for route in one["routes"]:
         sinks = ", ".join(route["to"])
         if route["taken"]:
-            show.line(f"  route {route['route']} sends it to {sinks}")
+            form = f" as {route['as']}" if "as" in route else ""
+            show.line(f"  route {route['route']} sends it to {sinks}{form}")
         else:
             show.line(f"  route {route['route']} does not take it: {route['because']}")
+    for form in one["forms"]:
+        show.line(f"  for {', '.join(form['sinks'])} it becomes {form['to']} by {', '.join(form['by'])}")
+        _print_fields(form["fields"])
 
 
 def _print_fields(fields: list[dict[str, Any]]) -> None:
