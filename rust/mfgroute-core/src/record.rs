@@ -227,7 +227,10 @@ mod tests {
         assert_eq!(json["data"]["a"], serde_json::json!(1));
         assert_eq!(json.get("time"), None);
         assert_eq!(json["deprecated"], true);
-        assert_eq!(["erp", "erp-2", "er", "wms"].map(|sink| found.version_for(sink)), [Some(2), Some(3), None, None]);
+        assert_eq!(
+            ["erp", "erp-2", "er", "wms"].map(|sink| found.version_for(sink)),
+            [Some(2), Some(3), None, None]
+        );
     }
 
     #[test]

@@ -75,8 +75,10 @@ impl Forms {
             self.step(plan, mapping).map_err(|reject| {
                 let field = reject.field.map(|field| format!("{field}: ")).unwrap_or_default();
                 let code = reject.code.as_str();
-                let expected = format!("{field}{}, to make {} by {}", reject.expected, label(plan, to), mapping.name);
-                let failed = Reject::new(Code::ConversionFailed, format!("{} ({code})", reject.found), expected);
+                let expected =
+                    format!("{field}{}, to make {} by {}", reject.expected, label(plan, to), mapping.name);
+                let failed =
+                    Reject::new(Code::ConversionFailed, format!("{} ({code})", reject.found), expected);
                 // Later conversions point into what the first one made.
                 if position == 0 { failed.at(reject.pointer) } else { failed }
             })?;
@@ -98,7 +100,8 @@ impl Forms {
         scratch.give_back(&mut self.space);
         let Workspace { message, out, .. } = &mut self.space;
         let contract = plan.contracts.get(found?);
-        let contract = contract.ok_or_else(|| Reject::new(Code::TypeUnknown, "nothing", "an installed contract"))?;
+        let contract =
+            contract.ok_or_else(|| Reject::new(Code::TypeUnknown, "nothing", "an installed contract"))?;
         finish::check(contract, &mut self.violations, out, 0, |node| finish::pointer_of(message, out, node))?;
         std::mem::swap(message, out);
         Ok(())
@@ -206,7 +209,8 @@ impl Worker {
         let mut out = Vec::with_capacity(data.len());
         form.write_json(0, &mut out);
         let way = plan.conversions.way(from, to).unwrap_or_default();
-        let by = way.iter().filter_map(|index| plan.mappings.get(*index)).map(|mapping| mapping.label.clone());
+        let by =
+            way.iter().filter_map(|index| plan.mappings.get(*index)).map(|mapping| mapping.label.clone());
         Ok(Some(Form { contract: to, data: out, by: by.collect() }))
     }
 
@@ -225,7 +229,11 @@ impl Worker {
         let message = &forms.space.message;
         finish::check(contract, &mut forms.violations, message, 0, |node| message.pointer(node))?;
         forms.step(plan, mapping)?;
-        let to = mapping.sets.first().and_then(|set| set.entries.first()).map_or(usize::MAX, |entry| entry.contract);
+        let to = mapping
+            .sets
+            .first()
+            .and_then(|set| set.entries.first())
+            .map_or(usize::MAX, |entry| entry.contract);
         Ok((label(plan, to), forms.space.message.to_serde(0)))
     }
 }

@@ -338,7 +338,9 @@ impl Finish {
                 (Some((form, to)), Some(data)) => {
                     (&to.full_type, Some((self.forms.of(plan, (index, form), data)?, 0)))
                 }
-                (Some(_), None) => return Err(Reject::new(Code::ConversionFailed, "no data", "data to convert")),
+                (Some(_), None) => {
+                    return Err(Reject::new(Code::ConversionFailed, "no data", "data to convert"));
+                }
             };
             if let Some(seen) = seen
                 && !route.holds(index, event_type, source_name, seen)?

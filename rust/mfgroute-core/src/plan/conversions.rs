@@ -48,7 +48,13 @@ pub fn of(mappings: &[Mapping], index: usize) -> Option<&Version> {
 
 /// Reads the `from` of a conversion, of which `read` holds what every mapping may say: its input schema is
 /// that of the contract.
-pub fn from(node: &Node, contract: &Node, read: From, builder: &Builder, file: &mut File<'_>) -> Option<From> {
+pub fn from(
+    node: &Node,
+    contract: &Node,
+    read: From,
+    builder: &Builder,
+    file: &mut File<'_>,
+) -> Option<From> {
     for (key, _) in node.entries().iter().filter(|(key, _)| !FROM_KEYS.contains(&key.text.as_str())) {
         let message = format!("{} has no meaning in the `from` of a conversion", key.text);
         file.error_hint(key.place, message, "a conversion reads `data` of the contract it names");
@@ -65,7 +71,11 @@ pub fn check(node: &Node, version: &Version, builder: &Builder, file: &mut File<
     let mut refuse = |node: &Node, keys: &[(&str, &str)]| {
         for (key, _) in node.entries() {
             if let Some((name, why)) = keys.iter().find(|(name, _)| *name == key.text) {
-                file.error_hint(key.place, format!("a conversion has {name}, expected none: {why}"), "remove it");
+                file.error_hint(
+                    key.place,
+                    format!("a conversion has {name}, expected none: {why}"),
+                    "remove it",
+                );
             }
         }
     };
@@ -75,7 +85,8 @@ pub fn check(node: &Node, version: &Version, builder: &Builder, file: &mut File<
         file.error(second.place, "a conversion has several entries in emit, expected one");
     }
     let Some(from) = builder.contracts.get(version.contract) else { return };
-    let Some((text, to)) = entries.first().and_then(|entry| entry.get("to")).and_then(|to| Some((to.text()?, to)))
+    let Some((text, to)) =
+        entries.first().and_then(|entry| entry.get("to")).and_then(|to| Some((to.text()?, to)))
     else {
         return;
     };
@@ -172,7 +183,8 @@ fn refuse(ways: &[Vec<Edge>], mappings: &[Mapping], contracts: &[Contract], prob
     let mut members: Vec<usize> = ways.iter().flatten().map(|(.., mapping)| *mapping).collect();
     members.sort_unstable();
     members.dedup();
-    names.extend(members.iter().filter_map(|index| mappings.get(*index)).map(|mapping| mapping.name.as_str()));
+    names
+        .extend(members.iter().filter_map(|index| mappings.get(*index)).map(|mapping| mapping.name.as_str()));
     let Some(version) = members.last().and_then(|last| of(mappings, *last)) else { return };
     let shown = |way: &Vec<Edge>| {
         let start = way.first().map(|(from, ..)| label(*from)).unwrap_or_default();
@@ -189,4 +201,120 @@ fn refuse(ways: &[Vec<Edge>], mappings: &[Mapping], contracts: &[Contract], prob
         [] => return,
     };
     problems.error_hint(&version.file, version.place, message, format!("remove one of {}", names.join(", ")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::map::{Block, Decode, Entry, Set};
+    use crate::problem::{Place, Severity};
+
+    const VERSIONS: usize = 4;
+
+    fn contracts() -> Vec<Contract> {
+        let mut problems = Problems::default();
+        let made = (1..=VERSIONS).filter_map(|major| {
+            let name = format!("contracts/a.b.v{major}.yaml");
+            let text = format!(
+                "type: a.b\nversion: {major}.0.0\nkey: {{id: [data.id]}}\nidempotency: [data.id]\n\
+                 schema: {{type: object, required: [id], properties: {{id: {{type: string}}}}}}\n"
+            );
+            let node = crate::yaml::parse(text.as_bytes(), &name, None, &mut problems)?;
+            let mut file = File { name: &name, problems: &mut problems };
+            crate::plan::contract::compile(&node, "com.example", &mut file)
+        });
+        made.collect()
+    }
+
+    fn conversion(from: usize, to: usize) -> Mapping {
+        let name = format!("{from}-to-{to}");
+        let version = Version { contract: from, file: name.clone(), place: Place { line: 1, column: 1 } };
+        let from = From {
+            decode: Decode::Json,
+            schema: None,
+            empty: Vec::new(),
+            number: None,
+            version: Some(version),
+        };
+        let entry = Entry { contract: to, when: None, time: None, block: Block::default() };
+        let set = Set {
+            each: Vec::new(),
+            entries: vec![entry],
+            none_ok: false,
+            others_ignore: false,
+            independent: false,
+        };
+        Mapping { label: name.clone(), name, from, when: None, time: None, sets: vec![set] }
+    }
+
+    /// Every order of some of the versions, without repeating one.
+    fn walks(length: usize) -> Vec<Vec<usize>> {
+        if length == 0 {
+            return vec![Vec::new()];
+        }
+        let longer = |walk: Vec<usize>| {
+            let free = (0..VERSIONS).filter(|version| !walk.contains(version)).collect::<Vec<_>>();
+            free.into_iter().map(move |version| [walk.as_slice(), &[version]].concat())
+        };
+        walks(length - 1).into_iter().flat_map(longer).collect()
+    }
+
+    #[test]
+    fn ways_are_found_where_there_is_one_and_refused_where_there_are_two_or_a_circle() {
+        let contracts = contracts();
+        assert_eq!(contracts.len(), VERSIONS);
+        let pairs: Vec<(usize, usize)> = walks(2).iter().map(|walk| (walk[0], walk[1])).collect();
+        let walks: Vec<Vec<usize>> = (2..=VERSIONS).flat_map(walks).collect();
+        let mut refused = 0;
+        // Every set of conversions that four versions can have.
+        for chosen in 0_u32..1 << pairs.len() {
+            let edges: Vec<(usize, usize)> = pairs
+                .iter()
+                .enumerate()
+                .filter(|(bit, _)| chosen >> bit & 1 == 1)
+                .map(|(_, pair)| *pair)
+                .collect();
+            let mappings: Vec<Mapping> = edges.iter().map(|(from, to)| conversion(*from, *to)).collect();
+            let mut problems = Problems::default();
+            let found = Conversions::find(&mappings, &contracts, &mut problems);
+            let possible: Vec<&Vec<usize>> = walks
+                .iter()
+                .filter(|walk| walk.windows(2).all(|step| edges.contains(&(step[0], step[1]))))
+                .collect();
+            let ends = |walk: &[usize]| (walk[0], walk[walk.len() - 1]);
+            let twice =
+                pairs.iter().any(|pair| possible.iter().filter(|walk| ends(walk) == *pair).count() > 1);
+            let circle =
+                possible.iter().any(|walk| walk.len() > 2 && edges.contains(&(ends(walk).1, ends(walk).0)));
+            assert_eq!(problems.0.len(), usize::from(twice || circle), "{edges:?}");
+            assert_eq!(found.incomplete, twice || circle, "{edges:?}");
+            if let Some(problem) = problems.0.first() {
+                refused += 1;
+                assert_eq!((problem.severity, problem.place.line), (Severity::Error, 1));
+                assert_eq!(
+                    problem.message.contains("circular"),
+                    circle && !problem.message.contains("two ways")
+                );
+                assert!(problem.hint.as_deref().is_some_and(|hint| hint.starts_with("remove one of ")));
+                continue;
+            }
+            for pair in &pairs {
+                let steps =
+                    |mapping: &usize| mappings[*mapping].from.version.as_ref().map(|from| from.contract);
+                let way =
+                    found.way(pair.0, pair.1).map(|way| way.iter().filter_map(steps).collect::<Vec<_>>());
+                let walk = possible.iter().find(|walk| ends(walk) == *pair);
+                assert_eq!(way.as_deref(), walk.map(|walk| &walk[..walk.len() - 1]), "{edges:?} {pair:?}");
+            }
+        }
+        assert!(refused > 3000, "{refused}");
+    }
+
+    #[test]
+    fn two_conversions_of_the_same_versions_are_refused() {
+        let mut problems = Problems::default();
+        Conversions::find(&[conversion(0, 1), conversion(0, 1)], &contracts(), &mut problems);
+        let [problem] = problems.0.as_slice() else { panic!("{problems:?}") };
+        assert_eq!(problem.message, "two conversions do the same: a.b/1 → a.b/2");
+    }
 }

@@ -291,7 +291,13 @@ fn from(node: &Node, builder: &Builder, file: &mut File<'_>) -> Option<From> {
     let number = from.get("number").and_then(|number| number_format(number, file));
     let empty = from.get("empty").map(|empty| file.texts(empty, "empty")).unwrap_or_default();
     if let Some(contract) = from.get("contract") {
-        return conversions::from(from, contract, From { decode: Decode::Json, schema: None, empty, number, version: None }, builder, file);
+        return conversions::from(
+            from,
+            contract,
+            From { decode: Decode::Json, schema: None, empty, number, version: None },
+            builder,
+            file,
+        );
     }
     let decode = match file.required_text(from, "from", "decode")? {
         "json" => Decode::Json,

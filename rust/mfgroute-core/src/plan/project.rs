@@ -281,7 +281,9 @@ fn read_mappings(
     for (name, shown, bytes) in files(folders, "mappings", ".yaml", problems) {
         // No source names a conversion: it is there when its file is.
         let unused = shown.starts_with("pack:") && !used.contains(&name.as_str());
-        if unused && !conversions::is_one(yaml::parse(&bytes, &shown, None, &mut Problems::default()).as_ref()) {
+        if unused
+            && !conversions::is_one(yaml::parse(&bytes, &shown, None, &mut Problems::default()).as_ref())
+        {
             continue;
         }
         let Some(node) = yaml::parse(&bytes, &shown, None, problems) else { continue };
@@ -313,8 +315,13 @@ fn read_sources(main: &Node, builder: &mut Builder, plan: &mut Plan, file: &mut 
             let Some(text) = wanted.text() else { continue };
             match plan.mapping(text) {
                 Some(index) if conversions::of(&plan.mappings, index).is_some() => {
-                    let message = format!("the mapping {text} is a conversion, expected one that reads messages");
-                    file.error_hint(wanted.place, message, "remove it; routes find conversions by themselves");
+                    let message =
+                        format!("the mapping {text} is a conversion, expected one that reads messages");
+                    file.error_hint(
+                        wanted.place,
+                        message,
+                        "remove it; routes find conversions by themselves",
+                    );
                 }
                 Some(index) => mappings.push(index),
                 None if file.problems.0.iter().any(|problem| {

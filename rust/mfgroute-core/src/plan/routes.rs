@@ -1,9 +1,9 @@
 //! Compiling routes.
 
 use crate::plan::condition::{self, Of};
-use crate::plan::{lifecycle, versions};
 use crate::plan::project::Plan;
 use crate::plan::read::{File, nearest};
+use crate::plan::{lifecycle, versions};
 use crate::route::{Route, TypePattern};
 use crate::yaml::Node;
 

@@ -49,7 +49,11 @@ impl Asking<'_> {
             Taken::Several { one, two, pattern } => {
                 let [made, one, two] = [contract, one, two].map(|index| label(index, plan));
                 let message = format!("the route {} asks for {made} as {one} and as {two}", self.name);
-                file.error_hint(self.place(pattern), message, format!("take {made} as well, or one of the two alone"));
+                file.error_hint(
+                    self.place(pattern),
+                    message,
+                    format!("take {made} as well, or one of the two alone"),
+                );
             }
         }
         None
@@ -60,7 +64,8 @@ impl Asking<'_> {
         if plan.conversions.incomplete {
             return;
         }
-        let mut makers = plan.sources.iter().filter(|source| makes(source, contract, plan) && self.takes(source));
+        let mut makers =
+            plan.sources.iter().filter(|source| makes(source, contract, plan) && self.takes(source));
         let [made, wanted] = [contract, wanted].map(|index| label(index, plan));
         let hint = format!(
             "write a mapping with from: {{contract: {made}}} and to: {wanted}, or take {made} as well"
@@ -155,7 +160,10 @@ fn different(one: &Route, two: &Route, plan: &Plan) -> Option<(usize, usize, usi
 
 fn makes(source: &SourcePlan, contract: usize, plan: &Plan) -> bool {
     let mappings = source.mappings.iter().filter_map(|index| plan.mappings.get(*index));
-    mappings.flat_map(|mapping| &mapping.sets).flat_map(|set| &set.entries).any(|entry| entry.contract == contract)
+    mappings
+        .flat_map(|mapping| &mapping.sets)
+        .flat_map(|set| &set.entries)
+        .any(|entry| entry.contract == contract)
 }
 
 fn takes(sources: &[String], source: &SourcePlan) -> bool {
