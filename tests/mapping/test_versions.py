@@ -108,7 +108,11 @@ class Versions(Project):
     def files(self, **texts):
         for name, text in texts.items():
             contract = name.startswith("v") and name[1:].isdigit()
-            folder = f"contracts/plant.order.{name}.yaml" if contract else f"mappings/{name.replace('_', '-')}.yaml"
+            folder = (
+                f"contracts/plant.order.{name}.yaml"
+                if contract
+                else f"mappings/{name.replace('_', '-')}.yaml"
+            )
             self.write(folder, text)
         return self
 
@@ -128,7 +132,11 @@ class Versions(Project):
     def refused(self):
         with pytest.raises(mfgroute.ConfigError) as info:
             self.load()
-        return [(p.file, p.line, p.column, p.message, p.hint) for p in info.value.problems if p.severity == "error"]
+        return [
+            (p.file, p.line, p.column, p.message, p.hint)
+            for p in info.value.problems
+            if p.severity == "error"
+        ]
 
 
 @pytest.fixture
@@ -174,7 +182,17 @@ def test_a_sink_gets_the_version_that_its_route_names_and_the_stream_keeps_what_
         assert (one["type"], one["dataschema"], one["data"]) == (
             "com.example.plant.order.v1", "mfgroute:contract:plant.order:1.3.0", OLD,
         )  # fmt: skip
-    same = ("id", "source", "time", "subject", "partitionkey", "correlationid", "bamtxid", "recordedtime", "mfgmapping")
+    same = (
+        "id",
+        "source",
+        "time",
+        "subject",
+        "partitionkey",
+        "correlationid",
+        "bamtxid",
+        "recordedtime",
+        "mfgmapping",
+    )
     assert {name: erp[name] for name in same} == {name: wms[name] for name in same}
     assert (erp["subject"], erp["time"]) == ("order/4711", "2026-03-01T06:00:00Z")
     # What a contract says of itself is that of the version which is delivered.
@@ -219,7 +237,9 @@ def test_where_sees_the_version_that_is_delivered(project, where, expected):
 
 
 def test_a_where_over_the_produced_version_is_refused(project):
-    project.files(m=MAKES_1, up=UP).main(as_route("r", "plant.order/2", "erp", where="'data.quantity == \"1\"'"))
+    project.files(m=MAKES_1, up=UP).main(
+        as_route("r", "plant.order/2", "erp", where="'data.quantity == \"1\"'")
+    )
     [(file, line, _, message, _)] = project.refused()
     assert (file, line) == ("mfgroute.yaml", 12)
     assert message == "the contract plant.order/2 has no field quantity"
@@ -281,8 +301,8 @@ def test_a_version_that_cannot_be_reached_is_refused_with_the_way_out(project):
 
 def test_a_route_needs_no_way_from_what_its_sources_do_not_make(project):
     project.files(m=MAKES_1, n=MAKES_2).main(
-        'name: new, match: {type: plant.order/2, source: other}, to: erp',
-        'name: old, match: {type: plant.order/1, source: src}, to: wms',
+        "name: new, match: {type: plant.order/2, source: other}, to: erp",
+        "name: old, match: {type: plant.order/1, source: src}, to: wms",
         sources=("src", "other"),
         mappings=("m", "n"),
     )
@@ -322,7 +342,9 @@ emit:
 
 
 def test_a_circle_of_conversions_is_refused_at_the_last_of_them(project):
-    project.files(m=MAKES_1, v3=V3, up=UP, next=NEXT, round=CIRCLE).main(as_route("r", "plant.order/3", "erp"))
+    project.files(m=MAKES_1, v3=V3, up=UP, next=NEXT, round=CIRCLE).main(
+        as_route("r", "plant.order/3", "erp")
+    )
     assert project.refused() == [(
         "mappings/up.yaml", 1, 18,
         "the conversions are circular: plant.order/1 → plant.order/2 → plant.order/3 → plant.order/1",
@@ -341,14 +363,19 @@ def test_a_conversion_of_a_version_to_itself_is_circular(project):
 
 def test_two_ways_to_one_version_are_refused(project):
     direct = UP.replace("to: plant.order/2", "to: plant.order/3").replace("amount", "total")
-    project.files(m=MAKES_1, v3=V3, up=UP, next=NEXT, direct=direct).main(as_route("r", "plant.order/3", "erp"))
+    project.files(m=MAKES_1, v3=V3, up=UP, next=NEXT, direct=direct).main(
+        as_route("r", "plant.order/3", "erp")
+    )
     [(file, _, _, message, hint)] = project.refused()
     assert file == "mappings/up.yaml"
     assert message.startswith("the conversions go two ways to one version: plant.order/1 → ")
     assert hint == "remove one of direct, next, up"
     project.files(direct=UP)
     [(file, _, _, message, hint)] = project.refused()
-    assert (file, message) == ("mappings/up.yaml", "two conversions do the same: plant.order/1 → plant.order/2")
+    assert (file, message) == (
+        "mappings/up.yaml",
+        "two conversions do the same: plant.order/1 → plant.order/2",
+    )
     assert hint == "remove one of direct, up"
 
 
@@ -385,7 +412,10 @@ def test_a_source_cannot_use_a_conversion(project):
 
 
 def test_examples_of_a_conversion_are_run(project):
-    good = UP + 'examples:\n  - {name: kg, given: {number: "1", quantity: "2", unit: kg}, expect: [{data: {order: "1", amount: {value: "VALUE", unit: KGM}}}]}\n  - {name: lb, given: {number: "1", quantity: "2", unit: lb}, reject: {code: code_unknown, pointer: /unit}}\n'
+    good = (
+        UP
+        + 'examples:\n  - {name: kg, given: {number: "1", quantity: "2", unit: kg}, expect: [{data: {order: "1", amount: {value: "VALUE", unit: KGM}}}]}\n  - {name: lb, given: {number: "1", quantity: "2", unit: lb}, reject: {code: code_unknown, pointer: /unit}}\n'
+    )
     project.files(m=MAKES_1, up=good.replace("VALUE", "2")).main(as_route("r", "plant.order/2", "erp"))
     assert project.load().summary["examples"] == 2
     project.files(up=good.replace("VALUE", "3"))
@@ -411,7 +441,13 @@ def test_a_conversion_that_is_gone_after_a_reload_sets_the_event_aside_by_name(p
         engine.install(plan)
         [parked] = json.loads(engine.dead_letters(json.dumps({"kind": "parked", "verb": "export"}).encode()))
         assert parked["event"]["data"] == NEW
-        request = {"kind": "parked", "verb": "retry", "sink": "erp", "number": parked["number"], "who": "test"}
+        request = {
+            "kind": "parked",
+            "verb": "retry",
+            "sink": "erp",
+            "number": parked["number"],
+            "who": "test",
+        }
         engine.dead_letters(json.dumps(request).encode())
         assert [one["data"] for one in delivered(engine, "erp")] == [NEW]
 

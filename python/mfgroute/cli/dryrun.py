@@ -62,9 +62,9 @@ def print_outcomes(outcomes: list[dict[str, Any]], *, with_sinks: bool) -> None:
                 show.line(f"  id {outcome['id']}")
             show.pretty(outcome["data"], "  ")
             for to, by in outcome.get("conversions", {}).items():
-                sinks = [name for name, form in outcome["converted"].items() if form["to"] == to]
-                show.line(f"  for {', '.join(sinks)} it becomes {to}, converted by {', '.join(by)}")
-                show.pretty(outcome["converted"][sinks[0]]["data"], "  ")
+                forms = {name: form for name, form in outcome["converted"].items() if form["to"] == to}
+                show.line(f"  for {', '.join(forms)} it becomes {to}, converted by {', '.join(by)}")
+                show.pretty(next(iter(forms.values()))["data"], "  ")
             if with_sinks:
                 sinks = ", ".join(outcome["sinks"])
                 show.line(f"  sent to: {sinks}" if sinks else "  sent to: nobody; no route wants it")

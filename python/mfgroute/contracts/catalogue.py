@@ -36,7 +36,8 @@ def overview(projects: Mapping[str, Documents]) -> list[str]:
         for label, contract in documents.contracts.items():
             found.setdefault(label, contract)
             one = links(documents, label)
-            for who, names in ((made, _sources(one)), (taken, _sinks(one))):
+            others = _conversions(documents, one)
+            for who, names in ((made, _sources(one, others)), (taken, _sinks(one, others))):
                 who.setdefault(label, []).extend([prefix + ", ".join(names)] if names else [])
     rows = [
         (
@@ -72,8 +73,7 @@ def _section(documents: Documents, contract: Contract, found: Links) -> Iterator
     for producer in found.producers:
         how = f"mapping {_code(producer.mapping)}" if producer.mapping else "canonical events"
         yield f"* source {_code(producer.source)}, {how}"
-    makers = {name: converted(documents.mappings[name]) for name in found.mappings}
-    others = {name: label for name, label in makers.items() if label is not None}
+    others = _conversions(documents, found)
     for name, label in others.items():
         yield f"* conversion {_code(name)} of {_plain(label)}"
     if not found.producers and not others:
@@ -97,13 +97,20 @@ def _section(documents: Documents, contract: Contract, found: Links) -> Iterator
         yield f"Tests: {len(found.tests)}."
 
 
-def _sources(found: Links) -> list[str]:
+def _conversions(documents: Documents, found: Links) -> dict[str, str]:
+    """The conversions that make events of a contract, with what they make them of."""
+    makers = {name: converted(documents.mappings[name]) for name in found.mappings}
+    return {name: label for name, label in makers.items() if label is not None}
+
+
+def _sources(found: Links, conversions: Mapping[str, str]) -> list[str]:
     marks = {one.source: " (any)" if one.mapping is None else "" for one in found.producers}
-    return [_code(source) + mark for source, mark in marks.items()]
+    named = [_code(source) + mark for source, mark in marks.items()]
+    return [*named, *(f"{_code(name)} (conversion)" for name in conversions)]
 
 
-def _sinks(found: Links) -> list[str]:
-    sinks = [sink for route in found.routes if found.takes(route) for sink in route.sinks]
+def _sinks(found: Links, conversions: Mapping[str, str]) -> list[str]:
+    sinks = [sink for route in found.routes if found.takes(route) or conversions for sink in route.sinks]
     return [_code(sink) for sink in dict.fromkeys(sinks)]
 
 

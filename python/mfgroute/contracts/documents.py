@@ -311,9 +311,7 @@ def _used(mappings: dict[str, Document], main: dict[str, Any]) -> dict[str, Docu
     }
     # No source names a conversion: it is there when its file is.
     return {
-        name: one
-        for name, one in mappings.items()
-        if one.pack is None or name in used or _is_conversion(one)
+        name: one for name, one in mappings.items() if one.pack is None or name in used or _is_conversion(one)
     }
 
 

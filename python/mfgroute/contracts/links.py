@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -177,7 +177,9 @@ def _routes(documents: Documents, label: str) -> Iterator[Route]:
     listed = documents.main.get("routes")
     for one in listed if isinstance(listed, list) else []:
         match = one.get("match") if isinstance(one, dict) else None
-        form = delivered(documents, texts(match.get("type")), label) if isinstance(match, dict) else None
+        if not isinstance(match, dict):
+            continue
+        form = delivered(documents, texts(match.get("type")), label)
         if form is None:
             continue
         where = one.get("where")

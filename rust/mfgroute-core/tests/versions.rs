@@ -120,7 +120,7 @@ fn what_cannot_be_converted_is_no_event_for_anybody() {
 }
 
 #[test]
-fn a_conversion_that_is_gone_parks_the_event_and_those_behind_it_go_on() {
+fn a_conversion_that_is_gone_parks_the_event_until_it_is_back() {
     let router = Router::new(Arc::new(plan("gone", true))).unwrap();
     submit(&router, r#"{"id":"a","n":"3"}"#);
     router.install(Arc::new(plan("gone-later", false)), &[]).unwrap();
