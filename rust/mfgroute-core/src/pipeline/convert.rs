@@ -161,7 +161,7 @@ impl Form {
             Some(inside) => serde_json::from_str(&format!("{{{inside}}}")).unwrap_or_default(),
             None => [("mfgmapping".to_owned(), Json::from(header.mapping))].into_iter().collect(),
         };
-        lifecycle::ATTRIBUTES.iter().for_each(|name| drop(members.remove(*name)));
+        members.retain(|name, _| !lifecycle::ATTRIBUTES.contains(&name.as_str()));
         let earlier = members.remove(ATTRIBUTE);
         let by: Vec<&str> =
             earlier.iter().filter_map(Json::as_str).chain(self.by.iter().map(String::as_str)).collect();

@@ -80,7 +80,9 @@ pub fn check(node: &Node, version: &Version, builder: &Builder, file: &mut File<
         }
     };
     refuse(node, NOT_IN_MAPPING);
-    entries.iter().for_each(|entry| refuse(entry, NOT_IN_ENTRY));
+    for entry in entries {
+        refuse(entry, NOT_IN_ENTRY);
+    }
     if let Some(second) = entries.get(1) {
         file.error(second.place, "a conversion has several entries in emit, expected one");
     }

@@ -74,11 +74,12 @@ impl Router {
         let mut out = Vec::new();
         let written = forms.write(sink, header, data, &mut out);
         forms.give_back();
-        written.map(|full_type| (full_type, std::mem::take(&mut out))).unwrap_or_else(|_| {
+        let full_type = written.unwrap_or_else(|_| {
             out.clear();
             record::write_envelope(header, data, &mut out);
-            (header.full_type.to_owned(), out)
-        })
+            header.full_type.to_owned()
+        });
+        (full_type, out)
     }
 }
 
