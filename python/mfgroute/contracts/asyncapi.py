@@ -259,6 +259,7 @@ def _envelope() -> dict[str, Any]:
         "mfgsite": "Site of the node",
         "mfgkind": "event, command or telemetry",
         "mfgmapping": "Mapping that made it, with its version",
+        "mfgconversion": "Conversions to this version, each with its own",
     }
     return {
         "title": "CloudEvent",
