@@ -183,7 +183,11 @@ class Plan:
         """The warnings, as dicts with the fields of `errors.Problem`."""
     @property
     def summary(self) -> dict[str, Any]:
-        """Contracts, mappings, lookups and routes with their versions."""
+        """Contracts, mappings, lookups and routes with their versions.
+
+        A mapping that is a conversion says the contract that it ``converts``; a route says of each contract
+        that it takes the one in whose form it ``delivers`` its events.
+        """
 
 @final
 class Engine:
@@ -287,7 +291,14 @@ def units() -> dict[str, list[tuple[str, str, str]]]:
     """Units of measure (``units``: code, name, dimension) and code sets (``codes``: set, code, unit)."""
 
 def explain(plan: Plan, source: str, message: bytes, meta: Mapping[str, str]) -> bytes:
-    """Run one message through the hot path of a plan without an engine; JSON of what became of it."""
+    """Run one message through the hot path of a plan without an engine; JSON of what became of it.
+
+    An event that some sinks get in another version says so: ``converted`` has ``to`` and ``data`` for each of
+    them, ``conversions`` the mappings that make each type.
+    """
 
 def run_mapping(plan: Plan, mapping: str, message: bytes, meta: Mapping[str, str]) -> bytes:
-    """Run one message through one mapping; JSON lines of events, rejects and filtered items."""
+    """Run one message through one mapping; JSON lines of events, rejects and filtered items.
+
+    The message of a conversion is `data`; its event has no time, key and id.
+    """

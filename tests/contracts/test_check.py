@@ -416,7 +416,7 @@ def test_the_command_says_what_broke_whom_it_touches_and_ends_with_1(run, projec
     assert change["identity_changed"] is True
     assert change["directions"]["backward"]["verdict"] == "breaking"
     assert change["touches"] == {
-        "mappings": ["done"], "routes": ["things"], "sinks": ["sap"], "lookups": ["ids"],
+        "mappings": ["done"], "conversions": [], "routes": ["things"], "sinks": ["sap"], "lookups": ["ids"],
         "tests": ["tests/done.yaml: a thing"],
     }  # fmt: skip
 

@@ -187,3 +187,30 @@ def test_the_command_prints_or_writes_the_page(capsys, monkeypatch, tmp_path):
     assert main(["contract", "catalogue", "--to", "contracts.md"]) == 0
     assert capsys.readouterr().out == "39 contracts written to contracts.md\n"
     assert (tmp_path / "plant/contracts.md").read_text() == printed
+
+
+@pytest.mark.parametrize(("pattern", "label", "expected"), [
+    ("a.b", "a.b/2", True), ("a.b", "a.b/1", False), ("a.*", "a.b/1", True), ("a.b/1", "a.b/1", True),
+])  # fmt: skip
+def test_a_type_without_version_asks_for_the_newest_that_is_known(pattern, label, expected):
+    assert matches(pattern, label, ["a.b/1", "a.b/2", "a.c/10"]) is expected
+
+
+def test_a_conversion_hangs_on_the_version_that_it_reads_and_brings_its_routes(project):
+    thing = (project / "contracts/plant.thing.v1.yaml").read_text()
+    (project / "contracts/plant.thing.v2.yaml").write_text(thing.replace("version: 1", "version: 2"))
+    up = "from: {contract: plant.thing/1}\nemit:\n  - {to: plant.thing/2, fields: {id: {path: id, lookup: ids}}}\n"
+    # One of a pack is there although no source names it.
+    (project / "shared/plant/mappings/up.yaml").write_text(up)
+    newest = MAIN.replace("type: plant.thing/1, source: mes", "type: plant.thing, source: mes")
+    (project / "mfgroute.yaml").write_text(newest)
+    found = links(read(project), "plant.thing/1")
+    assert found.conversions == ["up"]
+    assert [(one.name, one.form) for one in found.routes] == [
+        ("big", "plant.thing/2"), ("levels", "plant.thing/1"), ("nobody", "plant.thing/1"),
+    ]  # fmt: skip
+    after = links(read(project), "plant.thing/2")
+    assert (after.conversions, after.mappings) == ([], ["up"])
+    assert [(one.name, one.form) for one in after.routes] == [
+        ("big", "plant.thing/2"), ("levels", "plant.thing/2"),
+    ]  # fmt: skip

@@ -147,7 +147,8 @@ def test_a_route_that_takes_only_deprecated_contracts_is_a_warning(project, patt
     if warned is None:
         assert "no contract matches" in str(project.problems(**files))
         return
-    found = [(p["line"], p["message"], p["hint"]) for p in project.load(**files).problems]
+    told = [p for p in project.load(**files).problems if "without a conversion" not in p["message"]]
+    found = [(p["line"], p["message"], p["hint"]) for p in told]
     line = next(n for n, text in enumerate(main.splitlines(), 1) if "match:" in text)
     assert found == ([(line, "thing/1 is deprecated", "take its successor thing/2")] if warned else [])
 

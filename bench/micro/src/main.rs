@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mfgroute_core::plan::project::{self, Plan};
-use mfgroute_core::router::Router;
+use mfgroute_core::router::{Ask, Router};
 use serde_json::json;
 
 const SLAB: usize = 512;
@@ -81,7 +81,7 @@ fn submit(plan: &Arc<Plan>, slabs: &[Vec<u8>], messages: usize) -> Result<f64, S
     let mut accepted = 0;
     for slab in slabs {
         let answer =
-            router.submit_lines("mes", slab, &[], None, false, None).map_err(|error| error.to_string())?;
+            router.submit_lines("mes", slab, &[], None, Ask::default()).map_err(|error| error.to_string())?;
         accepted += answer.receipt.counts.accepted as usize;
     }
     let spent = started.elapsed();

@@ -61,6 +61,7 @@ def _document(change: Change) -> dict[str, Any]:
     links = made.pop("links")
     made["touches"] = {
         "mappings": links["mappings"],
+        "conversions": links["conversions"],
         "routes": [one["name"] for one in links["routes"]],
         "sinks": change.links.sinks,
         "lookups": links["lookups"],
@@ -115,6 +116,7 @@ def _print_change(change: Change) -> None:
 def _print_links(links: Links) -> None:
     for what, names in (
         ("mappings", links.mappings),
+        ("conversions", links.conversions),
         ("routes", [one.name for one in links.routes]),
         ("sinks", links.sinks),
         ("lookups", links.lookups),

@@ -31,6 +31,7 @@ def measured(project: Project, results: Sequence[Result]) -> Coverage:
     route when it took an event.
     """
     used = list(dict.fromkeys(name for one in project.plan.summary["sources"] for name in one["mappings"]))
+    used += [one["name"] for one in project.plan.summary["mappings"] if one["converts"]]
     written: list[Rule] = []
     for name in used:
         file = mapping_file(project, name)
@@ -38,6 +39,9 @@ def measured(project: Project, results: Sequence[Result]) -> Coverage:
     made: dict[tuple[str, str], list[Any]] = {}
     for event in _events(results):
         made.setdefault((event["mapping"].partition("@")[0], event["to"]), []).append(event["data"])
+        for form in event.get("converted", {}).values():
+            name = event["conversions"][form["to"]][-1].partition("@")[0]
+            made.setdefault((name, form["to"]), []).append(form["data"])
     names = {name for name, _ in made}
     entries = list(dict.fromkeys((rule.mapping, rule.to) for rule in written))
     filters = _filters(project)

@@ -56,9 +56,15 @@ def print_outcomes(outcomes: list[dict[str, Any]], *, with_sinks: bool) -> None:
         elif "filtered" in outcome:
             show.line(f"filtered by {outcome['filtered']}{mapping}")
         else:
-            show.line(f"event {outcome['to']}  {outcome['key']}  {outcome['time']}{mapping}")
-            show.line(f"  id {outcome['id']}")
+            known = [outcome[name] for name in ("to", "key", "time") if outcome[name] is not None]
+            show.line(f"event {'  '.join(known)}{mapping}")
+            if outcome["id"] is not None:
+                show.line(f"  id {outcome['id']}")
             show.pretty(outcome["data"], "  ")
+            for to, by in outcome.get("conversions", {}).items():
+                forms = {name: form for name, form in outcome["converted"].items() if form["to"] == to}
+                show.line(f"  for {', '.join(forms)} it becomes {to}, converted by {', '.join(by)}")
+                show.pretty(next(iter(forms.values()))["data"], "  ")
             if with_sinks:
                 sinks = ", ".join(outcome["sinks"])
                 show.line(f"  sent to: {sinks}" if sinks else "  sent to: nobody; no route wants it")

@@ -16,7 +16,6 @@ from mfgroute.cli import dryrun, probe
 from mfgroute.cli.rules import MappingFile, Rule, mapping_file, rules, values
 from mfgroute.config.load import Project
 from mfgroute.config.packs import SHIPPED
-from mfgroute.contracts.links import matches
 
 #: What a dry run does not tell.
 NOT_KEPT = (
@@ -112,7 +111,19 @@ def _event(project: Project, outcome: dict[str, Any], taken: Sequence[int]) -> d
         "validation": {"valid": True, **says},
         "identity": identity,
         "routes": routes(project, outcome, taken),
+        "forms": _forms(project, outcome),
     }
+
+
+def _forms(project: Project, outcome: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The other versions in which sinks get an event, each with the conversions that make it."""
+    found: dict[str, dict[str, Any]] = {}
+    for sink, one in outcome.get("converted", {}).items():
+        to, by = one["to"], outcome["conversions"][one["to"]]
+        fields = event_rules(project, by[-1].partition("@")[0], to, one["data"])
+        form = found.setdefault(to, {"to": to, "by": by, "data": one["data"], "fields": fields, "sinks": []})
+        form["sinks"].append(sink)
+    return list(found.values())
 
 
 def _reject(project: Project, outcome: dict[str, Any]) -> dict[str, Any]:
@@ -135,10 +146,12 @@ def routes(project: Project, event: Mapping[str, Any], taken: Sequence[int]) -> 
     for index, route in enumerate(project.model.routes):
         to = [route.to] if isinstance(route.to, str) else list(route.to)
         one: dict[str, Any] = {"route": route.name, "to": to, "taken": index in taken}
+        form = project.plan.summary["routes"][index]["delivers"].get(event["to"])
+        if form not in {None, event["to"]}:
+            one["as"] = form
         if index not in taken:
-            types = [route.match.type] if isinstance(route.match.type, str) else list(route.match.type)
-            if not any(matches(pattern, str(event["to"])) for pattern in types):
-                one["because"] = f"its type is {', '.join(types)}"
+            if form is None:
+                one["because"] = f"its type is {_listed(route.match.type)}"
             elif route.where is not None and _source_fits(route, event):
                 one["because"] = f"its `where` does not hold: {route.where}"
             else:

@@ -17,7 +17,7 @@ KEYS = {
 #: What may be expected of a test; one without any would always pass.
 EXPECTATIONS = ("expect", "reject", "rejects", "filtered", "routes")
 INEXACT_HINT = "write the whole message as a text: `given: '{...}'`"
-_EVENT = {"to", "time", "key", "id", "data", "sinks", "mapping"}
+_EVENT = {"to", "time", "key", "id", "data", "sinks", "mapping", "converted"}
 _REJECT = {"code", "pointer", "field", "found", "expected", "item", "offset", "place"}
 _NUMBER = re.compile(r"[-+0-9.eE]+")
 

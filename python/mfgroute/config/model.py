@@ -161,7 +161,13 @@ class SinkSection(Section, frozen=True, kw_only=True):
 class Match(Section, frozen=True, kw_only=True):
     """Which events a route takes."""
 
-    type: Annotated[Names, Meta(description="`name/1`, `production.*`, `production.>` or `>`; or a list")]
+    type: Annotated[
+        Names,
+        Meta(
+            description="`name/1`, `name` (its newest version), `production.*`, `production.>` or `>` "
+            "(as produced); or a list"
+        ),
+    ]
     source: Annotated[Names | None, Meta(description="Only events of these sources")] = None
 
 

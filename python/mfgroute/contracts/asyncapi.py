@@ -138,13 +138,18 @@ class _Writer:
         }
 
     def sink(self, name: str, found: dict[str, Links]) -> None:
-        """What a sink gets of what the sources make."""
-        for label, links_ in found.items():
+        """What a sink gets of what the sources make, in the versions that its routes take."""
+        for label in found:
+            taken = {
+                route.name: route
+                for links_ in found.values()
+                for route in links_.routes
+                if route.form == label and name in route.sinks and links_.takes(route)
+            }
             routes = [
                 {"name": route.name, **({"where": route.where} if route.where else {})}
                 | ({"source": route.sources} if route.sources else {})
-                for route in links_.routes
-                if name in route.sinks and links_.takes(route)
+                for route in taken.values()
             ]
             if routes:
                 owner = self._sinks[name].section.owner
@@ -254,6 +259,7 @@ def _envelope() -> dict[str, Any]:
         "mfgsite": "Site of the node",
         "mfgkind": "event, command or telemetry",
         "mfgmapping": "Mapping that made it, with its version",
+        "mfgconversion": "Conversions to this version, each with its own",
     }
     return {
         "title": "CloudEvent",

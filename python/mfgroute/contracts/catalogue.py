@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mfgroute.contracts.documents import Contract, Documents
-from mfgroute.contracts.links import Links, links
+from mfgroute.contracts.links import Links, converted, links
 
 __all__ = ["overview", "page"]
 
@@ -36,7 +36,8 @@ def overview(projects: Mapping[str, Documents]) -> list[str]:
         for label, contract in documents.contracts.items():
             found.setdefault(label, contract)
             one = links(documents, label)
-            for who, names in ((made, _sources(one)), (taken, _sinks(one))):
+            others = _conversions(documents, one)
+            for who, names in ((made, _sources(one, others)), (taken, _sinks(one, others))):
                 who.setdefault(label, []).extend([prefix + ", ".join(names)] if names else [])
     rows = [
         (
@@ -72,7 +73,10 @@ def _section(documents: Documents, contract: Contract, found: Links) -> Iterator
     for producer in found.producers:
         how = f"mapping {_code(producer.mapping)}" if producer.mapping else "canonical events"
         yield f"* source {_code(producer.source)}, {how}"
-    if not found.producers:
+    others = _conversions(documents, found)
+    for name, label in others.items():
+        yield f"* conversion {_code(name)} of {_plain(label)}"
+    if not found.producers and not others:
         yield "* nobody"
     yield ""
     yield "Taken by:"
@@ -81,7 +85,8 @@ def _section(documents: Documents, contract: Contract, found: Links) -> Iterator
         where = f", where {_code(route.where)}" if route.where else ""
         source = f", of {_codes(route.sources)}" if route.sources else ""
         sinks = ", ".join(f"{_code(sink)} ({_owner(documents.main, sink)})" for sink in route.sinks)
-        yield f"* route {_code(route.name)} to {sinks}{source}{where}"
+        form = f", as {_plain(route.form)}" if route.form != contract.label else ""
+        yield f"* route {_code(route.name)} to {sinks}{form}{source}{where}"
     if not found.routes:
         yield "* nobody"
     if found.lookups:
@@ -92,13 +97,20 @@ def _section(documents: Documents, contract: Contract, found: Links) -> Iterator
         yield f"Tests: {len(found.tests)}."
 
 
-def _sources(found: Links) -> list[str]:
+def _conversions(documents: Documents, found: Links) -> dict[str, str]:
+    """The conversions that make events of a contract, with what they make them of."""
+    makers = {name: converted(documents.mappings[name]) for name in found.mappings}
+    return {name: label for name, label in makers.items() if label is not None}
+
+
+def _sources(found: Links, conversions: Mapping[str, str]) -> list[str]:
     marks = {one.source: " (any)" if one.mapping is None else "" for one in found.producers}
-    return [_code(source) + mark for source, mark in marks.items()]
+    named = [_code(source) + mark for source, mark in marks.items()]
+    return [*named, *(f"{_code(name)} (conversion)" for name in conversions)]
 
 
-def _sinks(found: Links) -> list[str]:
-    sinks = [sink for route in found.routes if found.takes(route) for sink in route.sinks]
+def _sinks(found: Links, conversions: Mapping[str, str]) -> list[str]:
+    sinks = [sink for route in found.routes if found.takes(route) or conversions for sink in route.sinks]
     return [_code(sink) for sink in dict.fromkeys(sinks)]
 
 

@@ -180,7 +180,7 @@ class Documents(msgspec.Struct, frozen=True):
     Attributes:
         main: ``mfgroute.yaml``.
         contracts: by label, sorted.
-        mappings: by name; those of packs only where a source uses them.
+        mappings: by name; those of packs only where a source uses them, or if they are conversions.
         rules: shared rules of mappings by name.
         schemas: input schemas of mappings by their path, such as ``schemas/mes-a.json``.
         tests: files of ``tests/`` by name.
@@ -309,7 +309,15 @@ def _used(mappings: dict[str, Document], main: dict[str, Any]) -> dict[str, Docu
         if isinstance(source, dict)
         for name in source.get("mappings") or []
     }
-    return {name: one for name, one in mappings.items() if one.pack is None or name in used}
+    # No source names a conversion: it is there when its file is.
+    return {
+        name: one for name, one in mappings.items() if one.pack is None or name in used or _is_conversion(one)
+    }
+
+
+def _is_conversion(mapping: Document) -> bool:
+    reads = mapping.content.get("from")
+    return isinstance(reads, dict) and "contract" in reads
 
 
 def _fields(listed: Any) -> list[str]:

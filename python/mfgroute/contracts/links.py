@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
 
 from mfgroute.contracts.documents import Document, Documents
 
-__all__ = ["Links", "Producer", "Route", "emitted", "links", "matches"]
+__all__ = ["Links", "Producer", "Route", "converted", "delivered", "emitted", "links", "matches"]
 
 _MAX_DEPTH = 64
 
@@ -34,12 +34,14 @@ class Route(msgspec.Struct, frozen=True):
         sinks: where it sends them.
         sources: whose events it takes; none means everyone's.
         where: its condition, or `None`.
+        form: the version in which it sends them, such as ``production.order.completed/2``.
     """
 
     name: str
     sinks: list[str]
     sources: list[str]
     where: str | None
+    form: str
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -48,6 +50,7 @@ class Links(msgspec.Struct, frozen=True):
     Attributes:
         producers: sources with the mappings that make its events.
         mappings: mappings that make its events, used by a source or not.
+        conversions: mappings that make another version of its events.
         routes: routes that may take them.
         lookups: tables that those mappings ask.
         tests: tests of those mappings, or that expect its events, as ``file: name``.
@@ -55,6 +58,7 @@ class Links(msgspec.Struct, frozen=True):
 
     producers: list[Producer]
     mappings: list[str]
+    conversions: list[str]
     routes: list[Route]
     lookups: list[str]
     tests: list[str]
@@ -75,15 +79,51 @@ class Links(msgspec.Struct, frozen=True):
 def links(documents: Documents, label: str) -> Links:
     """What hangs on the contract `label`, such as ``production.operation.completed/1``."""
     mappings = [name for name, one in documents.mappings.items() if label in emitted(one)]
+    conversions = [name for name, one in documents.mappings.items() if converted(one) == label]
     return Links(
         producers=list(_producers(documents, mappings)),
         mappings=mappings,
-        routes=[
-            route for route, patterns in _routes(documents) if any(matches(one, label) for one in patterns)
-        ],
-        lookups=sorted({table for name in mappings for table in _lookups(documents, name)}),
-        tests=list(_tests(documents, mappings, label)),
+        conversions=conversions,
+        routes=list(_routes(documents, label)),
+        lookups=sorted({table for name in [*mappings, *conversions] for table in _lookups(documents, name)}),
+        tests=list(_tests(documents, [*mappings, *conversions], label)),
     )
+
+
+def converted(mapping: Document) -> str | None:
+    """The contract whose events a mapping converts; `None` for one that reads messages."""
+    reads = mapping.content.get("from")
+    label = reads.get("contract") if isinstance(reads, dict) else None
+    return None if label is None else str(label)
+
+
+def delivered(documents: Documents, patterns: list[str], label: str) -> str | None:
+    """The version in which a route with these type patterns sends events of a contract.
+
+    Returns:
+        The contract itself, another version that conversions lead to, or `None` if it does not take them.
+    """
+    type_ = label.partition("/")[0]
+    versions = [one for one in documents.contracts if one.partition("/")[0] == type_]
+    named = [one for one in patterns if "/" in one or not _is_wild(one)]
+    wanted = [one for one in versions if any(matches(pattern, one, versions) for pattern in named)]
+    if label in wanted or (not wanted and any(matches(one, label) for one in patterns if one not in named)):
+        return label
+    ways = _reached(documents, label)
+    return next((one for one in wanted if one in ways), None)
+
+
+def _reached(documents: Documents, label: str) -> set[str]:
+    """The versions that conversions lead to."""
+    steps = [(converted(one), to) for one in documents.mappings.values() for to in emitted(one)]
+    found = {label}
+    for _ in steps:
+        found |= {to for start, to in steps if start in found}
+    return found
+
+
+def _is_wild(pattern: str) -> bool:
+    return any(part in {"*", ">"} for part in pattern.partition("/")[0].split("."))
 
 
 def emitted(mapping: Document) -> list[str]:
@@ -93,14 +133,18 @@ def emitted(mapping: Document) -> list[str]:
     return list(dict.fromkeys(str(one["to"]) for one in listed if isinstance(one, dict) and "to" in one))
 
 
-def matches(pattern: str, label: str) -> bool:
-    """Whether a type pattern of a route takes a contract.
+def matches(pattern: str, label: str, known: Iterable[str] = ()) -> bool:
+    """Whether a type pattern of a route asks for a contract.
 
-    ``*`` is one level, a last ``>`` everything below; without ``/major`` every version matches.
+    ``*`` is one level, a last ``>`` everything below. Without ``/major`` a type means the newest version of
+    it among the `known` labels, and a wildcard every version.
     """
     name, _, major = pattern.partition("/")
     type_, _, version = label.partition("/")
     if major and major != version:
+        return False
+    majors = [int(one.partition("/")[2]) for one in known if one.partition("/")[0] == type_]
+    if not major and not _is_wild(pattern) and int(version) < max(majors, default=0):
         return False
     wanted, found = name.split("."), type_.split(".")
     if wanted[-1] == ">":
@@ -129,20 +173,23 @@ def _producers(documents: Documents, mappings: list[str]) -> Iterator[Producer]:
                 yield Producer(name, mapping)
 
 
-def _routes(documents: Documents) -> Iterator[tuple[Route, list[str]]]:
+def _routes(documents: Documents, label: str) -> Iterator[Route]:
     listed = documents.main.get("routes")
     for one in listed if isinstance(listed, list) else []:
         match = one.get("match") if isinstance(one, dict) else None
         if not isinstance(match, dict):
             continue
+        form = delivered(documents, texts(match.get("type")), label)
+        if form is None:
+            continue
         where = one.get("where")
-        route = Route(
+        yield Route(
             name=str(one.get("name", "")),
             sinks=texts(one.get("to")),
             sources=texts(match.get("source")),
             where=None if where is None else str(where),
+            form=form,
         )
-        yield route, texts(match.get("type"))
 
 
 def _lookups(documents: Documents, mapping: str) -> Iterator[str]:

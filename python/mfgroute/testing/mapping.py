@@ -60,7 +60,8 @@ def run_mapping(
         meta: attributes of the message, such as ``file.name``.
 
     Returns:
-        What came of it, in order. The JSON of an event has the attributes that do not depend on a node.
+        What came of it, in order. The JSON of an event has the attributes that do not depend on a node. A
+        conversion takes and makes `data`; id, key and time are those of the event, here empty.
 
     Raises:
         UnknownName: there is no such mapping.
@@ -90,8 +91,11 @@ def _outcome(found: dict[str, Any], namespace: str, uri: str) -> Event | Reject 
         "datacontenttype": "application/json",
         "data": found["data"],
     }
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-    return Event(id=found["id"], type=document["type"], key=found["key"], offset=0, json=text)
+    known = {name: value for name, value in document.items() if value is not None}
+    text = json.dumps(known, ensure_ascii=False, separators=(",", ":")).encode()
+    return Event(
+        id=known.get("id", ""), type=document["type"], key=known.get("subject", ""), offset=0, json=text
+    )
 
 
 def _bytes(value: Any) -> bytes:

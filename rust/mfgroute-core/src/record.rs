@@ -1,13 +1,14 @@
 //! An event as the log stores it: a compact header and `data`; and the CloudEvent made of it.
 //!
-//! A record is `version (1 byte) | 15 header texts, each u32 little-endian length and bytes | data`. It
+//! A record is `version (1 byte) | 16 header texts, each u32 little-endian length and bytes | data`. It
 //! holds everything the envelope needs, so a record can be delivered without the plan that made it. The texts
 //! that change with each event stand first: the others are written once for many events.
 
 use crate::tree::write_json_string;
 
-const VERSION: u8 = 3;
-const TEXTS: usize = 15;
+const VERSION: u8 = 4;
+const TEXTS: usize = 16;
+const OWN: usize = 6;
 
 /// What the envelope says about an event. Empty texts are left out of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Header<'a> {
     pub site: &'a str,
     /// `event`, `command` or `telemetry`: `mfgkind`.
     pub kind: &'a str,
+    /// Sinks that get another major version than the event has, and which: `erp=2 wms=2`. It is no attribute.
+    pub versions: &'a str,
     /// `name@hash` of the mapping: `mfgmapping`; or, for a canonical event, its further attributes as
     /// the inside of a JSON object.
     pub mapping: &'a str,
@@ -46,13 +49,26 @@ pub struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
+    /// The major version that a sink gets, when it is not the event's own.
+    #[must_use]
+    pub fn version_for(&self, sink: &str) -> Option<u32> {
+        let pairs = self.versions.split(' ').filter_map(|pair| pair.split_once('='));
+        pairs.filter(|(name, _)| *name == sink).find_map(|(_, major)| major.parse().ok())
+    }
+
+    /// Name and version of its contract, as `dataschema` says: `quality.hold` and `1.2.0`.
+    #[must_use]
+    pub fn contract(&self) -> Option<(&'a str, &'a str)> {
+        self.dataschema.strip_prefix("mfgroute:contract:")?.split_once(':')
+    }
+
     /// Texts that change with each event.
-    fn own(&self) -> [&'a str; 5] {
-        [self.id, self.time, self.key, self.transaction, self.traceparent]
+    fn own(&self) -> [&'a str; OWN] {
+        [self.id, self.time, self.key, self.transaction, self.traceparent, self.versions]
     }
 
     /// Texts that all events of one mapping and contract have in a submit.
-    fn shared(&self) -> [&'a str; TEXTS - 5] {
+    fn shared(&self) -> [&'a str; TEXTS - OWN] {
         [
             self.source,
             self.full_type,
@@ -113,6 +129,7 @@ pub fn read(record: &[u8]) -> Option<(Header<'_>, &[u8])> {
         key,
         transaction,
         traceparent,
+        versions,
         source,
         full_type,
         dataschema,
@@ -138,6 +155,7 @@ pub fn read(record: &[u8]) -> Option<(Header<'_>, &[u8])> {
         recorded,
         site,
         kind,
+        versions,
         mapping,
         deprecation,
     };
@@ -194,6 +212,7 @@ mod tests {
             full_type: "com.example.a.v1",
             key: "order/\"x\"",
             deprecation: ",\"deprecated\":true",
+            versions: "erp=2 erp-2=3",
             ..Header::default()
         };
         let mut record = Vec::new();
@@ -208,6 +227,10 @@ mod tests {
         assert_eq!(json["data"]["a"], serde_json::json!(1));
         assert_eq!(json.get("time"), None);
         assert_eq!(json["deprecated"], true);
+        assert_eq!(
+            ["erp", "erp-2", "er", "wms"].map(|sink| found.version_for(sink)),
+            [Some(2), Some(3), None, None]
+        );
     }
 
     #[test]

@@ -103,6 +103,8 @@ codes! {
     ContractRule = "contract_rule",
     /// The contract of an event is past its sunset.
     ContractSunset = "contract_sunset",
+    /// An event cannot be converted to the version of its contract that a route takes.
+    ConversionFailed = "conversion_failed",
     /// An event has the id of an earlier one and another content.
     Conflict = "conflict",
     /// A canonical event is not a valid CloudEvent.

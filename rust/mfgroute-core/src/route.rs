@@ -6,7 +6,7 @@ use crate::reject::{Code, Reject};
 use crate::tree::{NodeId, Tree};
 
 /// One route, compiled. Its type patterns were matched against all contracts when the plan was
-/// compiled: an event meets only the routes of its own contract.
+/// compiled: an event meets only the routes that take events of its contract, as they are or converted.
 #[derive(Debug)]
 pub struct Route {
     /// Name, for messages and `explain`.
@@ -15,13 +15,16 @@ pub struct Route {
     pub types: Vec<TypePattern>,
     /// Names or URIs of sources; empty means any.
     pub sources: Vec<String>,
-    /// Condition over `data`, compiled for each contract it may meet.
+    /// For each contract the one whose form its events are delivered in: itself, another version that
+    /// conversions lead to, or `None` when the route does not take them.
+    pub delivers: Vec<Option<usize>>,
+    /// For each contract the condition over `data` in the form that is delivered.
     pub conditions: Vec<Option<Expr>>,
     /// Sinks, by their index in the plan.
     pub sinks: Vec<usize>,
 }
 
-/// `a.b/1`, `a.b`, `a.*` (one level), `a.>` (all below), `>` (all).
+/// `a.b/1`, `a.b` (its newest version), `a.*` (one level), `a.>` (all below), `>` (all).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypePattern {
     parts: Vec<String>,
@@ -53,6 +56,27 @@ impl TypePattern {
         Ok(Self { parts, major })
     }
 
+    /// The major version it names.
+    #[must_use]
+    pub fn major(&self) -> Option<u32> {
+        self.major
+    }
+
+    /// Whether it may match several types.
+    #[must_use]
+    pub fn is_wild(&self) -> bool {
+        self.parts.iter().any(|part| part == "*" || part == ">")
+    }
+
+    /// Whether events in the form of a contract are what it asks for: of a type that is named without a
+    /// version, the newest of `contracts`; of types that a wildcard finds, every version.
+    #[must_use]
+    pub fn asks_for(&self, contract: &Contract, contracts: &[Contract]) -> bool {
+        let newer = |other: &Contract| other.name == contract.name && other.major > contract.major;
+        self.matches(&contract.name, contract.major)
+            && (self.major.is_some() || self.is_wild() || !contracts.iter().any(newer))
+    }
+
     /// Whether a type matches.
     #[must_use]
     pub fn matches(&self, name: &str, major: u32) -> bool {
@@ -72,22 +96,28 @@ impl TypePattern {
     }
 }
 
+/// Whether a list of sources means this one; an empty list means any.
+#[must_use]
+pub fn names(sources: &[String], name: &str, uri: &str) -> bool {
+    let last = uri.rsplit('/').next().unwrap_or(uri);
+    sources.is_empty() || sources.iter().any(|source| source == name || source == uri || source == last)
+}
+
 impl Route {
-    /// Whether the route may take events of a contract.
+    /// The contract whose form events of a contract are delivered in; `None` when the route does not take them.
     #[must_use]
-    pub fn may_take(&self, contract: &Contract) -> bool {
-        self.types.iter().any(|pattern| pattern.matches(&contract.name, contract.major))
+    pub fn delivers(&self, contract: usize) -> Option<usize> {
+        self.delivers.get(contract).copied().flatten()
     }
 
     /// Whether the route takes events of a source: by its name, its URI, or the last part of its URI.
     #[must_use]
     pub fn takes_source(&self, name: &str, uri: &str) -> bool {
-        let last = uri.rsplit('/').next().unwrap_or(uri);
-        self.sources.is_empty()
-            || self.sources.iter().any(|source| source == name || source == uri || source == last)
+        names(&self.sources, name, uri)
     }
 
-    /// Whether the condition holds for an event of this contract.
+    /// Whether the condition holds for an event of this contract; `event_type` and `data` are those of the form
+    /// that is delivered.
     ///
     /// # Errors
     ///

@@ -18,7 +18,7 @@ use mfgroute_core::tree::Tree;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::errors::{config_error, problem_fields, unknown_name};
 use crate::json::to_python;
@@ -117,8 +117,10 @@ fn summary(plan: &CorePlan) -> Value {
             let mut to: Vec<String> =
                 entries.filter_map(|entry| plan.contracts.get(entry.contract)).map(Contract::label).collect();
             to.dedup();
+            let version = m.from.version.as_ref();
+            let from = version.and_then(|one| plan.contracts.get(one.contract)).map(Contract::label);
             json!({
-                "to": to,
+                "to": to, "converts": from,
                 "name": m.name, "label": m.label, "decode": m.from.decode.name(),
                 "flat": program.is_ok(), "on_trees": program.as_ref().err(),
             })
@@ -136,7 +138,12 @@ fn summary(plan: &CorePlan) -> Value {
                 .filter_map(|index| plan.engine.sinks.get(*index))
                 .map(|s| s.name.as_str())
                 .collect();
-            json!({"name": route.name, "to": sinks, "sources": route.sources})
+            let form = |(contract, form): (&Contract, &Option<usize>)| {
+                Some((contract.label(), json!(plan.contracts.get((*form)?)?.label())))
+            };
+            let delivers: Map<String, Value> =
+                plan.contracts.iter().zip(&route.delivers).filter_map(form).collect();
+            json!({"name": route.name, "to": sinks, "sources": route.sources, "delivers": delivers})
         })
         .collect();
     json!({

@@ -119,14 +119,14 @@ def _same_id(outcome: dict[str, Any], wanted: str) -> bool:
 
 
 def _print_event(document: dict[str, Any]) -> None:
-    from mfgroute.cli.commands.trace import standing  # noqa: PLC0415 - not for --help
+    from mfgroute.cli.commands.trace import standing, version  # noqa: PLC0415 - not for --help
 
     known = document["event"]
     if known is not None:
         show.line(f"event {known.get('type', '')}  {known.get('key', '')}  id {known['id']}")
         show.line(f"  admitted {known.get('admitted') or '?'} from {known.get('source', '?')}")
         for sink in known["sinks"]:
-            show.line(f"  {sink['sink']}: {standing(sink)}")
+            show.line(f"  {sink['sink']}: {standing(sink)}{version(sink)}")
         if not known["sinks"]:
             show.line("  no route wants it")
     if "message" not in document:
@@ -178,9 +178,13 @@ def _print_outcome(one: dict[str, Any]) -> None:
     for route in one["routes"]:
         sinks = ", ".join(route["to"])
         if route["taken"]:
-            show.line(f"  route {route['route']} sends it to {sinks}")
+            form = f" as {route['as']}" if "as" in route else ""
+            show.line(f"  route {route['route']} sends it to {sinks}{form}")
         else:
             show.line(f"  route {route['route']} does not take it: {route['because']}")
+    for form in one["forms"]:
+        show.line(f"  for {', '.join(form['sinks'])} it becomes {form['to']} by {', '.join(form['by'])}")
+        _print_fields(form["fields"])
 
 
 def _print_fields(fields: list[dict[str, Any]]) -> None:

@@ -46,10 +46,15 @@ def command(*, key: str) -> int:
         if session().verbose and "data" in event:
             show.line(f"  data {show.compact(event['data'])}")
         for sink in event["sinks"]:
-            show.line(f"  {sink['sink']}: {standing(sink)}")
+            show.line(f"  {sink['sink']}: {standing(sink)}{version(sink)}")
         if not event["sinks"]:
             show.line("  no route wants it")
     return 0
+
+
+def version(sink: dict[str, Any]) -> str:
+    """The version in which a sink gets an event, for people; nothing where it is the event's own."""
+    return f", as {sink['as']}" if "as" in sink else ""
 
 
 def standing(sink: dict[str, Any]) -> str:  # noqa: PLR0911 - one for each state

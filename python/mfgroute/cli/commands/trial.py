@@ -55,7 +55,8 @@ def _try(file: Path, source: str | None, meta: tuple[str, ...]) -> int:
         for name, events in sinks.items():
             show.line(f"sink {name} is sent:")
             for event in events:
-                show.line(f"  {event['to']}  {event['key']}  id {event['id']}")
+                by = f"  converted by {', '.join(event['by'])}" if "by" in event else ""
+                show.line(f"  {event['to']}  {event['key']}  id {event['id']}{by}")
         unwanted = [one for one in outcomes if "to" in one and not one["sinks"]]
         if unwanted:
             show.line("no route wants:")
@@ -68,5 +69,9 @@ def _by_sink(outcomes: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     for outcome in outcomes:
         for sink in outcome.get("sinks", ()):
-            found.setdefault(sink, []).append({name: outcome[name] for name in ("to", "key", "id")})
+            event = {name: outcome[name] for name in ("to", "key", "id")}
+            form = outcome.get("converted", {}).get(sink)
+            if form is not None:
+                event |= {**form, "by": outcome["conversions"][form["to"]]}
+            found.setdefault(sink, []).append(event)
     return found

@@ -209,7 +209,7 @@ impl Compiler<'_> {
             Root::Data => (self.env.data, "data"),
             Root::Message => (self.env.message, "message"),
             Root::Item => (self.env.message, "item"),
-            Root::Meta => (self.env.message, "meta"),
+            Root::Meta => (self.env.message && self.env.event, "meta"),
             Root::Type => (self.env.event, "type"),
             Root::Source => (self.env.event, "source"),
         };
@@ -231,7 +231,8 @@ impl Compiler<'_> {
             names.push("data");
         }
         if self.env.message {
-            names.extend(["message", "item", "meta"]);
+            names.extend(["message", "item"]);
+            names.extend(self.env.event.then_some("meta"));
         }
         format!("known variables are {}", names.join(", "))
     }

@@ -35,9 +35,10 @@ pub struct ExprEnv<'e> {
     pub schema: Option<&'e Schema>,
     /// Whether `data` exists: in routes and rules, not in mappings.
     pub data: bool,
-    /// Whether `message`, `item` and `meta` exist: in mappings.
+    /// Whether `message` and `item` exist: in mappings; with `event`, `meta` as well.
     pub message: bool,
-    /// Whether `type` and `source` exist: in routes and mappings, not in rules, which ask `data` alone.
+    /// Whether `type` and `source` exist: in routes and mappings, not in rules and conversions, which ask
+    /// `data` alone.
     pub event: bool,
 }
 

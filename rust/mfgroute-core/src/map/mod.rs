@@ -20,6 +20,7 @@ use std::sync::Arc;
 use crate::decode::csv::CsvOptions;
 use crate::expr::Expr;
 use crate::path::Path;
+use crate::problem::Place;
 use crate::schema::Schema;
 use crate::text::TextRules;
 use crate::time::{DateReader, TimeReader};
@@ -54,6 +55,19 @@ pub struct From {
     pub empty: Vec<String>,
     /// How numbers are written in texts.
     pub number: Option<NumberFormat>,
+    /// The contract whose events are read, when the mapping is a conversion.
+    pub version: Option<Version>,
+}
+
+/// The contract whose events a conversion reads, and where that is written.
+#[derive(Clone, Debug)]
+pub struct Version {
+    /// Index of the contract in the plan.
+    pub contract: usize,
+    /// The file of the mapping.
+    pub file: String,
+    /// The place of the contract's name there.
+    pub place: Place,
 }
 
 /// The format of a message.

@@ -94,7 +94,11 @@ impl Worker {
         };
         let print = identity::fingerprint(raw);
         let prepared =
-            self.finish.record(intake, (index, contract), (tree, data), &envelope, time, print, batch)?;
+            self.finish.record(intake, (index, contract), (tree, data), &envelope, time, print, batch);
+        let prepared = prepared.map_err(|reject| match reject.code {
+            Code::ConversionFailed => Reject { pointer: format!("/data{}", reject.pointer), ..reject },
+            _ => reject,
+        })?;
         batch.items.push(prepared);
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::batch::{Batch, Prepared};
+use super::convert::{Forms, at_pointer};
 use super::message::Intake;
 use crate::contract::Contract;
 use crate::dedup::Prints;
@@ -22,6 +23,8 @@ pub struct Finish {
     key: String,
     data: Vec<u8>,
     shared: Shared,
+    pub(super) forms: Forms,
+    versions: String,
 }
 
 /// The part of a record that many events share, and the events it is for.
@@ -81,6 +84,8 @@ pub(super) struct Valid<'v> {
     pub transaction: &'v str,
     pub data: &'v [u8],
     pub sinks: Range<usize>,
+    /// Sinks that get another version, as the record has them.
+    pub versions: &'v str,
 }
 
 impl Valid<'_> {
@@ -91,7 +96,7 @@ impl Valid<'_> {
         shared: Option<(&mut Shared, Events)>,
         batch: &mut Batch,
     ) -> Prepared {
-        let Self { index, contract, id, prints, key, transaction, data, sinks } = self;
+        let Self { index, contract, id, prints, key, transaction, data, sinks, versions } = self;
         let id_text = identity::Text::new(id);
         let header = Header {
             id: envelope.id.unwrap_or(id_text.as_str()),
@@ -107,6 +112,7 @@ impl Valid<'_> {
             recorded: envelope.recorded,
             site: envelope.site,
             kind: &contract.kind,
+            versions,
             mapping: envelope.mapping,
             deprecation: contract.deprecation.as_ref().map_or("", |known| &known.attributes),
         };
@@ -165,7 +171,11 @@ impl Finish {
             batch,
         );
         self.text = time;
-        prepared.map(|prepared| facts.note(prepared))
+        let at_message = |reject: Reject| match at_pointer(data, 0, &reject.pointer) {
+            Some(node) if reject.code == Code::ConversionFailed => reject.at(pointer_of(message, data, node)),
+            _ => reject,
+        };
+        prepared.map(|prepared| facts.note(prepared)).map_err(at_message)
     }
 
     /// Writes the record of an event that was made without a tree; `None` hands the message back.
@@ -184,7 +194,7 @@ impl Finish {
         if data.is_some_and(|(tree, root)| contract.broken_rule(tree, root).is_some()) {
             return None;
         }
-        let sinks = routes(intake, facts.contract, contract, &source.uri, data, batch).ok()?;
+        let sinks = self.routes(intake, (facts.contract, contract), &source.uri, data, batch).ok()?;
         let time = self.time(intake, facts.time);
         let envelope = envelope(intake, &source.uri, &time, meta, facts.mapping);
         let compared = if facts.time.is_some() { time.as_str() } else { "" };
@@ -198,6 +208,7 @@ impl Finish {
             transaction: event.transaction,
             data: event.data,
             sinks,
+            versions: "",
         };
         let of = (intake.plan.number, intake.source, facts.contract, mapping);
         let prepared = valid.write(&envelope, Some((&mut self.shared, of)), batch);
@@ -224,17 +235,7 @@ impl Finish {
         root: NodeId,
         pointer: impl Fn(NodeId) -> String,
     ) -> Result<(), Reject> {
-        self.violations.clear();
-        if contract.schema.validate(data, root, 1, &mut self.violations) {
-            let Some(broken) = contract.broken_rule(data, root) else { return Ok(()) };
-            let at = broken.field.as_ref().map(|(_, node)| pointer(*node)).unwrap_or_default();
-            return Err(broken.reject().at(at));
-        }
-        let Some(violation) = self.violations.first() else { return Ok(()) };
-        let mut reject = violation.reject(Code::ContractInvalid, data);
-        reject.pointer = pointer(violation.node);
-        reject.field = Some(dotted(&violation.pointer(data), data, root));
-        Err(reject)
+        check(contract, &mut self.violations, data, root, pointer)
     }
 
     /// Writes key and record of valid `data`.
@@ -258,7 +259,7 @@ impl Finish {
             Some(text) => identity::number(text),
             None => contract.id(envelope.source, data, root).map_err(missing)?,
         };
-        let sinks = routes(intake, index, contract, envelope.source, Some((data, root)), batch)?;
+        let sinks = self.routes(intake, (index, contract), envelope.source, Some((data, root)), batch)?;
         self.data.clear();
         data.write_json(root, &mut self.data);
         let body = body_print(contract, compared_time, &self.data, data, root);
@@ -272,6 +273,7 @@ impl Finish {
             transaction: transaction.unwrap_or(""),
             data: &self.data,
             sinks,
+            versions: &self.versions,
         };
         Ok(valid.write(envelope, None, batch))
     }
@@ -308,34 +310,77 @@ fn envelope<'e>(
     }
 }
 
-/// Adds the sinks of the routes that take an event. Without `data`, no route may have a condition.
-fn routes(
-    intake: &Intake<'_>,
-    index: usize,
-    contract: &Contract,
-    uri: &str,
-    data: Option<(&Tree, NodeId)>,
-    batch: &mut Batch,
-) -> Result<Range<usize>, Reject> {
-    let source_name = intake.source().map(|source| source.name.as_str()).unwrap_or_default();
-    let first = batch.sinks.len();
-    for route in intake.plan.routes_of.get(index).into_iter().flatten() {
-        let Some(route) = intake.plan.routes.get(*route) else { continue };
-        if !route.takes_source(source_name, uri) {
-            continue;
-        }
-        if let Some(data) = data
-            && !route.holds(index, &contract.full_type, source_name, data)?
-        {
-            continue;
-        }
-        for sink in &route.sinks {
-            if !batch.sinks.get(first..).unwrap_or_default().contains(sink) {
+impl Finish {
+    /// Adds the sinks of the routes that take an event, and notes those that get another version. Without
+    /// `data`, no route may have a condition or ask for another version.
+    fn routes(
+        &mut self,
+        intake: &Intake<'_>,
+        (index, contract): (usize, &Contract),
+        uri: &str,
+        data: Option<(&Tree, NodeId)>,
+        batch: &mut Batch,
+    ) -> Result<Range<usize>, Reject> {
+        let plan = intake.plan;
+        let source_name = intake.source().map(|source| source.name.as_str()).unwrap_or_default();
+        let first = batch.sinks.len();
+        self.versions.clear();
+        self.forms.clear();
+        for route in plan.routes_of.get(index).into_iter().flatten() {
+            let Some(route) = plan.routes.get(*route) else { continue };
+            if !route.takes_source(source_name, uri) {
+                continue;
+            }
+            let other = route.delivers(index).filter(|form| *form != index);
+            let other = other.and_then(|form| Some((form, plan.contracts.get(form)?)));
+            let (event_type, seen) = match (other, data) {
+                (None, data) => (&contract.full_type, data),
+                (Some((form, to)), Some(data)) => {
+                    (&to.full_type, Some((self.forms.of(plan, (index, form), data)?, 0)))
+                }
+                (Some(_), None) => {
+                    return Err(Reject::new(Code::ConversionFailed, "no data", "data to convert"));
+                }
+            };
+            if let Some(seen) = seen
+                && !route.holds(index, event_type, source_name, seen)?
+            {
+                continue;
+            }
+            for sink in &route.sinks {
+                if batch.sinks.get(first..).unwrap_or_default().contains(sink) {
+                    continue;
+                }
                 batch.sinks.push(*sink);
+                if let (Some((_, to)), Some(sink)) = (other, plan.engine.sinks.get(*sink)) {
+                    let blank = if self.versions.is_empty() { "" } else { " " };
+                    self.versions.push_str(&format!("{blank}{}={}", sink.name, to.major));
+                }
             }
         }
+        Ok(first..batch.sinks.len())
     }
-    Ok(first..batch.sinks.len())
+}
+
+/// Checks `data` against the schema of a contract, then its rules.
+pub(super) fn check(
+    contract: &Contract,
+    violations: &mut Vec<Violation>,
+    data: &Tree,
+    root: NodeId,
+    pointer: impl Fn(NodeId) -> String,
+) -> Result<(), Reject> {
+    violations.clear();
+    if contract.schema.validate(data, root, 1, violations) {
+        let Some(broken) = contract.broken_rule(data, root) else { return Ok(()) };
+        let at = broken.field.as_ref().map(|(_, node)| pointer(*node)).unwrap_or_default();
+        return Err(broken.reject().at(at));
+    }
+    let Some(violation) = violations.first() else { return Ok(()) };
+    let mut reject = violation.reject(Code::ContractInvalid, data);
+    reject.pointer = pointer(violation.node);
+    reject.field = Some(dotted(&violation.pointer(data), data, root));
+    Err(reject)
 }
 
 /// The fingerprint of type, time and `data` without volatile fields.
@@ -360,7 +405,7 @@ fn body_print(contract: &Contract, time: &str, json: &[u8], data: &Tree, root: N
 }
 
 /// Where in the message a value of `data` comes from; empty when it was not one path.
-fn pointer_of(message: &Tree, data: &Tree, node: NodeId) -> String {
+pub(super) fn pointer_of(message: &Tree, data: &Tree, node: NodeId) -> String {
     let origin = data.node(node).origin;
     if origin == NONE || origin as usize >= message.len() { String::new() } else { message.pointer(origin) }
 }

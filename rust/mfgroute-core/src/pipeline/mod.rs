@@ -5,12 +5,14 @@
 //!
 //! * [`batch`] is what is prepared.
 //! * [`message`] takes one message through the stages; [`canonical`] one that is a CloudEvent already.
+//! * [`convert`] makes the version of an event that a route asks for.
 //! * [`finish`] checks contracts and makes records; [`flat`] takes messages that need no tree.
 //! * [`slab`] takes lines and CSV files apart.
 //! * [`explain`] shows what became of a message; [`examples`] runs those of mapping files.
 
 pub mod batch;
 pub mod canonical;
+pub mod convert;
 pub mod examples;
 pub mod explain;
 pub mod finish;

@@ -20,6 +20,8 @@ pub struct Builder {
     pub contracts: Vec<Contract>,
     /// Labels of contracts whose files have errors: that they are missing is no further problem.
     pub broken: Vec<String>,
+    /// Whether a conversion has errors: that a version cannot be reached is no further problem then.
+    pub conversion_broken: bool,
     /// Tables by name.
     pub tables: BTreeMap<String, Table>,
     /// Input schemas by path relative to the project folder, such as `schemas/mes.json`.
@@ -30,9 +32,9 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The contract that `type/major` names.
-    pub fn contract(&self, node: &Node, file: &mut File<'_>) -> Option<usize> {
-        let text = file.as_text(node, "to")?;
+    /// The contract that `type/major` names at the key `what`.
+    pub fn contract(&self, node: &Node, what: &str, file: &mut File<'_>) -> Option<usize> {
+        let text = file.as_text(node, what)?;
         let found = self.contracts.iter().position(|contract| contract.label() == text);
         if found.is_none() && !self.broken.iter().any(|label| label == text) {
             let labels: Vec<String> = self.contracts.iter().map(Contract::label).collect();

@@ -83,7 +83,7 @@ pub fn check_emitted(contract: &Contract, to: &Node, today: Option<&str>, file: 
 
 /// Warns about a pattern of a route that takes only contracts which are to go.
 pub fn check_route(pattern: &TypePattern, contracts: &[Contract], node: &Node, file: &mut File<'_>) {
-    let taken = contracts.iter().filter(|contract| pattern.matches(&contract.name, contract.major));
+    let taken = contracts.iter().filter(|contract| pattern.asks_for(contract, contracts));
     let pairs = taken.map(|contract| contract.deprecation.as_ref().map(|known| (contract, known)));
     let Some(pairs) = pairs.collect::<Option<Vec<_>>>() else { return };
     if let Some((contract, deprecation)) = pairs.first() {

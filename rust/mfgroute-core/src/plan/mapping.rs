@@ -9,6 +9,7 @@ use crate::decode::encoding;
 use crate::identity;
 use crate::map::{Cond, Decode, Entry, From, Level, Mapping, Set, TimeSource};
 use crate::plan::builder::Builder;
+use crate::plan::conversions;
 use crate::plan::fields::Names;
 use crate::plan::forms::number_format;
 use crate::plan::lifecycle;
@@ -53,9 +54,13 @@ pub fn compile(
         schema: None,
         empty: Vec::new(),
         number: None,
+        version: None,
     });
     let number = from.number;
-    let mut scope = Scope { builder, number, depth: 0 };
+    if let Some(version) = &from.version {
+        conversions::check(node, version, builder, file);
+    }
+    let mut scope = Scope { builder, number, depth: 0, conversion: from.version.is_some() };
     let when = node.get("when").and_then(|when| scope.cond(when, file));
     let time = event_time(node, &mut scope, file);
     let common: Vec<(Key, Node)> = node.get("common").map(|c| c.entries().to_vec()).unwrap_or_default();
@@ -89,7 +94,7 @@ fn compile_entry(
         );
         return;
     };
-    let contract = scope.builder.contract(to, file).unwrap_or(usize::MAX);
+    let contract = scope.builder.contract(to, "to", file).unwrap_or(usize::MAX);
     let fields = node.get("fields").map(Node::entries).unwrap_or_default();
     let mut written: Vec<(&Key, &Node)> = common
         .iter()
@@ -97,7 +102,8 @@ fn compile_entry(
         .map(|(key, node)| (key, node))
         .collect();
     written.extend(fields.iter().map(|(key, node)| (key, node)));
-    if let Some(contract) = scope.builder.contracts.get(contract) {
+    // Who still needs an old version gets it from a conversion: that is what it is for.
+    if let Some(contract) = scope.builder.contracts.get(contract).filter(|_| !scope.conversion) {
         lifecycle::check_emitted(contract, to, scope.builder.today.as_deref(), file);
     }
     let schema = scope.builder.contracts.get(contract).map(|contract| Arc::clone(&contract.schema));
@@ -256,6 +262,7 @@ impl Scope<'_> {
 }
 
 const FROM_KEYS: &[&str] = &[
+    "contract",
     "decode",
     "schema",
     "empty",
@@ -283,6 +290,15 @@ fn from(node: &Node, builder: &Builder, file: &mut File<'_>) -> Option<From> {
     }
     let number = from.get("number").and_then(|number| number_format(number, file));
     let empty = from.get("empty").map(|empty| file.texts(empty, "empty")).unwrap_or_default();
+    if let Some(contract) = from.get("contract") {
+        return conversions::from(
+            from,
+            contract,
+            From { decode: Decode::Json, schema: None, empty, number, version: None },
+            builder,
+            file,
+        );
+    }
     let decode = match file.required_text(from, "from", "decode")? {
         "json" => Decode::Json,
         "xml" => Decode::Xml {
@@ -311,7 +327,7 @@ fn from(node: &Node, builder: &Builder, file: &mut File<'_>) -> Option<From> {
             schema
         }
     };
-    Some(From { decode, schema, empty, number })
+    Some(From { decode, schema, empty, number, version: None })
 }
 
 fn misplaced(from: &Node, decode: &Decode, file: &mut File<'_>) {

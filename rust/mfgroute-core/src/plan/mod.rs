@@ -6,6 +6,8 @@
 //!   declaration contradicts.
 //! * [`rules`] compiles the rules of a contract; [`condition`] what rules and routes ask of `data`.
 //! * [`node`] reads the main file, [`routes`] its routes.
+//! * [`conversions`] finds the ways from one version of a contract to another, [`versions`] what version a route
+//!   delivers.
 //! * [`lifecycle`] reads how long a contract is to be used.
 //! * [`keywords`] finds misspelt words of a schema, [`limits`] values that contradict each other.
 //! * [`attributes`] knows the names that `meta` may have.
@@ -17,6 +19,7 @@ pub mod attributes;
 pub mod builder;
 pub mod condition;
 pub mod contract;
+pub mod conversions;
 pub mod csv;
 pub mod fields;
 pub mod fixed;
@@ -32,3 +35,4 @@ pub mod read;
 pub mod routes;
 pub mod rules;
 pub mod value;
+pub mod versions;

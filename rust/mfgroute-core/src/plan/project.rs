@@ -12,6 +12,7 @@ use crate::flat::{Program, Selector};
 use crate::map::lookup::Table;
 use crate::map::{Cond, Mapping};
 use crate::plan::builder::Builder;
+use crate::plan::conversions::{self, Conversions};
 use crate::plan::mapping::Example;
 use crate::plan::read::{File, nearest};
 use crate::plan::value::Scope;
@@ -45,6 +46,8 @@ pub struct Plan {
     pub sources: Vec<SourcePlan>,
     /// Routes.
     pub routes: Vec<Route>,
+    /// Ways from one version of a contract to another.
+    pub conversions: Conversions,
     /// For each contract the routes that may take it.
     pub routes_of: Vec<Vec<usize>>,
     /// For each contract its stream, by index in `engine.streams`.
@@ -119,9 +122,10 @@ pub fn compile(
     plan.contracts = std::mem::take(&mut builder.contracts);
     plan.tables = builder.tables.values().map(|table| (table.name.clone(), table.version.clone())).collect();
     node::engine(&main, &mut plan, &mut file);
+    plan.conversions = Conversions::find(&plan.mappings, &plan.contracts, file.problems);
+    plan.conversions.incomplete |= builder.conversion_broken;
     routes::read(&main, &mut plan, &mut file);
-    let program = |mapping| Program::compile(mapping, &plan.contracts, &plan.routes);
-    plan.programs = plan.mappings.iter().map(program).collect();
+    plan.programs = plan.mappings.iter().map(|mapping| program(mapping, &plan)).collect();
     if problems.installable() {
         crate::pipeline::examples::check(&plan, &mut problems);
     }
@@ -133,6 +137,20 @@ pub fn compile(
     } else {
         Err(problems.0)
     }
+}
+
+/// The flat program of a mapping, or why it runs on trees.
+fn program(mapping: &Mapping, plan: &Plan) -> Result<Program, String> {
+    if mapping.from.version.is_some() {
+        return Err("it is a conversion".to_owned());
+    }
+    for entry in mapping.sets.iter().flat_map(|set| &set.entries) {
+        let converts = |route: &Route| route.delivers(entry.contract).is_some_and(|to| to != entry.contract);
+        if let Some(route) = plan.routes.iter().find(|route| converts(route)) {
+            return Err(format!("the route {} takes its events in another version", route.name));
+        }
+    }
+    Program::compile(mapping, &plan.contracts, &plan.routes)
 }
 
 /// The project folder and those of its packs, with the prefix their files have in problems.
@@ -261,12 +279,19 @@ fn read_mappings(
         .filter_map(Node::text)
         .collect();
     for (name, shown, bytes) in files(folders, "mappings", ".yaml", problems) {
-        if shown.starts_with("pack:") && !used.contains(&name.as_str()) {
+        // No source names a conversion: it is there when its file is.
+        let unused = shown.starts_with("pack:") && !used.contains(&name.as_str());
+        if unused
+            && !conversions::is_one(yaml::parse(&bytes, &shown, None, &mut Problems::default()).as_ref())
+        {
             continue;
         }
         let Some(node) = yaml::parse(&bytes, &shown, None, problems) else { continue };
         let mut file = File { name: &shown, problems };
-        let Some(compiled) = mapping::compile(&name, &node, &bytes, builder, &mut file) else { continue };
+        let Some(compiled) = mapping::compile(&name, &node, &bytes, builder, &mut file) else {
+            builder.conversion_broken |= conversions::is_one(Some(&node));
+            continue;
+        };
         for example in node.get("examples").map(Node::items).unwrap_or_default() {
             file.keys(example, "an example", &["name", "given", "meta", "expect", "reject", "filtered"]);
             for (name, _) in example.get("meta").map(Node::entries).unwrap_or_default() {
@@ -289,6 +314,15 @@ fn read_sources(main: &Node, builder: &mut Builder, plan: &mut Plan, file: &mut 
         for wanted in source.get("mappings").map(Node::items).unwrap_or_default() {
             let Some(text) = wanted.text() else { continue };
             match plan.mapping(text) {
+                Some(index) if conversions::of(&plan.mappings, index).is_some() => {
+                    let message =
+                        format!("the mapping {text} is a conversion, expected one that reads messages");
+                    file.error_hint(
+                        wanted.place,
+                        message,
+                        "remove it; routes find conversions by themselves",
+                    );
+                }
                 Some(index) => mappings.push(index),
                 None if file.problems.0.iter().any(|problem| {
                     problem.severity == Severity::Error
@@ -342,7 +376,7 @@ fn filters(source: &Node, builder: &mut Builder, file: &mut File<'_>) -> Vec<(St
             file.error(rule.place, "the filter has no `when`");
             continue;
         };
-        let cond = Scope { builder, number: None, depth: 0 }.cond(when, file);
+        let cond = Scope { builder, number: None, depth: 0, conversion: false }.cond(when, file);
         filters.extend(name.zip(cond));
     }
     filters

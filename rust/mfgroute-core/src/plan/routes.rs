@@ -1,27 +1,27 @@
 //! Compiling routes.
 
 use crate::plan::condition::{self, Of};
-use crate::plan::lifecycle;
 use crate::plan::project::Plan;
 use crate::plan::read::{File, nearest};
+use crate::plan::{lifecycle, versions};
 use crate::route::{Route, TypePattern};
 use crate::yaml::Node;
 
 /// Reads the routes of the main file into the plan.
 pub fn read(main: &Node, plan: &mut Plan, file: &mut File<'_>) {
+    let mut at = Vec::new();
     for node in main.get("routes").map(Node::items).unwrap_or_default() {
         if let Some(route) = route(node, plan, file) {
             plan.routes.push(route);
+            at.push(node);
         }
     }
-    plan.routes_of = plan
-        .contracts
-        .iter()
-        .map(|contract| {
-            let takes = |(index, route): (usize, &Route)| route.may_take(contract).then_some(index);
-            plan.routes.iter().enumerate().filter_map(takes).collect()
-        })
-        .collect();
+    versions::check_sinks(&at, plan, file);
+    let routes_of = |contract| {
+        let takes = |(index, route): (usize, &Route)| route.delivers(contract).map(|_| index);
+        plan.routes.iter().enumerate().filter_map(takes).collect()
+    };
+    plan.routes_of = (0..plan.contracts.len()).map(routes_of).collect();
     warn_unwanted(main, plan, file);
 }
 
@@ -76,7 +76,8 @@ fn route(node: &Node, plan: &Plan, file: &mut File<'_>) -> Option<Route> {
             }
         }
     }
-    let mut route = Route { name, types, sources, conditions: Vec::new(), sinks };
+    let delivers = versions::deliveries(&name, &types, &sources, patterns, plan, file);
+    let mut route = Route { name, types, sources, delivers, conditions: Vec::new(), sinks };
     if let Some(condition) = node.get("where") {
         conditions(condition, &mut route, plan, file);
     }
@@ -112,15 +113,15 @@ fn sources(matching: Option<&Node>, plan: &Plan, file: &mut File<'_>) -> Vec<Str
     names
 }
 
-/// Compiles the condition for each contract that the route may take: the schema says which paths are
-/// decimals and which may be absent.
+/// Compiles the condition for each contract that the route may take, in the form that it delivers: the schema
+/// says which paths are decimals and which may be absent.
 fn conditions(node: &Node, route: &mut Route, plan: &Plan, file: &mut File<'_>) {
     let Some(text) = file.as_text(node, "where") else { return };
-    for contract in &plan.contracts {
-        if !route.may_take(contract) {
+    for index in 0..plan.contracts.len() {
+        let Some(contract) = route.delivers(index).and_then(|form| plan.contracts.get(form)) else {
             route.conditions.push(None);
             continue;
-        }
+        };
         let label = contract.label();
         let wrong = format!("the condition is wrong for {label}");
         let of = Of { label: &label, schema: &contract.schema, event: true };

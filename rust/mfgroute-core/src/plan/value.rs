@@ -32,6 +32,8 @@ pub struct Scope<'a> {
     pub number: Option<NumberFormat>,
     /// How many `each` and `list` scopes are open.
     pub depth: usize,
+    /// Whether the mapping is a conversion: then there is `data` and nothing else.
+    pub conversion: bool,
 }
 
 impl Scope<'_> {
@@ -99,6 +101,11 @@ impl Scope<'_> {
             }
             "meta" => {
                 let name = file.as_text(member, "meta")?;
+                if self.conversion {
+                    let message = "a conversion has no meta, expected values of data";
+                    file.error_hint(member.place, message, "attributes of the envelope stay as they are");
+                    return None;
+                }
                 attributes::check(name, member.place, file);
                 Source::Meta(name.to_owned())
             }
@@ -121,7 +128,7 @@ impl Scope<'_> {
     /// An expression over `message` and `item`, one that may be true or false if it is a `condition`.
     pub fn expr(&mut self, node: &Node, condition: bool, file: &mut File<'_>) -> Option<crate::expr::Expr> {
         let text = file.as_text(node, "cel")?;
-        let env = crate::expr::ExprEnv { schema: None, data: false, message: true, event: true };
+        let env = crate::expr::ExprEnv { schema: None, data: false, message: true, event: !self.conversion };
         let compile =
             if condition { crate::expr::Expr::compile_condition } else { crate::expr::Expr::compile };
         match compile(text, &env) {

@@ -190,7 +190,7 @@ impl Router {
                 let mut out = Vec::new();
                 for (name, number) in self.wanted_sinks(request)? {
                     for event in act(self.engine().parked(number))? {
-                        out.push(parked_json(&name, &names, &event, verb == "export"));
+                        out.push(self.parked_json(&name, &names, &event, verb == "export"));
                     }
                 }
                 Ok(Json::Array(out))
@@ -201,7 +201,7 @@ impl Router {
                 let event = events.iter().find(|event| event.number == number);
                 let names = Names::of(self);
                 event
-                    .map(|event| parked_json(name, &names, event, true))
+                    .map(|event| self.parked_json(name, &names, event, true))
                     .ok_or_else(|| RouterError::Request(format!("sink {name} has no parked event {number}")))
             }
             "retry" => {
@@ -272,26 +272,27 @@ fn whole(source: &str, message: &RejectedMessage) -> Json {
     out
 }
 
-fn parked_json(sink: &str, names: &Names, event: &ParkedEvent, with_event: bool) -> Json {
-    let mut out = cause_json(&event.cause);
-    if let Json::Object(members) = &mut out {
-        members.insert("sink".to_owned(), json!(sink));
-        members.insert("number".to_owned(), json!(event.number));
-        members.insert("stream".to_owned(), json!(names.stream(event.stream)));
-        members.insert("offset".to_owned(), json!(event.seq));
-        members.insert("key".to_owned(), json!(String::from_utf8_lossy(event.key())));
-        members.insert("tries".to_owned(), json!(event.tries));
-        members.insert("since".to_owned(), json!(when(event.at_ms)));
-        members.insert("admitted".to_owned(), json!(when(event.admitted_ms())));
-        if let Some((header, data)) = record::read(event.record()) {
-            members.insert("id".to_owned(), json!(header.id));
-            members.insert("type".to_owned(), json!(header.full_type));
-            if with_event {
-                let mut envelope = Vec::new();
-                record::write_envelope(&header, data, &mut envelope);
-                members.insert("event".to_owned(), serde_json::from_slice(&envelope).unwrap_or_default());
+impl Router {
+    fn parked_json(&self, sink: &str, names: &Names, event: &ParkedEvent, with_event: bool) -> Json {
+        let mut out = cause_json(&event.cause);
+        if let Json::Object(members) = &mut out {
+            members.insert("sink".to_owned(), json!(sink));
+            members.insert("number".to_owned(), json!(event.number));
+            members.insert("stream".to_owned(), json!(names.stream(event.stream)));
+            members.insert("offset".to_owned(), json!(event.seq));
+            members.insert("key".to_owned(), json!(String::from_utf8_lossy(event.key())));
+            members.insert("tries".to_owned(), json!(event.tries));
+            members.insert("since".to_owned(), json!(when(event.at_ms)));
+            members.insert("admitted".to_owned(), json!(when(event.admitted_ms())));
+            if let Some((header, data)) = record::read(event.record()) {
+                let (full_type, envelope) = self.event_for(sink, &header, data);
+                members.insert("id".to_owned(), json!(header.id));
+                members.insert("type".to_owned(), json!(full_type));
+                if with_event {
+                    members.insert("event".to_owned(), serde_json::from_slice(&envelope).unwrap_or_default());
+                }
             }
         }
+        out
     }
-    out
 }

@@ -1,17 +1,17 @@
 //! A plan and an engine together: what a node is, without adapters.
 //!
-//! * [`Router`] submits, polls and settles by name.
+//! * [`Router`] submits and settles by name; [`hand`] hands out events in the version that a sink asked for.
 //! * [`letters`] answers requests about rejects and parked events.
 //! * [`report`] writes counters, traces and the inbox as JSON.
 
 mod ask;
+pub mod hand;
 pub mod letters;
 pub mod report;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
 
 use crate::engine::{
     AdmitError, Delivery, DiskOptions, Engine, EngineOptions, InstallError, Installed, Level, OpenError,
@@ -26,7 +26,6 @@ use crate::pipeline::message::{Intake, Read};
 use crate::pipeline::slab::Cursor;
 use crate::pipeline::{Batch, Worker};
 use crate::plan::project::Plan;
-use crate::record;
 use crate::reject::Reject;
 use crate::time::Instant;
 
@@ -310,27 +309,6 @@ impl Router {
         batch.admit(&active.plan, &active.installed, source, origin, said, admit).map_err(RouterError::Admit)
     }
 
-    /// Hands out events of a sink, each with its CloudEvent.
-    ///
-    /// # Errors
-    ///
-    /// No sink has this name.
-    pub fn poll(
-        &self,
-        sink: &str,
-        events_max: usize,
-        bytes_max: u64,
-        wait: Duration,
-    ) -> Result<(SinkNo, Vec<Handed>), RouterError> {
-        let number = self.sink(sink)?;
-        let deliveries = if wait.is_zero() {
-            self.engine.poll(number, events_max, bytes_max)
-        } else {
-            self.engine.poll_wait(number, events_max, bytes_max, wait)
-        };
-        Ok((number, deliveries.into_iter().filter_map(handed).collect()))
-    }
-
     /// Settles deliveries of a sink.
     ///
     /// # Errors
@@ -388,19 +366,6 @@ fn add(sum: &mut Receipt, mut next: Receipt, messages: &mut u32) {
     sum.level = if sum.ticket == 0 { next.level } else { sum.level.min(next.level) };
     sum.ticket = sum.ticket.max(next.ticket);
     sum.streams.append(&mut next.streams);
-}
-
-fn handed(delivery: Delivery) -> Option<Handed> {
-    let (header, data) = record::read(delivery.record())?;
-    let mut json = Vec::with_capacity(data.len() + 640);
-    record::write_envelope(&header, data, &mut json);
-    Some(Handed {
-        id: header.id.to_owned(),
-        full_type: header.full_type.to_owned(),
-        key: header.key.to_owned(),
-        json,
-        delivery,
-    })
 }
 
 /// The wall clock as RFC 3339 in UTC, to the millisecond.

@@ -64,6 +64,9 @@ impl Router {
                         if let Json::Object(members) = &mut out {
                             members.insert("sink".to_owned(), json!(names.sink(at.sink)));
                             members.insert("tries".to_owned(), json!(at.tries));
+                            if let Some(to) = version(trace.record.as_deref(), names.sink(at.sink)) {
+                                members.insert("as".to_owned(), json!(to));
+                            }
                         }
                         out
                     })
@@ -121,6 +124,12 @@ impl Router {
         });
         Json::Array(lines.collect())
     }
+}
+
+/// The other version of its contract in which a sink gets the event of a record: `quality.hold/2`.
+fn version(record: Option<&[u8]>, sink: &str) -> Option<String> {
+    let (header, _) = crate::record::read(record?)?;
+    Some(format!("{}/{}", header.contract()?.0, header.version_for(sink)?))
 }
 
 /// Names of what has a number.
