@@ -139,7 +139,7 @@ def _node(stats: Stats, pulses: list[Pulse]) -> Iterator[Metric]:
         spent = (pulse.seconds for pulse in pulses if pulse.kind == kind)
         _histogram(stages, [stage], sum(spent, start=Buckets()))
     commit = HistogramMetricFamily("mfgroute_log_commit_seconds", "Duration of a group commit.")
-    if "commit_seconds" in stats:
+    if stats.get("commit_seconds"):
         _raw_histogram(commit, [], stats["commit_seconds"])
     held = GaugeMetricFamily("mfgroute_log_bytes", "Bytes in the log.", labels=["stream"])
     for name, one in named(stats, "streams").items():

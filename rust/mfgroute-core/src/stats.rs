@@ -1,6 +1,7 @@
 //! What the engine has counted: one consistent snapshot.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Counters and gauges of everything, taken at one instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Stats {
     pub dedup_capacity: u64,
     /// The sum of all differences of both equations: 0 at every instant.
     pub unaccounted: u64,
+    /// How long groups took to become durable, if anything is.
+    pub commits: Option<Durations>,
     /// Why nothing more can be made durable, if the node's own log has failed.
     pub failed: Option<String>,
 }
@@ -124,4 +127,29 @@ pub struct StreamStats {
     pub durable_seq: u64,
     /// Why it takes or gives nothing any more, if its log has failed.
     pub failed: Option<String>,
+}
+
+/// A histogram of durations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Durations {
+    /// How many there were up to each of [`BOUNDS_S`], and beyond the last; each counted once.
+    pub counts: [u64; BOUNDS_S.len() + 1],
+    /// Their sum in microseconds.
+    pub sum_us: u64,
+}
+
+/// Upper bounds of a histogram, in seconds.
+pub const BOUNDS_S: [f64; 12] =
+    [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 10.0];
+
+impl Durations {
+    /// Counts one.
+    pub fn add(&mut self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let bucket = BOUNDS_S.partition_point(|&bound| bound < seconds);
+        if let Some(count) = self.counts.get_mut(bucket) {
+            *count += 1;
+        }
+        self.sum_us += duration.as_micros() as u64;
+    }
 }

@@ -23,7 +23,8 @@ impl Engine {
 
     /// The parked events of a sink, in order of admission. Clones handles, not bytes.
     pub fn parked(&self, sink: SinkNo) -> Result<Vec<ParkedEvent>, ActError> {
-        self.act(|state, now| state.parked(sink, None, now))
+        let now = self.inner.clock.now();
+        self.lock().parked(sink, None, now)
     }
 
     /// As [`Engine::parked`], recorded.
@@ -95,8 +96,8 @@ impl Engine {
         let result = act(&mut state, now);
         let ticket = state.flush(Vec::new(), now);
         drop(state);
-        drop(self.wait_for(ticket));
+        let failed = self.wait_for(ticket).node.as_ref().is_some_and(|node| node.failed.is_some());
         self.inner.wake.all();
-        result
+        if failed && ticket > 0 { result.and(Err(ActError::NotDurable)) } else { result }
     }
 }

@@ -6,16 +6,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mfgroute_log::{Pending, Poisoned, Writer, Written};
 
 use super::Inner;
 use super::clock::Now;
 use super::config::StreamNo;
-use super::fact::Fact;
 use super::node::{After, Later};
 use super::open::write_key;
+use super::replay::note_keys;
 use super::state::{Life, State};
 use super::stored::Stored;
 
@@ -40,6 +40,8 @@ pub(super) struct Committer {
     retired: VecDeque<(Which, String)>,
     /// The disk had no room for a spare segment, or did not let one go.
     cramped: bool,
+    /// What is durable cannot be attested before more is written: its segment has no room for that.
+    unsealable: bool,
 }
 
 /// What one cycle takes under one lock.
@@ -52,7 +54,7 @@ struct Cut {
 impl Committer {
     pub(super) fn new(inner: Arc<Inner>, node: Writer) -> Self {
         let writers = BTreeMap::from([(Which::Node, node)]);
-        Self { inner, writers, retired: VecDeque::new(), cramped: false }
+        Self { inner, writers, retired: VecDeque::new(), cramped: false, unsealable: false }
     }
 
     /// Writes until the engine is closed and everything is on the disk.
@@ -71,7 +73,7 @@ impl Committer {
             if state.life == Life::Closed {
                 return;
             }
-            let unsealed = unsealed(&state);
+            let unsealed = unsealed(&state) && !self.unsealable;
             let wait = match (unsealed, self.cramped) {
                 (true, _) => SEAL_AFTER,
                 (false, true) => ASK_AGAIN,
@@ -83,7 +85,7 @@ impl Committer {
             let quiet = timeout.timed_out() && !has_work(&state);
             drop(state);
             if unsealed && quiet {
-                self.seal_all();
+                self.unsealable = !self.seal_all();
             }
         }
     }
@@ -92,6 +94,7 @@ impl Committer {
     pub(super) fn cycle(&mut self) -> bool {
         let now = self.inner.clock.now();
         let Some(cut) = self.cut(now) else { return false };
+        let began = Instant::now();
         let written: Vec<(StreamNo, Result<Written, Poisoned>)> =
             cut.streams.iter().map(|(no, group)| (*no, self.write(Which::Stream(*no), group))).collect();
         let facts = {
@@ -112,9 +115,15 @@ impl Committer {
         }
         state.catch_up(now);
         state.make_room(now);
+        let took = began.elapsed();
         if let Some(node) = &mut state.node {
-            node.done = node.done.max(cut.ticket);
+            node.commits.add(took);
+            // Facts that wait for room are not on the disk.
+            if !node.is_cramped() {
+                node.done = node.done.max(cut.ticket);
+            }
         }
+        self.unsealable = false;
         self.retired.extend(state.take_retired());
         drop(state);
         self.inner.wake.all();
@@ -380,9 +389,7 @@ impl State {
         while self.carried.len() as u64 > window {
             self.carried.pop_front();
         }
-        if !keys.is_empty() {
-            self.facts.note(&Fact::Keys(&keys));
-        }
+        note_keys(&keys, &mut self.facts);
     }
 
     /// Lets go of records of a stream: what allows it is durable.

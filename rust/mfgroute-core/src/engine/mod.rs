@@ -45,6 +45,8 @@ mod trace;
 mod wake;
 
 #[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mfgroute_log::{Frame, Store};
+use mfgroute_log::{Frame, NoRoom, Store};
+
+use crate::stats::Durations;
 
 use super::config::{SinkNo, SourceNo, StreamNo};
 use super::lanes::DeliveryId;
@@ -55,6 +57,8 @@ pub(super) struct Node {
     /// Everything that was noted before a call got this number is durable once `done` reaches it.
     pub(super) ticket: u64,
     pub(super) done: u64,
+    /// How long groups took to become durable.
+    pub(super) commits: Durations,
 }
 
 impl Node {
@@ -72,6 +76,7 @@ impl Node {
             needs: 0,
             ticket: 0,
             done: 0,
+            commits: Durations::default(),
         }
     }
 
@@ -84,8 +89,13 @@ impl Node {
     /// Appends what there is room for.
     pub(super) fn pass_on(&mut self, at_ms: u64) {
         while let Some((facts, _)) = self.backlog.front() {
-            if !facts.is_empty() && self.store.append(facts, at_ms).is_err() {
-                return;
+            match if facts.is_empty() { Ok(0) } else { self.store.append(facts, at_ms) } {
+                Ok(_) => {}
+                Err(NoRoom::Later) => return,
+                Err(NoRoom::TooLarge) => {
+                    self.failed = Some("a record is larger than a segment of the node's own log".to_owned());
+                    return;
+                }
             }
             let Some((facts, later)) = self.backlog.pop_front() else { return };
             self.since += facts.bytes() as u64;
@@ -126,6 +136,6 @@ impl Node {
 
     /// Whether something is to be written, or done.
     pub(super) fn has_work(&self) -> bool {
-        self.store.has_pending() || !self.after.is_empty() || self.ticket > self.done
+        self.store.has_pending() || !self.after.is_empty() || (self.ticket > self.done && !self.is_cramped())
     }
 }

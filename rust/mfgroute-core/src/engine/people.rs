@@ -37,6 +37,8 @@ pub enum ActError {
     },
     /// A reason is needed.
     NoReason,
+    /// The node's own log has failed: whether this was done is seen after a restart.
+    NotDurable,
 }
 
 impl fmt::Display for ActError {
@@ -47,6 +49,9 @@ impl fmt::Display for ActError {
             Self::NoKey => f.write_str("no parked event has this key"),
             Self::NotFirst { first } => write!(f, "event {first} of the same key comes first"),
             Self::NoReason => f.write_str("a reason is needed"),
+            Self::NotDurable => f.write_str(
+                "the disk has failed and nothing can be recorded; restart the node, then see whether it was done",
+            ),
         }
     }
 }

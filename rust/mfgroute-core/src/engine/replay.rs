@@ -256,7 +256,7 @@ impl State {
             facts.note(&Fact::Acted { at_ms: *at_ms, who, what, on, why });
         }
         let keys: Vec<u8> = self.carried.iter().flatten().copied().collect();
-        facts.note(&Fact::Keys(&keys));
+        note_keys(&keys, &mut facts);
         for later in self.node.iter().flat_map(|node| node.laters()) {
             self.checkpoint_later(later, &mut facts, at_ms);
         }
@@ -394,6 +394,13 @@ fn note_settlement(facts: &mut Facts, settlement: &Settlement) {
         Settled::Dropped => (2, None, None),
     };
     facts.note(&Fact::Journal { at, end: End { how, at_ms, id, lane, tries, text, posted_as } });
+}
+
+/// Notes identities that leave a stream, a hundred in a fact: a fact must fit into a segment.
+pub(super) fn note_keys(keys: &[u8], facts: &mut Facts) {
+    for some in keys.chunks(100 * KEY_BYTES) {
+        facts.note(&Fact::Keys(some));
+    }
 }
 
 /// Notes a message that was refused.

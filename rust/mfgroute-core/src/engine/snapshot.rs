@@ -22,6 +22,7 @@ impl State {
             dedup_ids: self.dedup.len() as u64,
             dedup_capacity: self.dedup.capacity() as u64,
             unaccounted: sources + sinks,
+            commits: self.node.as_ref().map(|node| node.commits.clone()),
             failed: self.node.as_ref().and_then(|node| node.failed.clone()),
         }
     }

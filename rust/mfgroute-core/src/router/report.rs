@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::Router;
 use crate::engine::{Cause, Find, Settled, Standing, Waiting};
 use crate::identity;
-use crate::stats::{SinkStats, SourceStats, Stats, StreamStats};
+use crate::stats::{BOUNDS_S, Durations, SinkStats, SourceStats, Stats, StreamStats};
 use crate::time::Instant;
 
 /// Milliseconds since 1970 as RFC 3339 in UTC.
@@ -39,6 +39,7 @@ impl Router {
             "dedup": {"ids": stats.dedup_ids, "capacity": stats.dedup_capacity},
             "unaccounted": stats.unaccounted,
             "failed": stats.failed,
+            "commit_seconds": stats.commits.as_ref().map(durations_json),
         })
     }
 
@@ -237,6 +238,15 @@ fn sink_json(sink: &SinkStats) -> Json {
         "paused": sink.paused,
         "stopped": sink.stopped,
     })
+}
+
+fn durations_json(durations: &Durations) -> Json {
+    let bounds = BOUNDS_S.iter().map(|&bound| Some(bound)).chain([None]);
+    let buckets: Vec<Json> =
+        bounds.zip(durations.counts).map(|(bound, count)| json!([bound, count])).collect();
+    #[expect(clippy::cast_precision_loss, reason = "microseconds of centuries")]
+    let seconds = durations.sum_us as f64 / 1e6;
+    json!({"buckets": buckets, "sum": seconds})
 }
 
 fn stream_json(stream: &StreamStats) -> Json {

@@ -1,0 +1,268 @@
+//! What the engine does when its disk does not.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mfgroute_log::{DiskFile, Folder};
+
+use super::tests::TestClock;
+use super::*;
+use crate::dedup::Prints;
+
+/// A folder of the machine whose syncs and room a test takes away.
+struct Faulty {
+    folder: Arc<dyn Disk>,
+    faults: Arc<Faults>,
+    /// Path from the data folder.
+    name: String,
+}
+
+#[derive(Default)]
+struct Faults {
+    /// Syncs of files in folders that end so fail.
+    broken: Mutex<Option<String>>,
+    /// The disk has no room.
+    full: AtomicBool,
+    syncs: AtomicU64,
+}
+
+struct FaultyFile {
+    file: Arc<dyn DiskFile>,
+    faults: Arc<Faults>,
+    name: String,
+}
+
+impl Faulty {
+    fn wrap(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        Arc::new(FaultyFile { file, faults: self.faults.clone(), name: self.name.clone() })
+    }
+}
+
+impl Disk for Faulty {
+    fn names(&self) -> io::Result<Vec<String>> {
+        self.folder.names()
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.wrap(self.folder.create(name)?))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.wrap(self.folder.open(name)?))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.folder.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.folder.remove(name)
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        self.folder.sync_names()
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        if self.faults.full.load(Ordering::SeqCst) { Ok(0) } else { self.folder.free() }
+    }
+
+    fn folder(&self, name: &str) -> io::Result<Arc<dyn Disk>> {
+        let (folder, faults) = (self.folder.folder(name)?, self.faults.clone());
+        Ok(Arc::new(Self { folder, faults, name: format!("{}/{name}", self.name) }))
+    }
+}
+
+impl DiskFile for FaultyFile {
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+
+    fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
+        self.file.read_at(into, at)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        self.file.write_at(bytes, at)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.faults.syncs.fetch_add(1, Ordering::SeqCst);
+        let broken = self.faults.broken.lock().unwrap().clone();
+        match broken.filter(|broken| self.name.ends_with(broken)) {
+            Some(_) => Err(io::Error::from_raw_os_error(5)),
+            None => self.file.sync(),
+        }
+    }
+}
+
+struct Rig {
+    path: PathBuf,
+    faults: Arc<Faults>,
+    clock: Arc<TestClock>,
+    kind: Arc<str>,
+    engine: Engine,
+    next: u128,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let _ = self.engine.close();
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+impl Rig {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("mfgroute-fault-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        let (faults, clock) = (Arc::new(Faults::default()), Arc::new(TestClock::default()));
+        let engine = open(&path, &faults, &clock);
+        Self { path, faults, clock, kind: "done/1".into(), engine, next: 0 }
+    }
+
+    fn reopen(&mut self) {
+        let _ = self.engine.close();
+        self.engine = open(&self.path, &self.faults, &self.clock);
+    }
+
+    /// Admits one event and waits for its level.
+    fn submit(&mut self, stream: u16, bytes: usize) -> Result<(), AdmitError> {
+        self.next += 1;
+        let record = vec![7; bytes];
+        let (id, prints) = (self.next, Prints { raw: self.next, body: self.next });
+        let (key, kind, sinks) = (&b"order/1"[..], &self.kind, &[0][..]);
+        let event = Item::Event(Event { item: 0, stream, key, id, prints, kind, sinks, record: &record });
+        let items = [event];
+        let messages = [Message { raw: b"", meta: Attributes::Json(b""), independent: false, items: &items }];
+        let admission = Admission { source: 0, sync: false, messages: &messages, position: None };
+        let receipt = self.engine.admit(&admission)?;
+        self.engine.wait(&receipt, false)
+    }
+
+    fn queued(&self) -> u64 {
+        self.engine.stats().sinks[0].queued
+    }
+}
+
+fn open(path: &std::path::Path, faults: &Arc<Faults>, clock: &Arc<TestClock>) -> Engine {
+    let folder: Arc<dyn Disk> = Arc::new(Folder::open(path).unwrap());
+    let disk = Faulty { folder, faults: faults.clone(), name: String::new() };
+    let disk_options = DiskOptions { segment_bytes: Some(64 << 10), seed: Some(1), ..DiskOptions::default() };
+    let options = EngineOptions { dedup_window: 1_000, seed: Some(1), ..EngineOptions::default() };
+    let engine = Engine::open(&options, Arc::new(disk), &disk_options, clock.clone()).unwrap().0;
+    let capacity = Bound { count: 100_000, bytes: 64 << 20 };
+    let stream = |name: &str| StreamConfig {
+        name: name.into(),
+        capacity,
+        when_full: WhenFull::Block,
+        durable: true,
+        keep_ms: u64::MAX,
+    };
+    let config = EngineConfig {
+        streams: vec![stream("business"), stream("quality")],
+        sinks: vec![SinkConfig::new("sap")],
+        sources: vec![SourceConfig { name: "mes".into(), rejects_max: capacity }],
+    };
+    engine.install(&config, &[], "test").unwrap();
+    engine
+}
+
+#[test]
+fn after_a_failed_sync_a_stream_acknowledges_nothing_and_the_others_go_on() {
+    let mut rig = Rig::new("sync");
+    rig.submit(0, 100).unwrap();
+    *rig.faults.broken.lock().unwrap() = Some("/business".to_owned());
+    let failed = rig.submit(0, 100).unwrap_err();
+    assert!(matches!(&failed, AdmitError::LogFailed { stream, .. } if stream == "business"), "{failed}");
+    assert!(!failed.is_full(), "waiting does not help");
+    *rig.faults.broken.lock().unwrap() = None;
+    assert!(
+        matches!(rig.submit(0, 100), Err(AdmitError::LogFailed { .. })),
+        "not even once the disk is well"
+    );
+    rig.submit(1, 100).unwrap();
+    assert!(rig.engine.stats().streams[0].failed.as_deref().is_some_and(|why| why.contains("os error 5")));
+    assert_eq!(rig.engine.stats().streams[1].failed, None);
+    rig.reopen();
+    // What was acknowledged is there; what was not may be.
+    assert!((2..=4).contains(&rig.queued()), "{}", rig.queued());
+    rig.submit(0, 100).unwrap();
+}
+
+#[test]
+fn when_the_nodes_own_log_fails_nothing_is_acknowledged_any_more() {
+    let mut rig = Rig::new("node");
+    rig.submit(0, 100).unwrap();
+    *rig.faults.broken.lock().unwrap() = Some("/node".to_owned());
+    let (delivery, sap) = (rig.engine.poll(0, 1, u64::MAX).remove(0), 0);
+    rig.engine.settle(sap, [(delivery.id, Outcome::Done { reference: None })]).unwrap();
+    let actor = Actor { who: "test", why: "because" };
+    assert_eq!(rig.engine.pause(sap, actor), Err(ActError::NotDurable));
+    assert!(rig.engine.stats().failed.is_some());
+    assert_eq!(rig.engine.stats().sinks[0].delivered, 0, "a settlement that is not durable has no effect");
+    assert!(matches!(rig.submit(1, 100), Err(AdmitError::LogFailed { .. })));
+    *rig.faults.broken.lock().unwrap() = None;
+    rig.reopen();
+    // The settlement was written, and the disk did not say whether it has it.
+    assert!(rig.queued() <= 1);
+    rig.submit(0, 100).unwrap();
+}
+
+#[test]
+fn a_full_disk_stops_admission_before_it_hurts_and_it_goes_on_by_itself() {
+    let mut rig = Rig::new("full");
+    rig.submit(0, 100).unwrap();
+    rig.faults.full.store(true, Ordering::SeqCst);
+    let mut admitted = 1;
+    let refused = loop {
+        match rig.submit(0, 8 << 10) {
+            Ok(()) => admitted += 1,
+            Err(error) => break error,
+        }
+        assert!(admitted < 100, "the disk is full");
+    };
+    assert!(matches!(&refused, AdmitError::NoDisk { stream } if stream == "business"), "{refused}");
+    assert!(refused.is_full(), "waiting helps");
+    // Deliveries and what people decide go on out of the reserve.
+    let delivery = rig.engine.poll(0, 1, u64::MAX).remove(0);
+    rig.engine.settle(0, [(delivery.id, Outcome::Done { reference: None })]).unwrap();
+    rig.engine.pause(0, Actor { who: "test", why: "because" }).unwrap();
+    assert_eq!(rig.engine.stats().sinks[0].delivered, 1);
+    rig.faults.full.store(false, Ordering::SeqCst);
+    let end = Instant::now() + Duration::from_secs(20);
+    while rig.submit(0, 8 << 10).is_err() {
+        assert!(Instant::now() < end, "it goes on within seconds");
+        std::thread::yield_now();
+    }
+    assert_eq!(rig.queued(), admitted);
+}
+
+#[test]
+fn what_comes_in_during_a_sync_shares_the_next_one() {
+    let rig = Rig::new("group");
+    let before = rig.faults.syncs.load(Ordering::SeqCst);
+    let rig = Mutex::new(rig);
+    let receipts: Vec<Receipt> = (0..200_u32)
+        .map(|_| {
+            let mut rig = rig.lock().unwrap();
+            rig.next += 1;
+            let (id, prints) = (rig.next, Prints { raw: rig.next, body: rig.next });
+            let (key, kind, sinks) = (&b"order/1"[..], &rig.kind, &[0][..]);
+            let items =
+                [Item::Event(Event { item: 0, stream: 0, key, id, prints, kind, sinks, record: b"r" })];
+            let messages =
+                [Message { raw: b"", meta: Attributes::Json(b""), independent: false, items: &items }];
+            rig.engine
+                .admit(&Admission { source: 0, sync: false, messages: &messages, position: None })
+                .unwrap()
+        })
+        .collect();
+    let rig = rig.into_inner().unwrap();
+    for receipt in &receipts {
+        rig.engine.wait(receipt, false).unwrap();
+    }
+    let syncs = rig.faults.syncs.load(Ordering::SeqCst) - before;
+    assert!(syncs < 150, "{syncs} syncs for 200 admissions");
+}
