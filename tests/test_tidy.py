@@ -17,7 +17,13 @@ LONG = {
 }
 # Who may look again after a moment, within a bound, because nothing else tells.
 LOOKS_AGAIN = {"tests/docs/commands.py": "whether a command that was started listens yet"}
-UNSAFE = {"rust/mfgroute-core/src/flat/scan/bytes.rs", "rust/mfgroute-py/src/eventfd.rs"}
+UNSAFE = {
+    "rust/mfgroute-core/src/flat/scan/bytes.rs",
+    "rust/mfgroute-py/src/eventfd.rs",
+    # Measures of the machine, which reach no build of the product.
+    "bench/yardstick/limit.rs",
+    "bench/yardstick/yardstick.rs",
+}
 # `init` writes these; its failing test tells the user what to do.
 MARKED = "python/mfgroute/packs/templates/"
 MARKERS = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
