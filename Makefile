@@ -93,6 +93,6 @@ lock: $(VENV)/.made ## Choose new versions within the bounds of pyproject.toml.
 
 .PHONY: clean
 clean: ## Remove everything that was built.
-	@rm -rf $(VENV) target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
+	@rm -rf $(VENV) target dist bench/.peers bench/.work bench/micro/target .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rm -f python/mfgroute/_core*.so

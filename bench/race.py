@@ -18,19 +18,13 @@ import same
 import workload
 from peers import HERE, Contender, Field
 
-CHECKED = 10_000
+CHECKED = 10_240
 STEAL_MAX = 0.01
 _RUN_S_MAX = 1800
 DISCARD = (
     "a round that starts while the machine is less than 96 % idle, or during which more than 1 % of its "
-    "time is stolen, is discarded and repeated; there are at most as many repetitions as rounds, what comes "
-    "later is kept and marked noisy"
-)
-_RUN_S_MAX = 1800
-DISCARD = (
-    "a round that starts while the machine is less than 96 % idle, or during which more than 1 % of its time "
-    "is stolen, is discarded and repeated; there are at most as many repetitions as rounds, what comes later is "
-    "kept and marked noisy"
+    "time is stolen, is discarded and repeated; there are at most as many repetitions as rounds, and what "
+    "comes later is kept and marked noisy"
 )
 
 
@@ -151,8 +145,8 @@ def known(variant: str, count: int) -> dict[str, int]:
 def check(track: Track, entered: Field, variants: Sequence[str], count: int = CHECKED) -> dict[str, str]:
     """Compare what all contenders make of the same messages; who differs, and in what.
 
-    The first of them, the engine, is what the others are compared with; it must itself have counted right, and
-    tests hold its outputs to ``w1/expected.jsonl``.
+    The first of them, the engine, is what the others are compared with; it must itself have counted right,
+    and tests hold its outputs to ``w1/expected.jsonl``.
 
     Raises:
         Failed: the engine is not right: then there is nothing to compare with.
@@ -258,8 +252,8 @@ def show(table: Table, base: str, notes: Callable[[str], str]) -> str:
         middle, wall = statistics.median(cpu), statistics.median(table.wall(name))
         times = f"{middle / reference:12.2f}" if reference else f"{'-':>12}"
         lines.append(
-            f"{name:26} {middle:11.0f} {min(cpu):8.0f} {max(cpu):8.0f} {1e9 / middle:11.0f} {wall:8.0f} {times}"
-            f"  {notes(name)}"
+            f"{name:26} {middle:11.0f} {min(cpu):8.0f} {max(cpu):8.0f} {1e9 / middle:11.0f} {wall:8.0f} "
+            f"{times}  {notes(name)}"
         )
     lines += [f"{name:26} disqualified: {why}" for name, why in table.disqualified.items()]
     return "\n".join(lines)

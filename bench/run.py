@@ -37,6 +37,7 @@ def main() -> int:
         rounds=options.rounds,
         messages=options.messages // workload.SLAB * workload.SLAB,
         full=options.full,
+        quick=options.quick,
         repeat_noisy=not options.noisy,
         shop=Workshop(options.peers),
         track=Track(options.work),
@@ -96,11 +97,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--full", action="store_true", help="the durations and numbers of the targets: an hour"
     )
+    parser.add_argument("--quick", action="store_true", help="see that everything runs; no numbers to keep")
     parser.add_argument("--noisy", action="store_true", help="keep rounds in which the machine was not quiet")
     parser.add_argument("--peers", type=Path, default=HERE / ".peers", help="where peers are installed")
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="for files of messages")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the numbers are kept")
     options = parser.parse_args()
+    if options.quick:
+        options.messages = min(options.messages, 5 * workload.SLAB)
     if options.rounds < 1 or options.messages < workload.SLAB:
         parser.error(f"at least one round and {workload.SLAB} messages are needed")
     return options
@@ -120,7 +124,12 @@ def _keep(
         "before": before,
         "after": after,
         "method": METHOD,
-        "options": {"rounds": options.rounds, "messages": options.messages, "full": options.full},
+        "options": {
+            "rounds": options.rounds,
+            "messages": options.messages,
+            "full": options.full,
+            "quick": options.quick,
+        },
         "rows": {one.row: one.raw for one in results},
         "gates": [vars(gate) | {"verdict": gate.verdict} for one in results for gate in one.gates],
         "failed": failed,

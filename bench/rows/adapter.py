@@ -43,6 +43,7 @@ class Feed(Source):
     Config = Given
     intakes: Iterator[Intake] = iter(())
     accepted = 0
+    wanted = 0
     ended: asyncio.Event
 
     def __init__(self, config: Given, context: Place) -> None:
@@ -58,7 +59,7 @@ class Feed(Source):
     async def ack(self, intake: Intake, receipt: Receipt) -> None:
         """Count, and say when everything is in."""
         Feed.accepted += receipt.accepted
-        if Feed.accepted >= MESSAGES:
+        if Feed.accepted >= Feed.wanted:
             Feed.ended.set()
 
 
@@ -78,9 +79,10 @@ class Hole(Sink):
 
 def run(context: Context) -> list[Result]:
     """Measure the ways in."""
-    lines = workload.lines("w1", MESSAGES)
+    count = context.sized(MESSAGES)
+    lines = workload.lines("w1", count)
     slabs = projects.slabs(lines)
-    groups = [lines[start : start + workload.SLAB] for start in range(0, MESSAGES, workload.SLAB)]
+    groups = [lines[start : start + workload.SLAB] for start in range(0, count, workload.SLAB)]
     plan = projects.load(projects.write(context.work / "adapter"))
     folder = projects.write(context.work / "adapter-node", adapter=_ADAPTER)
 
@@ -94,21 +96,21 @@ def run(context: Context) -> list[Result]:
         return sum(engine.submit(workload.SOURCE, [line]).accepted for line in lines)
 
     def node(intakes: Callable[[], Iterator[Intake]]) -> Callable[[], float]:
-        return lambda: asyncio.run(_node(folder, intakes()))
+        return lambda: asyncio.run(_node(folder, intakes(), count))
 
     cases: dict[str, Callable[[], float]] = {
-        "slabs of 512": _engine(plan, slab_in),
-        "lists of 512": _engine(plan, list_in),
-        "one message per call": _engine(plan, one_in),
+        "slabs of 512": _engine(plan, count, slab_in),
+        "lists of 512": _engine(plan, count, list_in),
+        "one message per call": _engine(plan, count, one_in),
         "adapter, slabs of 512": node(lambda: (Intake(slab=slab) for slab in slabs)),
         "adapter, lists of 512": node(lambda: (Intake(messages=group) for group in groups)),
         "adapter, one message": node(lambda: (Intake(messages=[line]) for line in lines)),
         "asyncio loop, plain Python": lambda: asyncio.run(_loop(lines)),
-        "slabs of 512, interpreter held": _held(_engine(plan, slab_in)),
-        "one message, interpreter held": _held(_engine(plan, one_in)),
+        "slabs of 512, interpreter held": _held(_engine(plan, count, slab_in)),
+        "one message, interpreter held": _held(_engine(plan, count, one_in)),
     }
     numbers = in_turns(context.rounds, cases)
-    result = Result("B9", raw={"wall_ns_per_message": numbers, "messages": MESSAGES})
+    result = Result("B9", raw={"wall_ns_per_message": numbers, "messages": count})
     result.text = [f"{'way in':32} {'wall ns/msg':>11} {'min':>8} {'max':>8} {'messages/s':>11}"]
     result.text += [
         f"{name:32} {statistics.median(found):11.0f} {min(found):8.0f} {max(found):8.0f} "
@@ -129,31 +131,32 @@ def run(context: Context) -> list[Result]:
     return [result]
 
 
-def _engine(plan: Plan, work: Callable[[Engine], int]) -> Callable[[], float]:
+def _engine(plan: Plan, count: int, work: Callable[[Engine], int]) -> Callable[[], float]:
     def measure() -> float:
         with closing(Engine(plan)) as engine:
             began = time.perf_counter_ns()
             accepted = work(engine)
             spent = time.perf_counter_ns() - began
-        if accepted != MESSAGES:
-            raise RuntimeError(f"{accepted} accepted of {MESSAGES}")
-        return spent / MESSAGES
+        if accepted != count:
+            raise RuntimeError(f"{accepted} accepted of {count}")
+        return spent / count
 
     return measure
 
 
-async def _node(folder: object, intakes: Iterator[Intake]) -> float:
-    Feed.intakes, Feed.accepted, Feed.ended = intakes, 0, asyncio.Event()
+async def _node(folder: object, intakes: Iterator[Intake], count: int) -> float:
+    Feed.intakes, Feed.accepted, Feed.wanted, Feed.ended = intakes, 0, count, asyncio.Event()
     adapters = Registry(sources={_ADAPTER: Feed}, sinks={"console": Hole})
     router = Router(folder, adapters=adapters)  # type: ignore[arg-type]
     began = time.perf_counter_ns()
     async with router:
         await asyncio.wait_for(Feed.ended.wait(), 120)
         spent = time.perf_counter_ns() - began
-    return spent / MESSAGES
+    return spent / count
 
 
 async def _loop(lines: list[bytes]) -> float:
+    count = len(lines)
     queue: asyncio.Queue[bytes | None] = asyncio.Queue(1000)
     route = plain.make()
 
@@ -170,9 +173,9 @@ async def _loop(lines: list[bytes]) -> float:
     await queue.put(None)
     took = await consumer
     spent = time.perf_counter_ns() - began
-    if took != MESSAGES:
-        raise RuntimeError(f"{took} routed of {MESSAGES}")
-    return spent / MESSAGES
+    if took != count:
+        raise RuntimeError(f"{took} routed of {count}")
+    return spent / count
 
 
 @contextmanager

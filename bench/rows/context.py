@@ -20,15 +20,21 @@ class Context:
         rounds: repetitions of everything that is a ratio.
         messages: of one run of W1.
         full: durations and numbers of the targets instead of those scaled down.
+        quick: only whether everything runs; the numbers mean nothing.
         repeat_noisy: whether a noisy round is repeated.
     """
 
     rounds: int
     messages: int
     full: bool
+    quick: bool
     repeat_noisy: bool
     shop: Workshop
     track: Track
+
+    def sized(self, count: int) -> int:
+        """A number of messages, in whole slabs of 512; a twentieth of it if it is to be quick."""
+        return max(512, count // (20 if self.quick else 1) // 512 * 512)
 
     @property
     def work(self) -> Path:

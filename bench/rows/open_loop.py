@@ -57,12 +57,12 @@ def steady(rate: float, seconds: float, start: float = 0.0) -> array[float]:
     return array("d", (start + number / rate for number in range(int(rate * seconds))))
 
 
-def profiles(*, full: bool) -> Iterator[Profile]:
+def profiles(*, full: bool, quick: bool) -> Iterator[Profile]:
     """The bursts of W6: with `full` as long as they are there, else scaled down."""
-    base, burst, tail = (10.0, 60.0, 10.0) if full else (1.0, 4.0, 1.0)
+    base, burst, tail = (10.0, 60.0, 10.0) if full else (0.2, 0.4, 0.2) if quick else (1.0, 4.0, 1.0)
     shift = steady(5_000, base) + steady(50_000, burst, base) + steady(5_000, tail, base + burst)
     yield Profile("shift change, 5 k/s, then 10 times as much", shift, after=base, until=base + burst)
-    peak, rest = (10.0, 20.0) if full else (2.0, 2.0)
+    peak, rest = (10.0, 20.0) if full else (0.2, 0.2) if quick else (2.0, 2.0)
     posting = steady(2_000, base) + steady(60_000, peak, base) + steady(2_000, rest, base + peak)
     yield Profile(
         "end of day, 2 k/s, then 30 times as much, sink at 40 k/s",
@@ -85,7 +85,7 @@ def profiles(*, full: bool) -> Iterator[Profile]:
 def run(context: Context) -> list[Result]:
     """Measure P9 and the bursts."""
     plan = projects.load(projects.write(context.work / "open-loop"))
-    seconds = 60.0 if context.full else 5.0
+    seconds = 60.0 if context.full else 0.5 if context.quick else 5.0
     latency = Result("P9")
     found = [
         _measure(plan, Profile("steady", steady(RATE, seconds), after=seconds / 10))
@@ -105,7 +105,7 @@ def run(context: Context) -> list[Result]:
         )
     ]
     bursts = Result("B6")
-    for profile in profiles(full=context.full):
+    for profile in profiles(full=context.full, quick=context.quick):
         one = _measure(plan, profile)
         bursts.raw[profile.name] = one
         bursts.text.append(_line(profile.name, one))

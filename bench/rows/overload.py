@@ -42,7 +42,7 @@ def run(context: Context) -> list[Result]:
 
 
 def _stopped(context: Context) -> Result:
-    offered = 10_000_000 if context.full else 1_000_000
+    offered = context.sized(10_000_000 if context.full else 1_000_000)
     folder = projects.write(context.work / "stopped", stream=_STREAM)
     found = _child(folder, offered)
     limit = CAPACITY_MIB + OVER_MIB
@@ -131,7 +131,7 @@ def _places(text: bytes, wanted: bytes) -> list[int]:
 def _one_of_eight(context: Context) -> Result:
     sinks = [f"s{number}" for number in range(8)]
     plan = projects.load(projects.write(context.work / "eight", sinks=sinks, stream=_STREAM))
-    messages = 512_000 if context.full else 51_200
+    messages = context.sized(512_000 if context.full else 51_200)
     slabs = projects.slabs(workload.lines("w1", messages))
     points: list[tuple[float, float]] = []
 

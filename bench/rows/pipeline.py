@@ -23,7 +23,7 @@ def run(context: Context, only: list[str] | None = None) -> list[Result]:
     result = Result("B1")
     names = [name for name in MAKERS if only is None or name in only or name == OWN]
     field = gather(context.shop, names)
-    wrong = race.check(context.track, field, ("w1", "shuffled", "mixed"))
+    wrong = race.check(context.track, field, ("w1", "shuffled", "mixed"), context.sized(race.CHECKED))
     tables = {
         variant: race.race(
             context.track,

@@ -23,7 +23,8 @@ _WHAT = "one Python object and its CloudEvent as bytes per event"
 
 def run(context: Context) -> list[Result]:
     """Measure batches of several sizes, each polled and settled."""
-    slabs = projects.slabs(workload.lines("w1", MESSAGES))
+    messages = context.sized(MESSAGES)
+    slabs = projects.slabs(workload.lines("w1", messages))
     plan = projects.load(projects.write(context.work / "polling"))
 
     def case(events_max: int) -> Callable[[], float]:
@@ -33,14 +34,14 @@ def run(context: Context) -> list[Result]:
                 began = time.process_time_ns()
                 polled = sum(1 for _ in nodes.drain(engine, events_max=events_max))
                 spent = time.process_time_ns() - began
-            if polled != MESSAGES:
-                raise RuntimeError(f"{polled} events were polled of {MESSAGES}")
-            return MESSAGES / spent * 1e9
+            if polled != messages:
+                raise RuntimeError(f"{polled} events were polled of {messages}")
+            return messages / spent * 1e9
 
         return measure
 
     numbers = in_turns(context.rounds, {f"batches of {size}": case(size) for size in (1, 16, 64, 512)})
-    result = Result("P10", raw={"events_per_s_of_cpu": numbers, "messages": MESSAGES})
+    result = Result("P10", raw={"events_per_s_of_cpu": numbers, "messages": messages})
     result.text = [f"{'poll, per second of CPU':28} {'events/s':>11} {'min':>11} {'max':>11}"]
     result.text += [
         f"{name:28} {statistics.median(found):11,.0f} {min(found):11,.0f} {max(found):11,.0f}"

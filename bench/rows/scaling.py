@@ -28,21 +28,22 @@ MESSAGES = 20_480
 def run(context: Context) -> list[Result]:
     """Measure both."""
     result = Result("B5")
-    lines = workload.lines("w1", MESSAGES)
+    messages = context.sized(MESSAGES)
+    lines = workload.lines("w1", messages)
     started: dict[str, float] = {}
     cases: dict[str, Callable[[], float]] = {}
     for kind, routes_of in (("conditions", _conditions), ("sources", _patterns)):
         for count in ROUTES:
             name = f"{count} routes, {kind}"
             folder = projects.write(context.work / f"routes-{kind}-{count}", routes=routes_of(count))
-            cases[name] = _case(*_loaded(folder, name, started), projects.slabs(lines))
+            cases[name] = _case(*_loaded(folder, name, started), lines)
     for count in TYPES:
         name = f"{count} contracts and mappings"
         folder = projects.write(context.work / f"types-{count}", types=count)
         chosen = projects.of_types(lines, count, seeded(count))
-        cases[name] = _case(*_loaded(folder, name, started), projects.slabs(chosen))
+        cases[name] = _case(*_loaded(folder, name, started), chosen)
     numbers = in_turns(context.rounds, cases)
-    result.raw = {"cpu_ns_per_message": numbers, "compile_s": started, "messages": MESSAGES}
+    result.raw = {"cpu_ns_per_message": numbers, "compile_s": started, "messages": messages}
     result.text.append(f"{'scaling':32} {'CPU ns/msg':>11} {'min':>8} {'max':>8} {'compile s':>10}")
     result.text += [
         f"{name:32} {statistics.median(found):11.0f} {min(found):8.0f} {max(found):8.0f} "
@@ -100,15 +101,17 @@ def _loaded(folder: object, name: str, started: dict[str, float]) -> tuple[Plan,
     return plan, name
 
 
-def _case(plan: Plan, name: str, slabs: list[bytes]) -> Callable[[], float]:
+def _case(plan: Plan, name: str, lines: list[bytes]) -> Callable[[], float]:
+    slabs, count = projects.slabs(lines), len(lines)
+
     def measure() -> float:
         with closing(Engine(plan)) as engine:
             began = time.process_time_ns()
             accepted = nodes.submit(engine, slabs)
             spent = time.process_time_ns() - began
             matched = engine.stats()["sinks"][workload.SINK]["matched"]
-        if (accepted, matched) != (MESSAGES, MESSAGES):
-            raise RuntimeError(f"{name}: {accepted} accepted, {matched} matched, expected {MESSAGES}")
-        return spent / MESSAGES
+        if (accepted, matched) != (count, count):
+            raise RuntimeError(f"{name}: {accepted} accepted, {matched} matched, expected {count}")
+        return spent / count
 
     return measure
