@@ -21,6 +21,8 @@ from mfgroute._core import Engine, Plan
 from rows.context import Context, in_turns, seeded
 
 ROUTES = (1, 10, 100, 1_000, 10_000)
+#: Of the projects whose routes by type grow; every message becomes an event of the first.
+CONTRACTS = 50
 TYPES = (1, 10, 100, 1_000)
 MESSAGES = 20_480
 
@@ -32,10 +34,12 @@ def run(context: Context) -> list[Result]:
     lines = workload.lines("w1", messages)
     started: dict[str, float] = {}
     cases: dict[str, Callable[[], float]] = {}
-    for kind, routes_of in (("conditions", _conditions), ("sources", _patterns)):
+    for kind, routes_of, contracts in (("conditions", _conditions, 1), ("types", _types, CONTRACTS)):
         for count in ROUTES:
             name = f"{count} routes, {kind}"
-            folder = projects.write(context.work / f"routes-{kind}-{count}", routes=routes_of(count))
+            folder = projects.write(
+                context.work / f"routes-{kind}-{count}", routes=routes_of(count), types=CONTRACTS
+            )
             cases[name] = _case(*_loaded(folder, name, started), lines)
     for count in TYPES:
         name = f"{count} contracts and mappings"
@@ -58,7 +62,7 @@ def run(context: Context) -> list[Result]:
             numbers[f"10000 routes, {kind}"],
             numbers[f"10 routes, {kind}"],
         )
-        for kind in ("conditions", "sources")
+        for kind in ("conditions", "types")
     ] + [
         gates.at_most(
             "P8",
@@ -74,17 +78,18 @@ def run(context: Context) -> list[Result]:
 def _conditions(count: int) -> list[str]:
     """One route that takes everything, and others whose condition names a work center that no message has."""
     others = (
-        f"{{name: r{number}, match: {{type: {projects.TYPE}/1}}, "
-        f"where: 'data.work_center == \"XX-{number}\"', to: {workload.SINK}}}"
+        f'{{name: r{number}, match: {{type: ">"}}, where: \'data.work_center == "X{number}"\', '
+        f"to: {workload.SINK}}}"
         for number in range(1, count)
     )
     return [_all(), *others]
 
 
-def _patterns(count: int) -> list[str]:
-    """One route that takes everything, and others for types that this project does not make."""
+def _types(count: int) -> list[str]:
+    """One route that takes everything, and others for types of contracts that no message becomes."""
+    types = [f"{projects.TYPE}{projects.suffix(number)}/1" for number in range(1, CONTRACTS)]
     others = (
-        f'{{name: r{number}, match: {{type: "quality.t{number}.>"}}, to: {workload.SINK}}}'
+        f'{{name: r{number}, match: {{type: "{types[number % len(types)]}"}}, to: {workload.SINK}}}'
         for number in range(1, count)
     )
     return [_all(), *others]

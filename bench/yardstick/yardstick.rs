@@ -594,22 +594,23 @@ fn main() {
     // Twice: the first run warms up.
     let mut spent = (0, 0, 0, 0);
     for _ in 0..2 {
-        let began = Instant::now();
-        let parts: Vec<(u64, usize, usize)> = std::thread::scope(|scope| {
+        let ready = std::sync::Barrier::new(threads);
+        let parts: Vec<[u64; 4]> = std::thread::scope(|scope| {
             let work = || {
                 let mut dedup = Dedup { k: vec![0; window], mask: window - 1 };
                 dedup.k.fill(0);
                 let (mut out, mut partitions) = (vec![0u8; 1 << 17], [0; 16]);
-                let before = cpu();
+                ready.wait();
+                let (began, before) = (Instant::now(), cpu());
                 let (accepted, written) = run(&slab, bytes, 2, &mut dedup, &mut out, &mut partitions);
-                (cpu() - before, accepted, written)
+                [began.elapsed().as_nanos() as u64, cpu() - before, accepted as u64, written as u64]
             };
             let started: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             started.into_iter().map(|one| one.join().unwrap()).collect()
         });
-        let wall = began.elapsed().as_nanos() as u64;
-        let sum = |part: fn(&(u64, usize, usize)) -> u64| parts.iter().map(part).sum::<u64>();
-        spent = (wall, sum(|part| part.0), sum(|part| part.1 as u64), sum(|part| part.2 as u64));
+        let wall = parts.iter().map(|part| part[0]).max().unwrap_or(0);
+        let sum = |index: usize| parts.iter().map(|part| part[index]).sum::<u64>();
+        spent = (wall, sum(1), sum(2), sum(3));
     }
     let (wall, used, accepted, written) = spent;
     println!(
