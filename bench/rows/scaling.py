@@ -38,7 +38,7 @@ def run(context: Context) -> list[Result]:
         for count in ROUTES:
             name = f"{count} routes, {kind}"
             folder = projects.write(
-                context.work / f"routes-{kind}-{count}", routes=routes_of(count), types=CONTRACTS
+                context.work / f"routes-{kind}-{count}", routes=routes_of(count), types=contracts
             )
             cases[name] = _case(*_loaded(folder, name, started), lines)
     for count in TYPES:
