@@ -88,23 +88,11 @@ class Workshop:
             _run(["rustc", "--edition", "2021", *RUSTC, "-o", str(program), str(source)])
         return str(program)
 
-    def cargo(self, folder: Path, name: str) -> str:
-        """A program of a crate of its own."""
+    def cargo(self, folder: Path, name: str, *, locked: bool = True) -> str:
+        """A program of a crate of its own; one that follows the engine's dependencies is not `locked`."""
         target = self.folder / folder.name
-        manifest = str(folder / "Cargo.toml")
-        _run(
-            [
-                "cargo",
-                "build",
-                "--release",
-                "--locked",
-                "--quiet",
-                "--manifest-path",
-                manifest,
-                "--target-dir",
-                str(target),
-            ]
-        )
+        command = ["cargo", "build", "--release", "--quiet", "--manifest-path", str(folder / "Cargo.toml")]
+        _run([*command, "--target-dir", str(target), *(["--locked"] if locked else [])])
         return str(target / "release" / name)
 
     def go(self, folder: Path, name: str) -> str:
