@@ -95,6 +95,7 @@ fn run(program: &Program, lines: &[&str]) -> Result<Run, Failure> {
                 continue;
             }
             Err(Terminate::Error(error)) => return Err(format!("{error} in {line}").into()),
+            Err(Terminate::Interrupted) => return Err(format!("interrupted at {line}").into()),
         }
         runtime.clear();
         let text = |name: &str| {
@@ -102,7 +103,7 @@ fn run(program: &Program, lines: &[&str]) -> Result<Run, Failure> {
                 .value
                 .as_object()
                 .and_then(|event| event.get(name))
-                .and_then(Value::as_str)
+                .and_then(Value::to_str_lossy)
                 .unwrap_or_default()
         };
         if !seen.insert(text("event").into_owned()) {
