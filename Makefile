@@ -74,8 +74,8 @@ miri: ## Run the tests around unsafe code and of the log under Miri, on a nightl
 	cargo +nightly miri test --locked -p mfgroute-core --lib -- flat::scan
 
 .PHONY: bench
-bench: $(VENV)/.dev $(VENV)/.built ## Measure workload W1 beside its peer; ROUNDS=7.
-	@$(BIN)/python bench/run.py --rounds $(or $(ROUNDS),7)
+bench: $(VENV)/.dev $(VENV)/.built ## Measure the targets beside their peers; ROUNDS=7 ARGS="--rows B1 --full".
+	@$(BIN)/python bench/run.py --rounds $(or $(ROUNDS),7) $(ARGS)
 
 .PHONY: docs
 docs: $(VENV)/.dev $(VENV)/.built ## Write the reference from the code, build the Rust documentation, check the pages.
@@ -93,6 +93,6 @@ lock: $(VENV)/.made ## Choose new versions within the bounds of pyproject.toml.
 
 .PHONY: clean
 clean: ## Remove everything that was built.
-	@rm -rf $(VENV) target dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
+	@rm -rf $(VENV) target dist bench/.peers bench/.work bench/micro/target .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	@rm -f python/mfgroute/_core*.so

@@ -1,117 +1,144 @@
-"""Measure W1 with the engine and its peer in turns, print a table, keep the numbers: ``make bench``."""
+"""Measure, print tables and gates, keep the numbers: ``make bench``; see README.md."""
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
-import gc
 import json
 import os
-import platform
-import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
-import nodes
-import peer
+import gates
+import host
 import workload
+from peers import MAKERS, Workshop
+from race import Track
+from rows import adapter, idle, open_loop, overload, pipeline, polling, scaling, validation
+from rows.context import Context
 
-from mfgroute._core import Engine, Plan
+from mfgroute.errors import MfgrouteError
 
-RESULTS = Path(__file__).parent / "results"
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
 METHOD = (
-    "one process, one thread; each round runs every case once, in turns; a fresh engine and a fresh peer per "
-    "round; process CPU time per message, median of rounds; the first round is not counted"
+    "contenders of B1 are processes of their own, in turns (A B C ... C B A); everything else is measured "
+    "in turns in one process; medians, with the least and the greatest; 95 % intervals of ratios by the "
+    "bootstrap over rounds; processor time of all threads of a process where nothing else is said"
 )
 
 
-def cases(plan: Plan, slabs: list[bytes]) -> dict[str, Callable[[], tuple[float, int]]]:
-    """What is measured: each case gives its seconds and how many events it saw."""
-
-    def timed(work: Callable[[], int]) -> tuple[float, int]:
-        started = time.process_time()
-        seen = work()
-        return time.process_time() - started, seen
-
-    def submit() -> tuple[float, int]:
-        with closing(Engine(plan)) as engine:
-            return timed(lambda: nodes.submit(engine, slabs))
-
-    def poll() -> tuple[float, int]:
-        with closing(Engine(plan)) as engine:
-            nodes.submit(engine, slabs)
-            return timed(lambda: sum(1 for _ in nodes.drain(engine)))
-
-    def plain_python() -> tuple[float, int]:
-        route = peer.make()
-        return timed(lambda: sum(len(route(slab)) for slab in slabs))
-
-    return {"submit_lines": submit, "poll": poll, "msgspec peer": plain_python}
-
-
-def measure(rounds: int, count: int) -> dict[str, list[float]]:
-    """Nanoseconds per message of every round but the first."""
-    plan = nodes.plan()
-    nodes.check_engine(plan)
-    nodes.check_peer()
-    slabs = workload.slabs(count)
-    chosen = cases(plan, slabs)
-    numbers: dict[str, list[float]] = {name: [] for name in chosen}
-    for number in range(rounds + 1):
-        for name, case in chosen.items():
-            gc.collect()
-            seconds, seen = case()
-            if seen != count:
-                sys.exit(f"{name}: {seen} events of {count} messages")
-            if number > 0:
-                numbers[name].append(seconds / count * 1e9)
-    return numbers
-
-
-def commit() -> str:
-    """The short name of the commit; with a suffix when files differ from it."""
-    command = ["git", "describe", "--always", "--dirty=-changed", "--abbrev=10"]
-    done = subprocess.run(command, cwd=RESULTS.parent, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "no-commit"
-
-
-def main() -> None:
-    """Measure, print, keep."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--messages", type=int, default=100_000 // workload.SLAB * workload.SLAB)
-    options = parser.parse_args()
-    load_before = os.getloadavg()
-    numbers = measure(options.rounds, options.messages)
-    base = statistics.median(numbers["msgspec peer"])
-    print(f"{'W1':14} {'ns/message':>11} {'min':>8} {'max':>8} {'messages/s':>11} {'x peer':>7}")
-    for name, values in numbers.items():
-        middle = statistics.median(values)
-        print(
-            f"{name:14} {middle:11.0f} {min(values):8.0f} {max(values):8.0f} {1e9 / middle:11.0f} "
-            f"{base / middle:7.2f}"
-        )
-    result = {
-        "commit": commit(),
-        "at": f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "load_average": {"before": load_before, "after": os.getloadavg()},
-        "method": METHOD,
-        "messages": options.messages,
-        "slab": workload.SLAB,
-        "ns_per_message": numbers,
+def main() -> int:
+    """Run the rows that were asked for."""
+    options = _options()
+    context = Context(
+        rounds=options.rounds,
+        messages=options.messages // workload.SLAB * workload.SLAB,
+        full=options.full,
+        quick=options.quick,
+        repeat_noisy=not options.noisy,
+        shop=Workshop(options.peers),
+        track=Track(options.work),
+    )
+    rows: dict[str, Callable[[], list[gates.Result]]] = {
+        "B1": lambda: pipeline.run(context, options.only),
+        "B2": lambda: validation.run(context),
+        "B5": lambda: scaling.run(context),
+        "B6": lambda: open_loop.run(context),
+        "B7": lambda: overload.run(context),
+        "B9": lambda: adapter.run(context),
+        "P10": lambda: polling.run(context),
+        "P14": lambda: idle.run(context),
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{result['commit']}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"kept in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    chosen = options.rows or list(rows)
+    if unknown := set(chosen) - set(rows):
+        print(f"unknown row {', '.join(sorted(unknown))}; known: {', '.join(rows)}", file=sys.stderr)
+        return 2
+    before = host.quiet()
+    results: list[gates.Result] = []
+    failed: dict[str, str] = {}
+    for name in chosen:
+        print(f"\n=== {name}", flush=True)
+        started = time.monotonic()
+        try:
+            found = rows[name]()
+        except (RuntimeError, ValueError, OSError, AssertionError, MfgrouteError) as error:
+            failed[name] = f"{type(error).__name__}: {error}"
+            print(f"{name} failed: {failed[name]}", file=sys.stderr)
+            continue
+        for result in found:
+            print("\n".join(result.text))
+        results += found
+        print(f"({time.monotonic() - started:.0f} s)")
+    after = host.quiet()
+    print("\n=== targets")
+    print(gates.show(gate for result in results for gate in result.gates))
+    if min(before["idle"], after["idle"]) < host.IDLE_MIN:
+        print(
+            f"The machine was not quiet: idle {before['idle']:.0%} before and {after['idle']:.0%} after. "
+            "Read nothing into these numbers but that the programs ran."
+        )
+    for name, why in failed.items():
+        print(f"{name}: no result: {why}")
+    _keep(options, before, after, results, failed)
+    return 1 if failed else 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="repetitions; fewer than 5 say little")
+    parser.add_argument("--messages", type=int, default=99_840, help="of one run of W1")
+    parser.add_argument("--rows", nargs="+", metavar="ROW", help="some rows, such as B1 P14")
+    parser.add_argument(
+        "--only", nargs="+", metavar="PEER", choices=list(MAKERS), help="some contenders of B1"
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="the durations and numbers of the targets: an hour"
+    )
+    parser.add_argument("--quick", action="store_true", help="see that everything runs; no numbers to keep")
+    parser.add_argument("--noisy", action="store_true", help="keep rounds in which the machine was not quiet")
+    parser.add_argument("--peers", type=Path, default=HERE / ".peers", help="where peers are installed")
+    parser.add_argument("--work", type=Path, default=HERE / ".work", help="for files of messages")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the numbers are kept")
+    options = parser.parse_args()
+    if options.quick:
+        options.messages = min(options.messages, 5 * workload.SLAB)
+    if options.rounds < 1 or options.messages < workload.SLAB:
+        parser.error(f"at least one round and {workload.SLAB} messages are needed")
+    return options
+
+
+def _keep(
+    options: argparse.Namespace,
+    before: dict[str, object],
+    after: dict[str, object],
+    results: list[gates.Result],
+    failed: dict[str, str],
+) -> None:
+    result = {
+        "commit": host.commit(),
+        "at": f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "host": host.facts(),
+        "before": before,
+        "after": after,
+        "method": METHOD,
+        "options": {
+            "rounds": options.rounds,
+            "messages": options.messages,
+            "full": options.full,
+            "quick": options.quick,
+        },
+        "rows": {one.row: one.raw for one in results},
+        "gates": [vars(gate) | {"verdict": gate.verdict} for one in results for gate in one.gates],
+        "failed": failed,
+    }
+    options.results.mkdir(parents=True, exist_ok=True)
+    path = options.results / f"{result['commit']}.json"
+    path.write_text(json.dumps(result, indent=1, default=str) + "\n")
+    print(f"kept in {os.path.relpath(path)}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

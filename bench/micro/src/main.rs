@@ -46,7 +46,7 @@ fn plan(root: &Path, on_trees: bool) -> Result<Arc<Plan>, String> {
         "sinks": {"out": {"adapter": "console"}},
         "routes": [{"name": "all", "match": {"type": ">"}, "to": "out"}],
     });
-    let compiled = project::compile(root, &config, &BTreeMap::new());
+    let compiled = project::compile(root, &config, &BTreeMap::new(), None);
     compiled.map(Arc::new).map_err(|problems| problems.iter().map(|problem| format!("\n{problem}")).collect())
 }
 
