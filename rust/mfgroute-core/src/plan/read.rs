@@ -150,7 +150,9 @@ impl File<'_> {
 #[must_use]
 pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let scored = known.iter().map(|candidate| (distance(name, candidate), *candidate));
-    scored.filter(|(edits, _)| *edits <= 2).min().map(|(_, candidate)| candidate)
+    // Two edits make any word of a word of two letters.
+    let edits_max = name.chars().count().saturating_sub(1).min(2);
+    scored.filter(|(edits, _)| *edits <= edits_max).min().map(|(_, candidate)| candidate)
 }
 
 /// Levenshtein distance.
@@ -183,5 +185,6 @@ mod tests {
     fn a_name_two_edits_away_is_suggested() {
         assert_eq!(nearest("lokup", &["path", "lookup"]), Some("lookup"));
         assert_eq!(nearest("xyz", &["path", "lookup"]), None);
+        assert_eq!(nearest("v", &["n"]), None);
     }
 }
