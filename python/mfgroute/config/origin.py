@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,15 @@ from mfgroute.units import Duration, Rate, Size, written
 _VARIABLE = re.compile(r"(?<!\$)\$\{([^}]*)\}")
 _MASK = "********"
 _MISSING = object()
+#: Values of our own types as a file says them.
+_SAID: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+    (Secret, lambda _: _MASK),
+    (Size, written),
+    (Duration, written),
+    (Rate, lambda value: f"{float(value):g}/s"),
+    (Path, str),
+    (Enum, lambda value: value.value),
+)
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +54,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settings(project: Project, environ: Mapping[str, str]) -> list[Setting]:
-    """Every setting, written or not: first those that are written, in their order, each with the defaults
-    beside it.
+    """Every setting: those that are written, in their order, and the defaults of what is not, beside them.
 
     Args:
         project: the project.
@@ -149,16 +157,9 @@ def _is_plain(values: list[Any]) -> bool:
 
 def _plain(value: Any) -> Any:
     """A value of a struct as the file would say it."""
-    if isinstance(value, Secret):
-        return _MASK
-    if isinstance(value, Size | Duration):
-        return written(value)
-    if isinstance(value, Rate):
-        return f"{float(value):g}/s"
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Enum):
-        return value.value
+    for kind, said in _SAID:
+        if isinstance(value, kind):
+            return said(value)
     if isinstance(value, msgspec.Struct):
         return {
             field.encode_name: _plain(getattr(value, field.name)) for field in msgspec.structs.fields(value)

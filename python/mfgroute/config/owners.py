@@ -33,7 +33,7 @@ class About(Section, frozen=True, kw_only=True):
     owner: Annotated[Name | None, Meta(description="Who owns what names no other owner")] = None
     owners: Annotated[
         dict[str, Name], Meta(description="Owners of single files, such as `lookups/materials: master-data`")
-    ] = {}
+    ] = msgspec.field(default_factory=dict)
 
 
 class Owned(msgspec.Struct, frozen=True, kw_only=True):

@@ -150,9 +150,11 @@ impl File<'_> {
 #[must_use]
 pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let scored = known.iter().map(|candidate| (distance(name, candidate), *candidate));
-    // Two edits make any word of a word of two letters.
-    let edits_max = name.chars().count().saturating_sub(1).min(2);
-    scored.filter(|(edits, _)| *edits <= edits_max).min().map(|(_, candidate)| candidate)
+    // As many edits as letters make any word of another.
+    let near = |(edits, candidate): &(usize, &str)| {
+        *edits <= 2 && *edits < name.chars().count().max(candidate.chars().count())
+    };
+    scored.filter(near).min().map(|(_, candidate)| candidate)
 }
 
 /// Levenshtein distance.
@@ -186,5 +188,6 @@ mod tests {
         assert_eq!(nearest("lokup", &["path", "lookup"]), Some("lookup"));
         assert_eq!(nearest("xyz", &["path", "lookup"]), None);
         assert_eq!(nearest("v", &["n"]), None);
+        assert_eq!(nearest("i", &["id"]), Some("id"));
     }
 }
