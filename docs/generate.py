@@ -85,7 +85,9 @@ def settings() -> list[str]:
         "| key | type | default | what it is |",
         "|---|---|---|---|",
         "| `apiVersion` | `mfgroute/v1` | required | Version of the file |",
-        "| `packs` | list of texts | none | Packs to use: names of shipped ones, or paths |",
+        "| `packs` | list of texts | none | Packs to use: names of shipped ones, or paths from the project |",
+        "| `owner` | text | none | Who owns contracts, mappings and lookups that name no other owner |",
+        "| `owners` | map of texts | none | Owners of single files, such as `lookups/items: master-data` |",
     ]
     parts: list[tuple[str, str, type[msgspec.Struct]]] = [
         ("node", "node.", model.Node),

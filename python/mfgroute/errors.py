@@ -94,12 +94,17 @@ class Locked(MfgrouteError):  # noqa: N818 - as `Closed`
 
 
 class LogFailed(MfgrouteError):  # noqa: N818 - as `Closed`
-    """The disk refused a write or a log of the data folder does not open; nothing of the call may count as safe."""
+    """The disk refused a write, or a log of the data folder does not open.
+
+    Nothing of the call may count as safe.
+    """
 
 
 class LogDamaged(MfgrouteError):  # noqa: N818 - as `Closed`
-    """Records that were durable are damaged or missing; the message names file, offset and numbers. Nothing was
-    deleted."""
+    """Records that were durable are damaged or missing.
+
+    The message names file, offset and numbers. Nothing was deleted.
+    """
 
 
 class CannotListen(MfgrouteError):  # noqa: N818 - as `Closed`

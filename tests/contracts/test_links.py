@@ -97,7 +97,7 @@ def read(folder):
 def test_a_contract_of_the_project_takes_the_place_of_a_packs(project):
     found = read(project).contracts
     assert {label: (one.owner, one.document.file) for label, one in found.items()} == {
-        "plant.lone/1": ("tests", "pack:plant/contracts/plant.lone.v1.yaml"),
+        "plant.lone/1": ("tests", "shared/plant/contracts/plant.lone.v1.yaml"),
         "plant.part/1": ("tests", "contracts/plant.part.v1.yaml"),
         "plant.thing/1": ("tests", "contracts/plant.thing.v1.yaml"),
     }

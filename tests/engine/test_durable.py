@@ -6,9 +6,9 @@ import subprocess
 import sys
 import textwrap
 
-import mfgroute
 import pytest
 
+import mfgroute
 from mfgroute import errors
 from tests.engine.conftest import message
 
@@ -99,7 +99,9 @@ def test_parked_events_rejects_pauses_and_positions_survive(open_engine):
         (event,) = batch
         batch.refused(event, "M7/053", "period closed")
     engine.pause(sink, who="ann", why="stocktaking")
-    before = {name: engine.stats()["sinks"][sink][name] for name in ("parked", "in_doubt", "queued", "paused")}
+    before = {
+        name: engine.stats()["sinks"][sink][name] for name in ("parked", "in_doubt", "queued", "paused")
+    }
     kept = engine.stats()["sources"]["mes-a"]["rejects_kept"]
     engine.close()
     engine = open_engine()

@@ -5,7 +5,6 @@ from contextlib import closing
 
 import pytest
 
-import mfgroute
 from mfgroute import _core
 
 from .conftest import CONTRACT, MAIN, lines, mapping
@@ -291,12 +290,17 @@ def test_a_mapping_without_a_required_field_is_refused(project):
 
 def test_two_mappings_that_want_a_message_are_ambiguous_and_both_are_named(project):
     main = MAIN.replace("[m]", "[m, n]")
-    text = mapping("v: {const: 1}")
-    plan = project.load(text, **{"mfgroute.yaml": main, "mappings/n.yaml": text})
-    out = [json.loads(one) for one in _core.explain(plan, "src", b"{}", {}).splitlines()]
-    assert out[0]["reject"]["code"] == "mapping_ambiguous"
-    assert "m" in str(out)
-    assert isinstance(plan, mfgroute.Plan) if hasattr(mfgroute, "Plan") else True
+    one, two = (
+        mapping("v: {const: 1}", head=f"from: {{decode: json}}\nwhen: {{path: {name}, present: true}}")
+        for name in "ab"
+    )
+    plan = project.load(one, **{"mfgroute.yaml": main, "mappings/n.yaml": two})
+    out = [json.loads(line) for line in _core.explain(plan, "src", b'{"a": 1, "b": 1}', {}).splitlines()]
+    assert [(line["reject"]["code"], line["reject"]["found"]) for line in out] == [
+        ("mapping_ambiguous", "m and n")
+    ]
+    [line] = [json.loads(one) for one in _core.explain(plan, "src", b'{"a": 1}', {}).splitlines()]
+    assert line["mapping"].startswith("m@")
 
 
 def test_a_mistake_in_one_place_hides_none_in_another(project):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from mfgroute.cli import show
 from mfgroute.cli.app import session
 from mfgroute.cli.failures import FAILED, OK, tell_problems
-from mfgroute.config.load import find_project
+from mfgroute.config.load import FILE_NAME, find_project
 from mfgroute.contracts import commit, documents, lock
 from mfgroute.contracts.changes import Change, changes
 from mfgroute.contracts.links import Links
@@ -22,7 +23,7 @@ _TESTS_MAX = 8
 
 def check(*, against: str | None, pin: bool, allow_undecided: bool) -> int:
     """Hold the contracts of the project to their lock and to a commit; returns the exit code."""
-    root = find_project(session().project).parent.resolve()
+    root = _folder(Path(session().project)).resolve()
     now = documents.read(documents.Folder(root))
     found: list[Change] = []
     if against is not None:
@@ -46,6 +47,13 @@ def check(*, against: str | None, pin: bool, allow_undecided: bool) -> int:
     else:
         _print(found, pins, len(added), against)
     return OK if ok else FAILED
+
+
+def _folder(given: Path) -> Path:
+    """The folder of a project, or of a pack, which has contracts and no main file."""
+    if (given / "contracts").is_dir() and not (given / FILE_NAME).exists():
+        return given
+    return find_project(given).parent
 
 
 def _version(contract: documents.Contract) -> str:

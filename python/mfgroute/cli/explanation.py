@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mfgroute import _core
 from mfgroute.cli import dryrun, probe
 from mfgroute.cli.rules import MappingFile, Rule, mapping_file, rules, values
 from mfgroute.config.load import Project
-from mfgroute.config.packs import SHIPPED
 
 #: What a dry run does not tell.
 NOT_KEPT = (
@@ -264,14 +262,8 @@ def _asked(spec: Any) -> Iterator[str]:
 
 def _contract_file(project: Project, shown: str) -> dict[str, Any]:
     """A contract as it is written; empty if its file is gone."""
-    path = project.root / shown
-    if shown.startswith("pack:"):
-        pack, _, rest = shown.removeprefix("pack:").partition("/")
-        folders = [
-            project.root / str(one) if "/" in str(one) else SHIPPED / str(one)
-            for one in project.raw.get("packs", [])
-        ]
-        path = next((folder / rest for folder in folders if folder.name == pack), Path(rest))
+    ours = next((one for one in project.packs if shown.startswith(f"{one.prefix}contracts/")), None)
+    path = ours.path / shown.removeprefix(ours.prefix) if ours else project.root / shown
     if not path.is_file():
         return {}
     document, _, _ = _core.parse_yaml(path.read_bytes(), shown)

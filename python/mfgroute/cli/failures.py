@@ -93,7 +93,7 @@ def _tell_problems(problems: list[Problem]) -> None:
         show.line(", ".join(parts), error=True)
 
 
-def _known(error: BaseException) -> _Told | None:  # noqa: C901, PLR0911 - one line for each kind of error
+def _known(error: BaseException) -> _Told | None:  # noqa: C901, PLR0911, PLR0912 - one line for each kind of error
     import click  # noqa: PLC0415 - loaded already
 
     if isinstance(error, Failure):

@@ -73,7 +73,9 @@ def compiled(project: Project, document: Mapping[str, Any], root: Path | None = 
     resolved = packs.resolve(dict(document), project.root, notes)
     try:
         return _core.Plan.compile(
-            str(root or project.root), msgspec.json.encode({**document, "packs": resolved}), {}
+            str(root or project.root),
+            msgspec.json.encode({**document, "packs": packs.for_core(resolved)}),
+            {},
         )
     except ConfigError as error:
         problems = [

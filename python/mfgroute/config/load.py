@@ -13,7 +13,7 @@ from mfgroute import _core
 from mfgroute.adapter import Config, Inbox, Secret
 from mfgroute.adapter import Sink as SinkAdapter
 from mfgroute.adapter import Source as SourceAdapter
-from mfgroute.config import checks, packs
+from mfgroute.config import checks, owners, packs
 from mfgroute.config.convert import Notes, close, convert, convert_struct, dotted, escape
 from mfgroute.config.model import (
     Http,
@@ -33,7 +33,7 @@ from mfgroute.errors import ConfigError, MfgrouteError, Problem
 API_VERSION = "mfgroute/v1"
 FILE_NAME = "mfgroute.yaml"
 _FILE_BYTES_MAX = 1 << 20
-_KEYS = ("apiVersion", "packs", "node", "http", "streams", "sources", "sinks", "routes")
+_KEYS = ("apiVersion", "packs", "owner", "owners", "node", "http", "streams", "sources", "sinks", "routes")
 _MASK = "********"
 
 
@@ -59,6 +59,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         hidden: pointers of values in `raw` that are never shown.
         secrets: texts that came from a replacement; logs mask them.
         warnings: what works, but probably not as meant.
+        packs: the packs that it uses.
+        abouts: what the project (`None`) and each pack say of owners.
     """
 
     root: Path
@@ -69,6 +71,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     hidden: frozenset[str]
     secrets: frozenset[str]
     warnings: list[Problem]
+    packs: list[packs.Pack] = []
+    abouts: dict[str | None, owners.About] = {}
 
     @property
     def data_dir(self) -> Path:
@@ -124,10 +128,17 @@ def read_project(
     reader = _Reader(notes, adapters)
     model = reader.model(document)
     core_document = reader.for_core(document)
+    used: list[packs.Pack] = []
+    abouts: dict[str | None, owners.About] = {}
+    others: list[Problem] = []
     if isinstance(core_document, dict):
-        core_document = {**core_document, "packs": packs.resolve(core_document, root, notes)}
+        used = packs.resolve(core_document, root, notes)
+        abouts, others = owners.read(core_document, used, packs.parts(root, used), notes)
+        core_document = {**core_document, "packs": packs.for_core(used)}
     plan, core_problems = _compile(root, core_document, places, today)
-    problems = _merged(notes.problems, core_problems)
+    if not any(problem.severity == "error" for problem in notes.problems):
+        others += _released(root, used, core_problems)
+    problems = _merged(notes.problems + others, core_problems)
     if found:
         # What follows from a value that could not be replaced says nothing new.
         unset = {places[pointer] for pointer in _replaceable(document, "") if pointer in places}
@@ -145,6 +156,8 @@ def read_project(
         hidden=frozenset(replaced) | reader.secret_pointers,
         secrets=values.given | reader.secret_texts,
         warnings=problems,
+        packs=used,
+        abouts=abouts,
     )
 
 
@@ -354,6 +367,18 @@ def _merged(ours: list[Problem], theirs: list[Problem]) -> list[Problem]:
     return sorted(
         ours + rest, key=lambda problem: (problem.file, problem.line, problem.column, problem.severity)
     )
+
+
+def _released(root: Path, used: Sequence[packs.Pack], known: Sequence[Problem]) -> list[Problem]:
+    """Released contracts that are not as they were released."""
+    # Contracts are read with the means of this package.
+    from mfgroute.contracts import documents, lock  # noqa: PLC0415
+
+    try:
+        return lock.changed(*documents.released(root, used))
+    except ConfigError as error:
+        # The compiler says what is wrong with a file, too.
+        return [problem for problem in error.problems if problem not in known]
 
 
 def _problems(found: Sequence[Any]) -> list[Problem]:

@@ -14,6 +14,7 @@ NAME_PATTERN = "^[a-z0-9][a-z0-9-]*$"
 DEFAULT_LISTEN = "127.0.0.1:8080"
 
 Names: TypeAlias = str | list[str]
+Name: TypeAlias = Annotated[str, Meta(min_length=1)]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

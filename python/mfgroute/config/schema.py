@@ -58,6 +58,16 @@ def schema(
             "items": {"type": "string"},
             "description": "Packs whose contracts, mappings and lookups this project uses",
         },
+        "owner": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Who owns contracts, mappings and lookups that name no other owner",
+        },
+        "owners": {
+            "type": "object",
+            "additionalProperties": {"type": "string", "minLength": 1},
+            "description": "Owners of single files, such as `lookups/materials: master-data`",
+        },
         "node": add(Node, ""),
         "http": add(Http, ""),
         "streams": {"type": "object", "additionalProperties": add(Stream, "")},

@@ -7,17 +7,18 @@ year, can be read all the same.
 from __future__ import annotations
 
 import json
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from mfgroute import _core
 from mfgroute.config.load import FILE_NAME
-from mfgroute.config.packs import SHIPPED, shipped
+from mfgroute.config.packs import SHIPPED, Pack, is_path, prefix, shipped
 from mfgroute.errors import ConfigError, Problem
 
-__all__ = ["Contract", "Document", "Documents", "Folder", "Place", "read", "read_contracts"]
+__all__ = ["Contract", "Document", "Documents", "Folder", "Place", "read", "read_contracts", "released"]
 
 _ENDING = ".yaml"
 
@@ -61,7 +62,7 @@ class Document(msgspec.Struct, frozen=True):
 
     Attributes:
         name: without folder and ending.
-        file: path for messages; of a pack with the prefix ``pack:NAME/``.
+        file: path for messages; of a pack that ships with the prefix ``pack:NAME/``.
         pack: the pack it comes from, or `None` for the project.
         content: what is written there.
         places: line and column of each value by its pointer.
@@ -186,6 +187,7 @@ class Documents(msgspec.Struct, frozen=True):
         tests: files of ``tests/`` by name.
         folders: where contracts of the project's own lie, with the prefix of their files in messages: the
             project and the packs that are named by a path.
+        shipped: the same of packs that ship with mfgroute.
     """
 
     main: dict[str, Any]
@@ -195,6 +197,7 @@ class Documents(msgspec.Struct, frozen=True):
     schemas: dict[str, Any]
     tests: dict[str, Document]
     folders: list[tuple[str, Place]]
+    shipped: list[tuple[str, Place]] = []
 
 
 def read(place: Place) -> Documents:
@@ -205,9 +208,10 @@ def read(place: Place) -> Documents:
     """
     problems: list[Problem] = []
     content = place.content(FILE_NAME)
-    if content is None:
+    # A pack has no main file; it is read as a project that has nothing but its files.
+    if content is None and not place.names("contracts"):
         raise ConfigError([_problem(FILE_NAME, f"there is no `{FILE_NAME}`")])
-    main = _parse(FILE_NAME, FILE_NAME, None, content, problems)
+    main = None if content is None else _parse(FILE_NAME, FILE_NAME, None, content, problems)
     document = main.content if main else {}
     folders = _folders(document, place)
     found = Documents(
@@ -217,11 +221,29 @@ def read(place: Place) -> Documents:
         rules=_files(folders, "rules", problems),
         schemas=_schemas(folders, problems),
         tests=_files(folders[:1], "tests", problems),
-        folders=[(prefix, one) for prefix, pack, one in folders if pack is None or "/" in pack],
+        folders=[(before, one) for before, pack, one in folders if pack is None or is_path(pack)],
+        shipped=[(before, one) for before, pack, one in folders if pack is not None and not is_path(pack)],
     )
     if problems:
         raise ConfigError(problems)
     return found
+
+
+def released(root: Path, packs: Sequence[Pack]) -> tuple[list[Contract], list[tuple[str, Place]]]:
+    """The contracts that count in a project, and every folder whose lock may pin them, with its prefix.
+
+    Raises:
+        ConfigError: a file is no YAML.
+    """
+    problems: list[Problem] = []
+    folders: list[tuple[str, str | None, Place]] = [
+        ("", None, Folder(root)),
+        *((pack.prefix, pack.name, Folder(pack.path)) for pack in packs),
+    ]
+    found = _contracts(_files(folders, "contracts", problems))
+    if problems:
+        raise ConfigError(problems)
+    return list(found.values()), [(before, place) for before, _, place in folders]
 
 
 def read_contracts(folder: Path) -> dict[str, Contract]:
@@ -244,9 +266,9 @@ def _folders(main: dict[str, Any], place: Place) -> list[tuple[str, str | None, 
     packs = main.get("packs", [])
     for name in packs if isinstance(packs, list) else []:
         if name in known:
-            found.append((f"pack:{name}/", name, Folder(SHIPPED / name)))
-        elif isinstance(name, str) and "/" in name:
-            found.append((f"pack:{PurePosixPath(name).name}/", name, place.beside(name)))
+            found.append((prefix(name), name, Folder(SHIPPED / name)))
+        elif isinstance(name, str) and is_path(name):
+            found.append((prefix(name), name, place.beside(name)))
     return found
 
 
@@ -255,14 +277,13 @@ def _files(
 ) -> dict[str, Document]:
     """The files of a subfolder by name; one of the project takes the place of a pack's with the same name."""
     found: dict[str, Document] = {}
-    for prefix, pack, place in folders:
+    for before, pack, place in folders:
         for full in place.names(sub):
             name = full.removesuffix(_ENDING)
             if not full.endswith(_ENDING) or full.startswith(".") or name in found:
                 continue
-            shown = pack if pack is None or "/" not in pack else PurePosixPath(pack).name
             content = place.content(f"{sub}/{full}") or b""
-            made = _parse(name, f"{prefix}{sub}/{full}", shown, content, problems)
+            made = _parse(name, f"{before}{sub}/{full}", pack, content, problems)
             if made is not None:
                 found[name] = made
     return found
@@ -270,7 +291,7 @@ def _files(
 
 def _schemas(folders: list[tuple[str, str | None, Place]], problems: list[Problem]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for prefix, _, place in folders:
+    for before, _, place in folders:
         for full in place.names("schemas"):
             path = f"schemas/{full}"
             if not full.endswith(".json") or full.startswith(".") or path in found:
@@ -278,7 +299,7 @@ def _schemas(folders: list[tuple[str, str | None, Place]], problems: list[Proble
             try:
                 found[path] = json.loads(place.content(path) or b"")
             except ValueError as error:
-                problems.append(_problem(f"{prefix}{path}", f"the schema is not JSON: {error}"))
+                problems.append(_problem(f"{before}{path}", f"the schema is not JSON: {error}"))
     return found
 
 

@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from mfgroute.contracts.documents import Contract, Documents, Folder
+from mfgroute.contracts.documents import Contract, Documents, Folder, Place
 from mfgroute.errors import ConfigError, Problem
 from mfgroute.schemas.plain import canonical
 
-__all__ = ["FILE", "Pins", "fingerprint", "pin", "read"]
+__all__ = ["FILE", "Pins", "changed", "fingerprint", "pin", "read"]
 
 FILE = "contracts/registry.lock"
 _HEAD = "# Released versions of contracts. Written by `mfgroute contract check --pin`; do not edit."
@@ -59,20 +60,40 @@ def fingerprint(contract: Contract) -> str:
 def read(documents: Documents) -> Pins:
     """Compare the contracts of the project and of packs beside it with their locks.
 
-    Contracts of packs that ship with mfgroute are released with it and have no lock.
+    Contracts of packs that ship with mfgroute are held to the locks that ship with them; they are neither
+    pinned nor unpinned here.
     """
-    pins = Pins([], [], [])
+    folders = [*documents.folders, *documents.shipped]
+    pins = Pins([], [], changed(list(documents.contracts.values()), folders))
     for prefix, place in documents.folders:
-        known = _lines(f"{prefix}{FILE}", place.content(FILE), pins.problems)
+        known = _lines(f"{prefix}{FILE}", place.content(FILE), [])
         for one in _own(documents, prefix):
             found = known.get((one.type, one.version))
             if found is None:
                 pins.unpinned.append(one)
             elif found == fingerprint(one):
                 pins.pinned.append(one)
-            else:
-                pins.problems.append(_changed(one))
     return pins
+
+
+def changed(contracts: Sequence[Contract], folders: Sequence[tuple[str, Place]]) -> list[Problem]:
+    """Contracts that differ from a release of their version, whichever folder pins it, and broken lines.
+
+    A contract that takes the place of a released one is no exception: who reads its version must be able to
+    rely on it.
+
+    Args:
+        contracts: those that count.
+        folders: where locks may be, with the prefix of their files in messages.
+    """
+    problems: list[Problem] = []
+    for prefix, place in folders:
+        known = _lines(f"{prefix}{FILE}", place.content(FILE), problems)
+        for one in contracts:
+            found = known.get((one.type, one.version))
+            if found is not None and found != fingerprint(one):
+                problems.append(_changed(one, prefix))
+    return problems
 
 
 def pin(documents: Documents) -> list[Contract]:
@@ -99,15 +120,21 @@ def _own(documents: Documents, prefix: str) -> list[Contract]:
     ]
 
 
-def _changed(contract: Contract) -> Problem:
+def _changed(contract: Contract, prefix: str) -> Problem:
     line, column = contract.document.places.get("/version", (0, 0))
+    message = f"version {contract.version} of {contract.label} was released and is not the same any more"
+    hint = "raise `version`, or restore the contract; what was released stays as it is"
+    if not contract.document.file.startswith(f"{prefix}contracts/"):
+        pack = prefix.removeprefix("pack:").removesuffix("/")
+        message = f"version {contract.version} of {contract.label} was released by {pack} and is another here"
+        hint = "give what takes its place a version of its own"
     return Problem(
         severity="error",
         file=contract.document.file,
         line=line,
         column=column,
-        message=f"version {contract.version} of {contract.label} was released and is not the same any more",
-        hint="raise `version`, or restore the contract; what was released stays as it is",
+        message=message,
+        hint=hint,
     )
 
 

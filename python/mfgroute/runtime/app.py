@@ -150,8 +150,8 @@ class Router:
             drain_timeout_s: how long sinks may go on; the tempo's if not given.
 
         Returns:
-            How many events were not delivered and are lost with this process: what memory streams held, parked
-            events and those in doubt among them. Durable streams deliver theirs after the next start.
+            How many events were not delivered and are lost with this process: what memory streams held,
+            parked events and those in doubt among them. Durable streams deliver theirs after the next start.
         """
         if self._parts is None or self._wakes is None:
             return 0

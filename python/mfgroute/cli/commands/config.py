@@ -14,15 +14,25 @@ def command() -> None:
 
 
 @command.command("show")
-def show_() -> int:
+@click.option("--origin", is_flag=True, help="Say of each setting and each part where it comes from.")
+def show_(*, origin: bool) -> int:
     """Show the checked configuration after replacements; secrets are stars.
+
+    With --origin: every setting with its place, environment variable or default, and every contract, mapping,
+    lookup, rule and schema with its file, its pack, its owner, and what it overrides.
 
     Examples:
       mfgroute config show
+      mfgroute config show --origin
+      mfgroute config show --origin --output json
     """
     from mfgroute.cli.dryrun import project  # noqa: PLC0415 - not for --help
 
     found = project()
+    if origin:
+        from mfgroute.cli.origin import tell  # noqa: PLC0415
+
+        return tell(found)
     document = found.redacted()
     if session().json:
         show.document(document)

@@ -179,6 +179,7 @@ def check(*, against: str | None, pin: bool, allow_undecided: bool) -> int:
       mfgroute contract check --against main
       mfgroute contract check --against v1.4.0 --output json
       mfgroute contract check --pin
+      mfgroute contract check --pin -c plants/shared
     """
     from mfgroute.cli.contracts import check as judge  # noqa: PLC0415 - not for --help
 

@@ -7,7 +7,7 @@ use crate::contract::Contract;
 use crate::map::lookup::{Index, Table};
 use crate::plan::fixed::keys_of;
 use crate::plan::read::{File, nearest};
-use crate::problem::Place;
+use crate::problem::{Place, Problems};
 use crate::schema::Schema;
 use crate::yaml::{Key, Node, Value};
 
@@ -18,7 +18,7 @@ pub struct Builder {
     pub today: Option<String>,
     /// Contracts in the order of their files.
     pub contracts: Vec<Contract>,
-    /// Labels of contracts whose files have errors: that they are missing is no further problem.
+    /// Labels of contracts and files of mappings that have errors: that they are missing is no further problem.
     pub broken: Vec<String>,
     /// Whether a conversion has errors: that a version cannot be reached is no further problem then.
     pub conversion_broken: bool,
@@ -85,6 +85,14 @@ impl Builder {
                 file.error(place, message);
                 None
             }
+        }
+    }
+
+    /// Notes keys that are there twice in tables that no mapping uses; in the others they are found by use.
+    pub fn check_unused_tables(&self, problems: &mut Problems) {
+        let used = |name: &String| self.indexes.keys().any(|(table, _)| table == name);
+        for (_, table) in self.tables.iter().filter(|(name, _)| !used(name)) {
+            table.check_unused(problems);
         }
     }
 

@@ -4,7 +4,8 @@
 use crate::map::{Block, Field, FieldOp, Group, List};
 use crate::path::Path;
 use crate::plan::fixed::Fixed;
-use crate::plan::read::File;
+use crate::plan::read::{File, nearest};
+use crate::plan::required::Made;
 use crate::plan::value::{SOURCES, STEPS, Scope};
 use crate::schema::{ITEMS, Schema};
 use crate::yaml::{Key, Node};
@@ -149,6 +150,11 @@ impl Scope<'_> {
             let written: Vec<Written<'_>> = fields.entries().iter().map(|(key, node)| (key, node)).collect();
             let item: Option<(&Schema, Vec<String>)> = contract
                 .map(|(schema, prefix)| (schema, prefix.iter().cloned().chain([ITEMS.to_owned()]).collect()));
+            if let Some((schema, prefix)) = &item {
+                let prefix = prefix.iter().map(String::as_str).collect();
+                let names = written.iter().map(|(key, _)| (key.text.as_str(), key.place)).collect();
+                Made { schema, label: "the contract", prefix, fields: names }.check(fields.place, file);
+            }
             self.block(&written, Some(names), item.as_ref().map(|(s, p)| (*s, p.as_slice())), file)
         });
         let steps = self.steps(node, names, false, file);
@@ -176,10 +182,22 @@ fn allowed(schema: &Schema, path: &[&str], key: &Key, file: &mut File<'_>) {
     let dotted = path.join(".").replace(".*", "[]");
     if !schema.allows_field(&path.join(".")) {
         let fields = schema.fields(3);
-        let known: Vec<&str> = fields.iter().map(String::as_str).collect();
+        let known: Vec<&str> = fields.iter().map(String::as_str).filter(|name| *name != dotted).collect();
         let message = format!("the contract has no field {dotted}");
-        file.error_near(key.place, message, &dotted, &known);
+        let hint = match nearest(&dotted, &known) {
+            Some(name) => format!("did you mean {name}?"),
+            None => format!("remove it, or add it to the schema of the contract, which has {}", few(&known)),
+        };
+        file.error_hint(key.place, message, hint);
     }
+}
+
+/// The names of a list, a long one cut.
+fn few(names: &[&str]) -> String {
+    const SHOWN: usize = 12;
+    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    let more = if names.len() > SHOWN { " and others" } else { "" };
+    if names.is_empty() { "no others".to_owned() } else { format!("{shown}{more}") }
 }
 
 /// Sorts fields so that each comes after those it takes values of; a circle is an error.

@@ -14,6 +14,7 @@ use crate::plan::fields::Names;
 use crate::plan::forms::number_format;
 use crate::plan::lifecycle;
 use crate::plan::read::File;
+use crate::plan::required::Made;
 use crate::plan::value::Scope;
 use crate::problem::Place;
 use crate::value::NumberFormat;
@@ -111,19 +112,9 @@ fn compile_entry(
     scope.depth = each.len();
     let block = scope.block(&written, None, schema.as_deref().map(|schema| (schema, [].as_slice())), file);
     if let Some(schema) = &schema {
-        let mapped: Vec<&str> = written.iter().map(|(key, _)| key.text.as_str()).collect();
-        for required in schema.required_fields() {
-            let covered = mapped.iter().any(|name| {
-                *name == required
-                    || name.starts_with(&format!("{required}."))
-                    || required.starts_with(&format!("{name}."))
-            });
-            if !covered {
-                let label = to.text().unwrap_or_default();
-                let message = format!("the contract {label} requires {required}, which no field makes");
-                file.error(to.place, message);
-            }
-        }
+        let label = format!("the contract {}", to.text().unwrap_or_default());
+        let fields = written.iter().map(|(key, _)| (key.text.as_str(), key.place)).collect();
+        Made { schema, label: &label, prefix: Vec::new(), fields }.check(to.place, file);
     }
     warn_send_times(contract, &written, scope, file);
     let entry = Entry {

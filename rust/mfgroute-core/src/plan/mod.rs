@@ -12,6 +12,8 @@
 //! * [`keywords`] finds misspelt words of a schema, [`limits`] values that contradict each other.
 //! * [`attributes`] knows the names that `meta` may have.
 //! * [`fixed`] compares what is written in a mapping or table with the contract.
+//! * [`required`] finds members of a contract that no field makes, [`overlap`] mappings that want the same
+//!   messages.
 //! * [`quantities`] checks the codes of units and the factors of quantities.
 //! * [`project`] compiles a folder into a [`Plan`](project::Plan).
 
@@ -29,9 +31,11 @@ pub mod lifecycle;
 pub mod limits;
 pub mod mapping;
 pub mod node;
+pub mod overlap;
 pub mod project;
 pub mod quantities;
 pub mod read;
+pub mod required;
 pub mod routes;
 pub mod rules;
 pub mod value;

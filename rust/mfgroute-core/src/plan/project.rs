@@ -16,8 +16,8 @@ use crate::plan::conversions::{self, Conversions};
 use crate::plan::mapping::Example;
 use crate::plan::read::{File, nearest};
 use crate::plan::value::Scope;
-use crate::plan::{attributes, contract, mapping, node, routes};
-use crate::problem::{Place, Problem, Problems, Severity};
+use crate::plan::{attributes, contract, mapping, node, overlap, routes};
+use crate::problem::{Place, Problem, Problems};
 use crate::route::Route;
 use crate::schema::{Schema, SchemaOptions};
 use crate::time::Date;
@@ -117,6 +117,7 @@ pub fn compile(
     site.clone_into(&mut plan.site);
     read_shared(&folders, namespace.unwrap_or("org.mfgroute"), &mut builder, &mut problems);
     read_mappings(&folders, &main, &mut builder, &mut plan, &mut problems);
+    builder.check_unused_tables(&mut problems);
     let mut file = File { name: MAIN, problems: &mut problems };
     read_sources(&main, &mut builder, &mut plan, &mut file);
     plan.contracts = std::mem::take(&mut builder.contracts);
@@ -157,10 +158,10 @@ fn program(mapping: &Mapping, plan: &Plan) -> Result<Program, String> {
 fn folders(root: &Path, main: &Node) -> Vec<(String, PathBuf)> {
     let mut folders = vec![(String::new(), root.to_path_buf())];
     for pack in main.get("packs").map(Node::items).unwrap_or_default() {
-        if let (Some(name), Some(path)) =
-            (pack.get("name").and_then(Node::text), pack.get("path").and_then(Node::text))
+        if let (Some(prefix), Some(path)) =
+            (pack.get("prefix").and_then(Node::text), pack.get("path").and_then(Node::text))
         {
-            folders.push((format!("pack:{name}/"), PathBuf::from(path)));
+            folders.push((prefix.to_owned(), PathBuf::from(path)));
         }
     }
     folders
@@ -279,19 +280,26 @@ fn read_mappings(
         .filter_map(Node::text)
         .collect();
     for (name, shown, bytes) in files(folders, "mappings", ".yaml", problems) {
+        let is_used = used.contains(&name.as_str());
         // No source names a conversion: it is there when its file is.
-        let unused = shown.starts_with("pack:") && !used.contains(&name.as_str());
+        let unused = !is_used && shown != format!("mappings/{name}.yaml");
         if unused
             && !conversions::is_one(yaml::parse(&bytes, &shown, None, &mut Problems::default()).as_ref())
         {
             continue;
         }
+        builder.broken.push(format!("mappings/{name}"));
         let Some(node) = yaml::parse(&bytes, &shown, None, problems) else { continue };
         let mut file = File { name: &shown, problems };
+        if !is_used && !conversions::is_one(Some(&node)) {
+            let hint = "name it in the `mappings` of a source, or remove the file";
+            file.problems.warn(&shown, node.place, format!("no source uses the mapping {name}"), hint);
+        }
         let Some(compiled) = mapping::compile(&name, &node, &bytes, builder, &mut file) else {
             builder.conversion_broken |= conversions::is_one(Some(&node));
             continue;
         };
+        builder.broken.pop();
         for example in node.get("examples").map(Node::items).unwrap_or_default() {
             file.keys(example, "an example", &["name", "given", "meta", "expect", "reject", "filtered"]);
             for (name, _) in example.get("meta").map(Node::entries).unwrap_or_default() {
@@ -311,6 +319,7 @@ fn read_mappings(
 fn read_sources(main: &Node, builder: &mut Builder, plan: &mut Plan, file: &mut File<'_>) {
     for (name, source) in main.get("sources").map(Node::entries).unwrap_or_default() {
         let mut mappings = Vec::new();
+        let mut places = Vec::new();
         for wanted in source.get("mappings").map(Node::items).unwrap_or_default() {
             let Some(text) = wanted.text() else { continue };
             match plan.mapping(text) {
@@ -323,11 +332,11 @@ fn read_sources(main: &Node, builder: &mut Builder, plan: &mut Plan, file: &mut 
                         "remove it; routes find conversions by themselves",
                     );
                 }
-                Some(index) => mappings.push(index),
-                None if file.problems.0.iter().any(|problem| {
-                    problem.severity == Severity::Error
-                        && problem.file.ends_with(&format!("mappings/{text}.yaml"))
-                }) => {}
+                Some(index) => {
+                    mappings.push(index);
+                    places.push(wanted.place);
+                }
+                None if builder.broken.contains(&format!("mappings/{text}")) => {}
                 None => {
                     let known: Vec<&str> =
                         plan.mappings.iter().map(|mapping| mapping.name.as_str()).collect();
@@ -352,6 +361,9 @@ fn read_sources(main: &Node, builder: &mut Builder, plan: &mut Plan, file: &mut 
             );
             file.error(source.place, message);
         }
+        let named = mappings.iter().zip(&places);
+        let named = named.filter_map(|(index, place)| Some((plan.mappings.get(*index)?, *place)));
+        overlap::check(&name.text, &named.collect::<Vec<_>>(), file);
         let uri = source.get("uri").and_then(Node::text);
         let uri = uri.map_or_else(|| format!("//{}/{}", plan.site, name.text), str::to_owned);
         let filters = filters(source, builder, file);

@@ -53,13 +53,7 @@ impl Scope<'_> {
                     if code.is_null() || set.unit(&text).is_some() {
                         continue;
                     }
-                    let message = format!("{text} is not a unit of code set {name}");
-                    match CodeSet::ALL.into_iter().find(|other| other.unit(&text).is_some()) {
-                        Some(other) => {
-                            file.error_hint(place, message, format!("code set {} has it", other.name()));
-                        }
-                        None => file.error(place, message),
-                    }
+                    unknown_unit(&text, set, place, file);
                 }
             }
             Codes::Set(made, place) if made != set => {
@@ -87,8 +81,19 @@ impl Scope<'_> {
     /// Warns of units that a table gives and that no factor leads to: no unit of `from` converts to it; or it
     /// counts things, for whose packages the mapping has a table of factors, and none for this key.
     pub fn check_factors(&self, quantity: &Quantity<'_>, names: &Names<'_>, file: &mut File<'_>) {
-        let Codes::Cells { table, column, keys } = self.codes_of(quantity.to, names, 0) else { return };
         let factor = quantity.unit.get("factor");
+        let (table, column, keys) = match self.codes_of(quantity.to, names, 0) {
+            Codes::Cells { table, column, keys } => (table, column, keys),
+            Codes::Written(codes) if factor.is_none() => {
+                return self.check_sources(
+                    quantity.from,
+                    &units_in(&codes, set_of(quantity.to)),
+                    names,
+                    file,
+                );
+            }
+            _ => return,
+        };
         let factors = factor.and_then(|factor| self.builder.tables.get(factor.get("table")?.text()?));
         if factor.is_some() != factors.is_some() {
             return;
@@ -125,13 +130,46 @@ impl Scope<'_> {
         file.warn_once(file.name, place, message, hint);
     }
 
+    /// Notes units that convert to none of the written ones: an error in the mapping, a warning in a table. A
+    /// single unit is compared where the conversion is made.
+    fn check_sources(&self, from: &Node, targets: &[Unit], names: &Names<'_>, file: &mut File<'_>) {
+        const HINT: &str = "add a factor to `unit`: {table: …, key: […], num: …, den: …}";
+        let [target, ..] = targets else { return };
+        let set = set_of(from);
+        let alone = |code: &str| {
+            let unit = set.unit(code)?;
+            targets.iter().all(|to| units::convert(unit, *to).is_none()).then_some(unit)
+        };
+        let said = |unit: Unit| {
+            let (of, to) = (unit.dimension_name(), target.dimension_name());
+            format!("{} is a unit of {of}, {} of {to}, and there is no factor", unit.code(), target.code())
+        };
+        match self.codes_of(from, names, 0) {
+            Codes::Written(codes) if from.get("const").is_none() => {
+                for (code, place) in codes {
+                    if let Some(unit) = code.as_str().and_then(alone) {
+                        file.error_hint(place, said(unit), HINT);
+                    }
+                }
+            }
+            Codes::Cells { table, column, .. } => {
+                let mut rows = table.rows().filter_map(|(line, row)| Some((line, alone(row.get(column)?)?)));
+                let Some((line, unit)) = rows.next() else { return };
+                let more = match rows.count() {
+                    0 => String::new(),
+                    count => format!("; nor is there one for {count} others"),
+                };
+                file.warn_once(table.file(), Place { line, column: 1 }, said(unit) + &more, HINT);
+            }
+            _ => {}
+        }
+    }
+
     /// The units that a value may be in, when the mapping and its tables say all of them.
     fn units_of(&self, node: &Node, names: &Names<'_>) -> Option<Vec<Unit>> {
         let set = set_of(node);
         match self.codes_of(node, names, 0) {
-            Codes::Written(codes) => {
-                Some(codes.iter().filter_map(|(code, _)| set.unit(code.as_str()?)).collect())
-            }
+            Codes::Written(codes) => Some(units_in(&codes, set)),
             Codes::Cells { table, column, .. } => {
                 let units: HashSet<Unit> =
                     table.rows().filter_map(|(_, row)| set.unit(row.get(column)?)).collect();
@@ -171,6 +209,21 @@ impl Scope<'_> {
         let field = node.get("field").and_then(Node::text).and_then(|name| names.node(name));
         field.map_or(Codes::Open, |field| self.codes_of(field, names, depth + 1))
     }
+}
+
+/// The units that written codes name.
+fn units_in(codes: &[(Json, Place)], set: CodeSet) -> Vec<Unit> {
+    codes.iter().filter_map(|(code, _)| set.unit(code.as_str()?)).collect()
+}
+
+/// Notes a code that names no unit in its code set.
+pub fn unknown_unit(code: &str, set: CodeSet, place: Place, file: &mut File<'_>) {
+    let message = format!("{code} is not a unit of code set {}", set.name());
+    let hint = match CodeSet::ALL.into_iter().find(|other| other.unit(code).is_some()) {
+        Some(other) => format!("code set {} has it: write set: {}", other.name(), other.name()),
+        None => "translate what the message says, for example codes: {kg: KGM}".to_owned(),
+    };
+    file.error_hint(place, message, hint);
 }
 
 /// The code set that a unit is written in.

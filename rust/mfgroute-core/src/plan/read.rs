@@ -150,7 +150,11 @@ impl File<'_> {
 #[must_use]
 pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     let scored = known.iter().map(|candidate| (distance(name, candidate), *candidate));
-    scored.filter(|(edits, _)| *edits <= 2).min().map(|(_, candidate)| candidate)
+    // As many edits as letters make any word of another.
+    let near = |(edits, candidate): &(usize, &str)| {
+        *edits <= 2 && *edits < name.chars().count().max(candidate.chars().count())
+    };
+    scored.filter(near).min().map(|(_, candidate)| candidate)
 }
 
 /// Levenshtein distance.
@@ -183,5 +187,7 @@ mod tests {
     fn a_name_two_edits_away_is_suggested() {
         assert_eq!(nearest("lokup", &["path", "lookup"]), Some("lookup"));
         assert_eq!(nearest("xyz", &["path", "lookup"]), None);
+        assert_eq!(nearest("v", &["n"]), None);
+        assert_eq!(nearest("i", &["id"]), Some("id"));
     }
 }

@@ -9,7 +9,7 @@ use crate::plan::attributes;
 use crate::plan::builder::Builder;
 use crate::plan::fields::Names;
 use crate::plan::forms::{fraction, number_format, round, text_rules, zone};
-use crate::plan::quantities::Quantity;
+use crate::plan::quantities::{self, Quantity};
 use crate::plan::read::File;
 use crate::problem::Place;
 use crate::time::{DateReader, TimeReader};
@@ -292,7 +292,9 @@ impl Scope<'_> {
             match units::convert(*from, *to) {
                 None if factor.is_none() => {
                     let (a, b) = (from.dimension_name(), to.dimension_name());
-                    file.error(from_place, format!("{} is a unit of {a}, {} of {b}", from.code(), to.code()));
+                    let message = format!("{} is a unit of {a}, {} of {b}", from.code(), to.code());
+                    let hint = "add factor: {table: …, key: […], num: …, den: …}, which says how much of the one is in the other";
+                    file.error_hint(from_place, message, hint);
                 }
                 Some(affine) if round.is_none() && !crate::value::terminates_always(affine) => {
                     let hint = "add for example round: {places: 6, mode: half_even}";
@@ -318,7 +320,7 @@ impl Scope<'_> {
             let text = file.as_text(fixed, "const")?;
             let unit = set.unit(text);
             if unit.is_none() {
-                file.error(fixed.place, format!("{text} is not a unit of code set {}", set.name()));
+                quantities::unknown_unit(text, set, fixed.place, file);
             }
             return unit.map(UnitRef::Fixed);
         }

@@ -16,6 +16,8 @@ pub struct PropertyInfo {
     pub required: bool,
     /// Whether it is a decimal (`format: decimal`).
     pub format_decimal: bool,
+    /// The format of its texts.
+    pub format: Option<String>,
     /// The texts it may have, if `enum` or `const` lists them; other values are left out.
     pub enum_values: Option<Vec<String>>,
     /// Whether it is a list whose items the schema describes.
@@ -113,12 +115,31 @@ impl Schema {
     /// Whether an object at `parent` must have the member `name`; whether `parent` is there does not count.
     #[must_use]
     pub fn requires_member(&self, parent: &[&str], name: &str) -> bool {
+        self.below(parent).iter().any(|id| self.requires(*id, name))
+    }
+
+    /// Names of the members that an object at `path` must have; whether it is there does not count.
+    #[must_use]
+    pub fn required_members(&self, path: &[&str]) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        let level = self.below(path);
+        let objects = level.iter().filter_map(|id| self.program.sub(*id).object.as_deref());
+        for name in objects.flat_map(|object| &object.required) {
+            if names.iter().all(|known| **known != **name) {
+                names.push((**name).to_owned());
+            }
+        }
+        names
+    }
+
+    /// The subschemas that the value at a path meets for sure.
+    fn below(&self, path: &[&str]) -> Vec<SubId> {
         let mut level = self.closure(&[0], false);
-        for step in parent {
+        for step in path {
             let below: Vec<SubId> = level.iter().filter_map(|id| self.child(*id, step)).collect();
             level = self.closure(&below, false);
         }
-        level.iter().any(|id| self.requires(*id, name))
+        level
     }
 
     /// Paths of all members that must be there, below required objects only.
@@ -257,6 +278,7 @@ impl Schema {
             types: types.names(),
             required,
             format_decimal: strings().any(decimal),
+            format: strings().find_map(|rules| rules.format.as_ref().map(|format| format.name().to_owned())),
             enum_values: values,
             items: subs().any(|sub| sub.array.as_ref().is_some_and(|array| array.items.is_some())),
             codes: strings().find_map(|rules| rules.codes.as_ref().map(|(set, _)| set.clone())),
