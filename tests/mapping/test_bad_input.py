@@ -179,12 +179,17 @@ def test_a_unit_without_a_factor_is_refused_at_its_place(found, source, at, told
     assert advice in hint
 
 
-def test_units_of_a_table_without_a_factor_are_a_warning_at_the_first_row(found):
+def test_a_table_that_serves_several_fields_may_have_units_that_do_not_suit_one(found):
     table = "k,v\na,KGM\nb,LTR\nc,MTR\n"
+    assert found(mapping(unit("{path: u, lookup: t}")), **{TABLE: table}) == []
+
+
+def test_a_table_of_units_without_a_factor_is_a_warning_at_its_first_row(found):
+    table = "k,v\nb,LTR\nc,MTR\n"
     [(severity, file, line, column, message, hint)] = found(
         mapping(unit("{path: u, lookup: t}")), **{TABLE: table}
     )
-    assert (severity, file, line, column) == ("warning", TABLE, 3, 1)
+    assert (severity, file, line, column) == ("warning", TABLE, 2, 1)
     assert message.startswith(
         "LTR is a unit of volume, KGM of mass, and there is no factor; nor is there one for 1"
     )

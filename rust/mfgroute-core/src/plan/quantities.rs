@@ -130,7 +130,8 @@ impl Scope<'_> {
         file.warn_once(file.name, place, message, hint);
     }
 
-    /// Notes units that convert to none of the written ones: an error in the mapping, a warning in a table. A
+    /// Notes units that convert to none of the written ones: an error in the mapping, a warning where a whole table
+    /// has no other. A
     /// single unit is compared where the conversion is made.
     fn check_sources(&self, from: &Node, targets: &[Unit], names: &Names<'_>, file: &mut File<'_>) {
         const HINT: &str = "add a factor to `unit`: {table: …, key: […], num: …, den: …}";
@@ -153,7 +154,13 @@ impl Scope<'_> {
                 }
             }
             Codes::Cells { table, column, .. } => {
-                let mut rows = table.rows().filter_map(|(line, row)| Some((line, alone(row.get(column)?)?)));
+                // A plant has one table for the codes of all its units: some of them suit another field.
+                let units = || table.rows().filter_map(|(line, row)| Some((line, row.get(column)?)));
+                let suits = |code: &str| set.unit(code).is_some() && alone(code).is_none();
+                if units().any(|(_, code)| suits(code)) {
+                    return;
+                }
+                let mut rows = units().filter_map(|(line, code)| Some((line, alone(code)?)));
                 let Some((line, unit)) = rows.next() else { return };
                 let more = match rows.count() {
                     0 => String::new(),
