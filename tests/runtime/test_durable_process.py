@@ -90,32 +90,31 @@ class Clients:
             thread.join()
 
     def _run(self, number):
-        serial, connection, address = 0, None, None
-        while True:
-            with self._changed:
-                self._changed.wait_for(
-                    lambda tried=address: self._over or self._address != tried or connection
-                )
-                if self._over:
-                    break
-                if connection is None:
-                    address = self._address
-            if connection is None:
-                connection = http.client.HTTPConnection(*address, timeout=60)
-            order, report = f"{number}-{serial % ORDERS}", f"{number}-{serial}"
+        serial, address = 0, None
+        while address := self._next_address(address):
+            connection = http.client.HTTPConnection(*address, timeout=60)
             try:
-                status, _, receipt = exchange(
-                    connection, "POST", "/v1/sources/mes", message(0, order=order, id=report)
-                )
+                while not self._over:
+                    self._acknowledged(number, serial, connection)
+                    serial += 1
             except (OSError, http.client.HTTPException):
-                connection = None
-                continue
-            assert status == 202, receipt
-            with self._changed:
-                self.ledger.append(report)
-                self.levels.add(receipt["level"])
-                self._changed.notify_all()
-            serial += 1
+                connection.close()
+
+    def _next_address(self, tried):
+        """Wait for a node that was not tried; `None` when it is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._over or self._address != tried)
+            return None if self._over else self._address
+
+    def _acknowledged(self, number, serial, connection):
+        """Post one message and write down the answer."""
+        body = message(0, order=f"{number}-{serial % ORDERS}", id=f"{number}-{serial}")
+        status, _, receipt = exchange(connection, "POST", "/v1/sources/mes", body)
+        assert status == 202, receipt
+        with self._changed:
+            self.ledger.append(f"{number}-{serial}")
+            self.levels.add(receipt["level"])
+            self._changed.notify_all()
 
 
 @pytest.mark.timeout(120 + 15 * KILLS)
