@@ -17,9 +17,8 @@ from itertools import groupby, pairwise
 from pathlib import Path
 
 import pytest
-from durable_node import Node, Target, exchange, serving, write_project
-
-from tests.engine.conftest import message
+from durable_node import TOKEN, Node, Target, exchange, serving, write_project
+from tests.engine.conftest import CONTRACT, MAPPING, message
 
 #: How often the node is killed; a long run sets more.
 KILLS = int(os.environ.get("MFGROUTE_KILLS", "8"))
@@ -177,6 +176,40 @@ def test_sigterm_with_a_backlog_ends_well_and_the_rest_is_delivered_after_the_ne
     target.closed = False
     start()
     assert target.until(f"r{number}" for number in range(20)) == set()
+
+
+def add_memory_stream(project):
+    """A source whose events go to a stream in memory, to the same sink."""
+    main = project / "mfgroute.yaml"
+    text = main.read_text().replace("sources:\n", "  telemetry: {durability: memory}\nsources:\n")
+    text = text.replace(
+        "sinks:\n", "  meter: {adapter: http, mappings: [meter], token: " + TOKEN + "}\nsinks:\n"
+    )
+    main.write_text(text.replace("production.operation.completed/1", '"production.>"'))
+    made = {"contracts/production.operation.sampled.v1": CONTRACT, "mappings/meter": MAPPING}
+    for name, content in made.items():
+        changed = content.replace("operation.completed", "operation.sampled").replace(
+            ": business", ": telemetry"
+        )
+        (project / f"{name}.yaml").write_text(changed)
+
+
+def test_a_stop_counts_only_what_memory_streams_lose(start, project, target):
+    add_memory_stream(project)
+    target.closed = True
+    node = start("--drain", "0.2")
+    for number in range(3):
+        assert node.post(message(number, order=str(number)))[2]["level"] == "durable"
+    status, _, receipt = node.ask("POST", "/v1/sources/meter", message(9, order="9"))
+    assert (status, receipt["level"]) == (202, "memory")
+    assert node.stop() == 1
+    assert node.error["message"] == "1 event was not delivered; a memory stream loses it"
+    node = start("--drain", "0.2")
+    assert node.stop() == 0
+    target.closed = False
+    start()
+    assert target.until({"r0", "r1", "r2"}) == set()
+    assert "r9" not in target.seen()
 
 
 def test_a_second_node_on_one_data_folder_ends_with_75_and_the_first_goes_on(start, target):

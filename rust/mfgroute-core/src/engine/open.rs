@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use mfgroute_log::{Disk, Options, Report, Writer};
 
-use super::config::{Bound, EngineOptions, InstallError, StreamConfig, StreamNo};
+use super::config::{EngineOptions, InstallError, StreamConfig, StreamNo};
 use super::fact::Fact;
 use super::log::{DiskLog, Known, Log};
 use super::node::Node;

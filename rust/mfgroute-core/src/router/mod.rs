@@ -138,8 +138,8 @@ impl Router {
         let capacity = |stream: &StreamConfig| (stream.name.clone(), stream.capacity.bytes);
         let capacities = plan.engine.streams.iter().map(capacity).collect();
         let disk_options = DiskOptions { capacities, ..DiskOptions::default() };
-        let (engine, reports) = Engine::open(&options, Arc::new(disk), &disk_options, clock)
-            .map_err(RouterError::Open)?;
+        let (engine, reports) =
+            Engine::open(&options, Arc::new(disk), &disk_options, clock).map_err(RouterError::Open)?;
         Ok((Self::on(plan, engine)?, reports))
     }
 
