@@ -20,6 +20,8 @@ CASES = 20_000
 HISTORIES = 50
 #: No test in Python takes longer; `make test` allows less, for fewer cases.
 TIMEOUT_S = 1_800
+#: How often a node with durable streams is killed in one round of all tests in Python.
+KILLS = 100
 #: Seconds that each fuzz target in Rust is run on mutated input.
 FUZZ_S = 60
 #: What a file with property tests imports.
@@ -134,7 +136,7 @@ def turn(number: int, cases: int, fuzz_s: int) -> list[Run]:
     python = Run("pytest, property tests" if only else "pytest, all", seed)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
     command += ["--hypothesis-profile=torture", f"--timeout={TIMEOUT_S}"]
-    python.run(command + (property_tests() if only else ["tests"]))
+    python.run(command + (property_tests() if only else ["tests"]), MFGROUTE_KILLS=str(KILLS))
     return [rust, mutants, python]
 
 

@@ -158,6 +158,16 @@ def test_kill_9_loses_nothing_that_was_acknowledged(project, open_engine, tmp_pa
     assert len(messages) <= len(delivered) <= len(messages) + rounds
 
 
+def test_a_start_keeps_the_size_of_segments_that_the_capacity_asks_for(open_engine, tmp_path):
+    folder = tmp_path / "data" / "streams" / "business"
+    for _ in range(3):
+        engine = open_engine()
+        engine.submit("mes-a", [message(1)])
+        engine.close()
+        sizes = {path.stat().st_size for path in folder.iterdir() if path.suffix in {".log", ".spare"}}
+        assert sizes == {4 << 20}
+
+
 def test_a_damaged_log_is_refused_with_its_place_and_nothing_is_deleted(open_engine, tmp_path):
     engine = open_engine()
     engine.submit("mes-a", [message(n) for n in range(20)])

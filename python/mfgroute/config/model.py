@@ -68,10 +68,25 @@ class Stream(Section, frozen=True, kw_only=True):
 
     durability: Annotated[
         Literal["memory", "fsync"],
-        Meta(description="What survives a crash: nothing (`memory`) or everything acknowledged (`fsync`)"),
+        Meta(
+            description="What survives a crash: nothing (`memory`), "
+            "or everything acknowledged as `durable` (`fsync`)"
+        ),
     ]
-    capacity: Annotated[Size | None, Meta(description="Most bytes that wait for slow sinks")] = None
-    keep: Annotated[Duration | None, Meta(description="How long finished events stay for replay")] = None
+    capacity: Annotated[
+        Size | None,
+        Meta(
+            description="Most bytes that wait for slow sinks; `256MiB` if not given. "
+            "With `fsync` the disk holds so much in whole segments of a sixteenth, and two more"
+        ),
+    ] = None
+    keep: Annotated[
+        Duration | None,
+        Meta(
+            description="With `fsync`, how long finished events stay on the disk, "
+            "as far as `capacity` has room; `7d` if not given. Replay is not built yet"
+        ),
+    ] = None
     partitions: Annotated[int, Meta(ge=1, le=1024, description="Classes of keys for parallel work")] = 32
     when_full: Annotated[
         Literal["block", "drop_oldest"],

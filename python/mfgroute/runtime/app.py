@@ -21,7 +21,7 @@ from mfgroute.errors import Closed, ConfigError, Full, Problem, UnknownName
 from mfgroute.events import Receipt
 from mfgroute.observe import health
 from mfgroute.observe.logs import get_logger
-from mfgroute.observe.stats import deliverable, failed_streams, named, undelivered, waiting
+from mfgroute.observe.stats import Stats, deliverable, failed_streams, named, undelivered, waiting
 from mfgroute.observe.text import MASK
 from mfgroute.project import load_project
 from mfgroute.registry import Registry
@@ -165,19 +165,30 @@ class Router:
             await self._drained(wakes, until)
         finally:
             await parts.stop_sinks(0.0 if self._hurried.is_set() else max(0.0, until - time.monotonic()))
-            sinks = named(self.engine.stats(), "sinks").values()
+            stats = self.engine.stats()
+            sinks = named(stats, "sinks").values()
             left = sum(undelivered(one) for one in sinks)
             set_aside = left - sum(waiting(one) for one in sinks)
+            lost = self._lost(stats, left) if left else 0
             self._parts = None
             await self._stack.aclose()
-        if left and all(stream.durability == "fsync" for stream in self.project.model.streams.values()):
+        if lost:
+            _log.error("stopped before everything was delivered", events=lost, set_aside=set_aside)
+        elif left:
             _log.info("stopped; the rest is delivered after the next start", events=left, set_aside=set_aside)
-            return 0
-        if left:
-            _log.error("stopped before everything was delivered", events=left, set_aside=set_aside)
         else:
             _log.info("stopped")
-        return left
+        return lost
+
+    def _lost(self, stats: Stats, left: int) -> int:
+        """How many of the events that are left go with this process: those of memory streams."""
+        streams = self.project.model.streams
+        gone = {name for name, stream in streams.items() if stream.durability == "memory"}
+        if len(gone) in {0, len(streams)}:
+            return left if gone else 0
+        open_there = sum(one["count_open"] for name, one in named(stats, "streams").items() if name in gone)
+        parked = msgspec.json.decode(self.engine.dead_letters(b'{"kind": "parked", "verb": "list"}'))
+        return int(open_there) + sum(one["stream"] in gone for one in parked)
 
     def hurry(self) -> None:
         """Cut a drain short: queued events stay undelivered, writes under way are in doubt."""

@@ -1,13 +1,13 @@
 //! Opening a data folder: the node's own log first, then the streams it names.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mfgroute_log::{Disk, Options, Report, Writer};
 
-use super::config::{Bound, EngineOptions, InstallError, StreamConfig, StreamNo};
+use super::config::{EngineOptions, InstallError, StreamConfig, StreamNo};
 use super::fact::Fact;
 use super::log::{DiskLog, Known, Log};
 use super::node::Node;
@@ -34,6 +34,9 @@ const TAIL: u64 = 64 << 20;
 pub struct DiskOptions {
     /// Size of the segments of streams, in bytes; made from their capacity if not given.
     pub segment_bytes: Option<u64>,
+    /// Capacity of streams in bytes, by name: the node's log does not know it. A stream that is missing here takes
+    /// nothing more.
+    pub capacities: BTreeMap<String, u64>,
     /// Room that streams leave on the disk, in bytes: 64 MiB or two segments if not given.
     pub reserve_bytes: Option<u64>,
     /// Bytes of records that stay in memory for each stream; 64 MiB if not given.
@@ -84,10 +87,9 @@ fn wall() -> u64 {
 }
 
 impl Home {
-    fn log_options(&self, capacity: Bound) -> Options {
+    fn log_options(&self, capacity: u64) -> Options {
         let (least, most) = SEGMENT;
-        let segment_bytes =
-            self.options.segment_bytes.unwrap_or((capacity.bytes / SEGMENTS).clamp(least, most));
+        let segment_bytes = self.options.segment_bytes.unwrap_or((capacity / SEGMENTS).clamp(least, most));
         let segment_bytes = segment_bytes.next_multiple_of(4096);
         let reserve_bytes = self.options.reserve_bytes.unwrap_or(RESERVE_MIN.max(2 * segment_bytes));
         let tail_bytes = self.options.tail_bytes.unwrap_or(TAIL);
@@ -107,7 +109,7 @@ impl Home {
         let failed = |why: String| InstallError::Log { stream: config.name.clone(), why };
         let folder = self.folder(&config.name).map_err(|error| failed(error.to_string()))?;
         let mut found = 0_u64;
-        let options = self.log_options(config.capacity);
+        let options = self.log_options(config.capacity.bytes);
         let opened = mfgroute_log::open(folder, &options, &mut |_, _, _| found += 1);
         let (writer, store, _) = opened.map_err(|error| failed(error.to_string()))?;
         if found > 0 {
@@ -203,7 +205,8 @@ impl State {
             }
             ids.push_back((stored.ordinal, stored.id, stored.prints));
         };
-        let options = home.log_options(config.capacity);
+        let capacity = home.options.capacities.get(&config.name).copied().unwrap_or(0);
+        let options = home.log_options(capacity);
         let (writer, store, report) = mfgroute_log::open(folder, &options, &mut each)
             .map_err(|error| failed(error.to_string(), error.is_damage()))?;
         if stream.log_id.is_some_and(|id| id != writer.log()) {

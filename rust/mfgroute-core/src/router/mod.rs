@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::engine::{
     AdmitError, Delivery, DiskOptions, Engine, EngineOptions, InstallError, Installed, Level, OpenError,
-    Outcome, Receipt, Reports, SinkNo, Stale, SystemClock,
+    Outcome, Receipt, Reports, SinkNo, Stale, StreamConfig, SystemClock,
 };
 pub use ask::{Answer, Ask};
 use mfgroute_log::Folder;
@@ -135,8 +135,11 @@ impl Router {
             })
         })?;
         let clock = Arc::new(SystemClock::default());
-        let (engine, reports) = Engine::open(&options, Arc::new(disk), &DiskOptions::default(), clock)
-            .map_err(RouterError::Open)?;
+        let capacity = |stream: &StreamConfig| (stream.name.clone(), stream.capacity.bytes);
+        let capacities = plan.engine.streams.iter().map(capacity).collect();
+        let disk_options = DiskOptions { capacities, ..DiskOptions::default() };
+        let (engine, reports) =
+            Engine::open(&options, Arc::new(disk), &disk_options, clock).map_err(RouterError::Open)?;
         Ok((Self::on(plan, engine)?, reports))
     }
 

@@ -31,6 +31,7 @@ impl Home {
             reserve_bytes: Some(0),
             tail_bytes: Some(0),
             seed: Some(3),
+            ..DiskOptions::default()
         };
         Engine::open(options, disk, &disk_options, clock.clone()).unwrap().0
     }

@@ -1,0 +1,210 @@
+"""A node with durable streams as a process, a target with a ledger of its own, and a client with another."""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.engine.conftest import CONTRACT, MAPPING, MATERIALS
+
+TOKEN = "token-of-the-durable-tests"
+MAIN = """\
+apiVersion: mfgroute/v1
+node: {{id: test, site: DE04, namespace: com.example, data_dir: {data}}}
+http: {{listen: "127.0.0.1:0"}}
+streams:
+  business: {{durability: {durability}, capacity: {capacity}, when_full: block}}
+sources:
+  mes: {{adapter: http, mappings: [mes-a], token: {token}}}
+sinks:
+  erp:
+    adapter: http
+    url: "{url}${{LIFE:-0}}"
+    allow_private: true
+    effect: {{by: key, header: Idempotency-Key, kept: 24h}}
+    retry: {{tries: 1000, delay_max: 100ms}}
+    limits: {{in_flight: 4}}
+    owner: tests
+routes:
+  - {{name: to-erp, match: {{type: production.operation.completed/1}}, to: erp}}
+"""
+HERE = Path(__file__).resolve().parents[2]
+SOURCES = os.pathsep.join([str(HERE / "python"), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def write_project(folder, url, *, data="./data", durability="fsync", capacity="16MiB"):
+    """A project with one source, one sink and one stream."""
+    main = MAIN.format(url=url, token=TOKEN, data=data, durability=durability, capacity=capacity)
+    for name, text in {
+        "mfgroute.yaml": main,
+        "contracts/production.operation.completed.v1.yaml": CONTRACT,
+        "mappings/mes-a.yaml": MAPPING,
+        "lookups/materials.csv": MATERIALS,
+    }.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+class Node:
+    """A node that runs as a process.
+
+    Attributes:
+        process: it.
+        log: what it has written to standard error so far.
+        ready: what it said when it was ready, or `None` if it ended before.
+    """
+
+    def __init__(self, folder, *arguments, life=0, wait=True, prefix=()):
+        self.folder, self.log, self.ready = folder, [], None
+        self._heard = threading.Condition()
+        self.process = subprocess.Popen(
+            [*prefix, sys.executable, "-m", "mfgroute", "run", "--output", "json", *arguments],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": SOURCES, "LIFE": str(life)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._follower = threading.Thread(target=self._follow, daemon=True)
+        self._follower.start()
+        if wait:
+            line = self.process.stdout.readline()
+            self.ready = json.loads(line) if line else None
+
+    def _follow(self):
+        for line in self.process.stderr:
+            with self._heard:
+                self.log.append(line)
+                self._heard.notify_all()
+
+    @property
+    def address(self):
+        """Host and port of the listener."""
+        parts = urlsplit(self.ready["url"])
+        return parts.hostname, parts.port
+
+    @property
+    def data(self):
+        """Its data folder."""
+        return Path(self.ready["data_dir"])
+
+    def ask(self, method, path, body=None):
+        """One request; answers status, headers and document."""
+        connection = http.client.HTTPConnection(*self.address, timeout=60)
+        try:
+            return exchange(connection, method, path, body)
+        finally:
+            connection.close()
+
+    def post(self, body, query=""):
+        """Post one message."""
+        return self.ask("POST", f"/v1/sources/mes{query}", body)
+
+    def ended(self):
+        """Wait until it has ended by itself; answers the exit code."""
+        code = self.process.wait(60)
+        self._follower.join(10)
+        return code
+
+    def stop(self, number=signal.SIGTERM):
+        """End it and answer its exit code."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        code = self.ended()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
+
+    @property
+    def error(self):
+        """The error it ended with."""
+        return json.loads(self.log[-1])["error"]
+
+
+def exchange(connection, method, path, body=None):
+    """One request on a connection; answers status, headers and document."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    return answer.status, answer.headers, json.loads(answer.read())
+
+
+class Target:
+    """A business system that writes down what it is told.
+
+    Attributes:
+        arrivals: of each event the life of the node that sent it, its id, order and report.
+        closed: whether it answers 503 and writes nothing down.
+    """
+
+    def __init__(self):
+        self.arrivals, self.closed, self.url = [], False, ""
+        self._changed = threading.Condition()
+
+    def take(self, life, key, event):
+        """Write one event down. Answers whether it was taken."""
+        with self._changed:
+            if self.closed:
+                return False
+            data = event["data"]
+            self.arrivals.append((life, key, data["order"], data["report"]))
+            self._changed.notify_all()
+            return True
+
+    def seen(self):
+        """The reports that have arrived."""
+        with self._changed:
+            return {report for _, _, _, report in self.arrivals}
+
+    def until(self, reports, seconds=60.0):
+        """Wait until all these reports have arrived; answers what is missing."""
+        with self._changed:
+            missing = lambda: set(reports) - {report for _, _, _, report in self.arrivals}  # noqa: E731
+            self._changed.wait_for(lambda: not missing(), seconds)
+            return missing()
+
+
+@contextmanager
+def serving(target):
+    """Serve a target on a port of loopback."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            taken = target.take(int(self.path[1:]), self.headers["Idempotency-Key"], event)
+            self.send_response(200 if taken else 503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    class Server(http.server.ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_):
+            """The node was killed in the middle of a request."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    target.url = f"http://127.0.0.1:{server.server_port}/"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield target
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
