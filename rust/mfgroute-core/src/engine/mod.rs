@@ -73,6 +73,7 @@ pub use people::{ActError, Actor};
 pub use poll::Delivery;
 pub use settle::{Outcome, Stale};
 pub use source::RejectedMessage;
+pub use stored::body_of;
 pub use trace::{AtSink, Find, InboxLine, Standing, Trace, Waiting};
 
 use mfgroute_log::Disk;
