@@ -262,6 +262,14 @@ class Engine:
     def resume(self, sink: str, *, who: str = "unknown", why: str = "") -> None: ...
     def stats(self) -> dict[str, Any]:
         """One consistent snapshot of all counters."""
+    def hold(self, seconds: float) -> bool:
+        """Keep every segment on the disk for so long, so that the data folder can be copied; 0 ends it.
+
+        What was said before is durable when it returns.
+
+        Returns:
+            Whether segments were held until now.
+        """
     def drain(self) -> None:
         """Admit nothing more; sinks go on."""
     def close(self) -> None: ...

@@ -174,7 +174,7 @@ def test_a_folder_without_logs_is_no_success(run, project):
 
 def test_a_log_folder_is_never_made_and_never_written_by_looking(tmp_path):
     for look in (_core.log_verify, _core.log_stat, lambda folder: _core.log_salvage(folder, print)):
-        with pytest.raises(errors.LogFailed, match="missing: .*No such file"):
+        with pytest.raises(errors.LogFailed, match=r"missing: .*No such file"):
             look(tmp_path / "missing")
     assert list(tmp_path.iterdir()) == []
 

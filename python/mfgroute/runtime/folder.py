@@ -1,9 +1,9 @@
 """The logs of a data folder: where they are, and what is in them.
 
 ``node/`` holds the node's own log, ``streams/<name>/`` one log for each stream that was ever durable.
-Everything here only reads, and may run while a node writes there. Then a reading can meet a file that is being
-written or taken away. Damage is what two readings find alike: what is damaged stays so, what is under way moves
-on.
+Everything here only reads, and may run while a node writes there. Then a reading can meet a file that is
+being written or taken away. Damage is what two readings find alike: what is damaged stays so, what is under
+way moves on.
 """
 
 from __future__ import annotations
