@@ -240,3 +240,28 @@ impl DiskFile for File {
         self.sync_data()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_to_look_into_is_never_changed_nor_made() {
+        let path = std::env::temp_dir().join(format!("mfgroute-look-{}", std::process::id()));
+        assert_eq!(Folder::looking(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!path.exists());
+        let folder = Folder::open(&path).unwrap();
+        folder.create("a").unwrap().write_all_at(b"bytes", 0).unwrap();
+        let looking = Folder::looking(&path).unwrap();
+        let refused = |error: io::Error| assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
+        refused(looking.create("b").err().unwrap());
+        refused(looking.rename("a", "b").unwrap_err());
+        refused(looking.remove("a").unwrap_err());
+        assert_eq!(looking.folder("c").err().unwrap().kind(), io::ErrorKind::NotFound);
+        let file = looking.open("a").unwrap();
+        assert!(file.write_all_at(b"other", 0).is_err());
+        assert_eq!(file.read_up_to(9, 0).unwrap(), b"bytes");
+        assert_eq!(looking.names().unwrap(), ["a"]);
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+}
