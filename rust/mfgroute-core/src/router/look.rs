@@ -49,13 +49,16 @@ pub fn stat(folder: &Path) -> Result<Value, String> {
     Ok(segments.iter().map(segment).collect())
 }
 
+/// What is called with each record: its number, its time, its bytes, and its CloudEvent if it is an event.
+pub type Each<'a> = dyn FnMut(u64, u64, &[u8], Option<&[u8]>) + 'a;
+
 /// Reads every readable record of the log of a folder, and calls `each` with its number, the time in milliseconds
 /// since 1970, its bytes and, if it is an event, the CloudEvent made of it. What could not be read is the answer.
 ///
 /// # Errors
 ///
 /// The disk refuses; with a sentence.
-pub fn salvage(folder: &Path, each: &mut dyn FnMut(u64, u64, &[u8], Option<&[u8]>)) -> Result<Value, String> {
+pub fn salvage(folder: &Path, each: &mut Each<'_>) -> Result<Value, String> {
     let mut envelope = Vec::new();
     let mut one = |number: u64, at_ms: u64, bytes: &[u8]| {
         envelope.clear();
