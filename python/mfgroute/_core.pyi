@@ -5,6 +5,7 @@ A default of `...` is a value that the extension makes for itself: an empty text
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import Any, final
 
 __all__ = [
@@ -17,6 +18,9 @@ __all__ = [
     "__version__",
     "check_schema",
     "explain",
+    "log_salvage",
+    "log_stat",
+    "log_verify",
     "parse_yaml",
     "reject_codes",
     "run_mapping",
@@ -258,6 +262,14 @@ class Engine:
     def resume(self, sink: str, *, who: str = "unknown", why: str = "") -> None: ...
     def stats(self) -> dict[str, Any]:
         """One consistent snapshot of all counters."""
+    def hold(self, seconds: float) -> bool:
+        """Keep every segment on the disk for so long, so that the data folder can be copied; 0 ends it.
+
+        What was said before is durable when it returns.
+
+        Returns:
+            Whether segments were held until now.
+        """
     def drain(self) -> None:
         """Admit nothing more; sinks go on."""
     def close(self) -> None: ...
@@ -301,4 +313,47 @@ def run_mapping(plan: Plan, mapping: str, message: bytes, meta: Mapping[str, str
     """Run one message through one mapping; JSON lines of events, rejects and filtered items.
 
     The message of a conversion is `data`; its event has no time, key and id.
+    """
+
+def log_verify(folder: str | PathLike[str]) -> dict[str, Any]:
+    """Read the whole log of a folder and change nothing. It may be in use: see `mfgroute.runtime.folder`.
+
+    Returns:
+        ``first``, ``next`` and ``sealed`` (numbers of records: the oldest, the one behind the last, and below
+        which the log itself attests them), ``torn`` (``segment``, ``offset`` of a write that was under way,
+        or `None`), ``damage`` (`None`, or ``segment``, ``offset``, ``first`` and ``next`` of the records that
+        cannot be read, and ``why`` as a sentence; all but ``segment`` and ``why`` may be `None`).
+
+    Raises:
+        LogFailed: the disk refuses, or a later version wrote the log.
+    """
+
+def log_stat(folder: str | PathLike[str]) -> list[dict[str, Any]]:
+    """Say what is in each segment of the log of a folder, oldest record first.
+
+    Returns:
+        For each file ``name``, ``bytes``, ``records``, ``used`` (bytes), ``watermark``, ``state`` (``whole``,
+        ``torn``, ``damaged``, ``superseded``, ``newer``, ``misnamed``), ``why``, and ``head``: ``log``,
+        ``first``, ``life`` and ``created_ms``, or `None` when it is unreadable.
+
+    Raises:
+        LogFailed: the disk refuses.
+    """
+
+def log_salvage(
+    folder: str | PathLike[str], each: Callable[[int, int, bytes, bytes | None], object]
+) -> dict[str, Any]:
+    """Read every readable record of a log, however damaged, in order.
+
+    Args:
+        folder: of the log.
+        each: called with the number of a record, its time in milliseconds since 1970, its bytes, and its
+            CloudEvent as JSON, or `None` for a record that is no event. What it raises ends the reading.
+
+    Returns:
+        ``records`` that were read, ``damaged`` (as ``damage`` of `log_verify`, one for each range) and
+        ``left_out``, the names of files that are not of this log.
+
+    Raises:
+        LogFailed: the disk refuses.
     """

@@ -30,6 +30,7 @@ from mfgroute.runtime.app import Router
 
 SOCKET_NAME = "control.sock"
 LINE_BYTES_MAX = 16 << 20
+HOLD_MAX_S = 600
 _log = get_logger()
 
 Request = dict[str, Any]
@@ -58,6 +59,7 @@ class ControlSocket:
             "dead_letters": self._dead_letters,
             "submit": self._submit,
             "reload": self._reload,
+            "hold": self._hold,
         }
 
     async def __aenter__(self) -> Self:
@@ -196,6 +198,16 @@ class ControlSocket:
         if discard:
             _log.warning("events of removed sinks are dropped", sinks=discard, by=request["by"])
         return {"warnings": msgspec.to_builtins(await self._router.reload(discard=discard))}
+
+    async def _hold(self, request: Request) -> Any:
+        """Keep the segments of all logs for a while, so that the data folder can be copied."""
+        seconds = request.get("seconds")
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= HOLD_MAX_S:
+            raise BadRequest(f"`hold` needs `seconds`, a number up to {HOLD_MAX_S}")
+        held = await asyncio.to_thread(self._router.engine.hold, float(seconds))
+        if held != bool(seconds):
+            _log.info("segments are held" if seconds else "segments go", by=request["by"])
+        return {"held": held}
 
     def _sink(self, request: Request) -> str:
         name = _text(request, "sink")

@@ -44,18 +44,23 @@ COMMANDS: dict[str, dict[str, str]] = {
         "pause": "Stop sending to a sink; its events wait.",
         "resume": "Go on sending to a sink.",
     },
+    "Look after a data folder": {
+        "log": "Check and show the logs of durable streams; read damaged ones.",
+        "backup": "Copy the data folder, while the node runs or not.",
+        "restore": "Put a backup into an empty data folder.",
+    },
     "Shell": {
         "completion": "Print the completion script of a shell.",
     },
 }
 #: What the interface names and this version does not have.
 UNAVAILABLE = (
-    "tap", "top", "link", "effects", "reconcile", "replay", "log", "backup", "bench", "doctor",
+    "tap", "top", "link", "effects", "reconcile", "replay", "bench", "doctor",
 )  # fmt: skip
 
-#: Modules that are not called as their command: `try` is a word of the language, two commands are alike.
-_MODULES = {"try": "trial", "pause": "flow", "resume": "flow"}
-_OBJECTS = {"pause": "pause", "resume": "resume"}
+#: Modules that are not called as their command: `try` is a word of the language, some commands are alike.
+_MODULES = {"try": "trial", "pause": "flow", "resume": "flow", "restore": "backup"}
+_OBJECTS = {"pause": "pause", "resume": "resume", "backup": "backup", "restore": "restore"}
 _KEY = "mfgroute.session"
 
 

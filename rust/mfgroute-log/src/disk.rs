@@ -89,6 +89,8 @@ impl dyn DiskFile {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    /// Files are opened to read, and nothing is made, renamed or taken away.
+    looking: bool,
 }
 
 impl Folder {
@@ -107,7 +109,14 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => make(path)?,
             Err(error) => return Err(named(path, &error)),
         }
-        Ok(Self { path: path.to_owned() })
+        Ok(Self { path: path.to_owned(), looking: false })
+    }
+
+    /// A folder to look into only: it must be there, files are opened to read, and everything that would change it is
+    /// refused.
+    pub fn looking(path: &Path) -> io::Result<Self> {
+        std::fs::read_dir(path).map_err(|error| named(path, &error))?;
+        Ok(Self { path: path.to_owned(), looking: true })
     }
 
     /// Where it is.
@@ -159,6 +168,12 @@ impl Folder {
         let path = self.path.join(name);
         run(&path).map_err(|error| named(&path, &error))
     }
+
+    /// As `at`, for what changes the folder.
+    fn change<T>(&self, name: &str, run: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+        let refused = self.looking.then(|| io::Error::from(io::ErrorKind::ReadOnlyFilesystem));
+        self.at(name, |path| refused.map_or_else(|| run(path), Err))
+    }
 }
 
 impl Disk for Folder {
@@ -177,19 +192,20 @@ impl Disk for Folder {
         use std::os::unix::fs::OpenOptionsExt as _;
         let new =
             |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path);
-        Ok(Arc::new(self.at(name, new)?))
+        Ok(Arc::new(self.change(name, new)?))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(Arc::new(self.at(name, |path| OpenOptions::new().read(true).write(true).open(path))?))
+        let write = !self.looking;
+        Ok(Arc::new(self.at(name, |path| OpenOptions::new().read(true).write(write).open(path))?))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.at(from, |path| std::fs::rename(path, self.path.join(to)))
+        self.change(from, |path| std::fs::rename(path, self.path.join(to)))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.at(name, |path| std::fs::remove_file(path))
+        self.change(name, |path| std::fs::remove_file(path))
     }
 
     fn sync_names(&self) -> io::Result<()> {
@@ -202,7 +218,8 @@ impl Disk for Folder {
     }
 
     fn folder(&self, name: &str) -> io::Result<Arc<dyn Disk>> {
-        Ok(Arc::new(Self::open(&self.path.join(name))?))
+        let open = if self.looking { Self::looking } else { Self::open };
+        Ok(Arc::new(open(&self.path.join(name))?))
     }
 }
 
@@ -221,5 +238,30 @@ impl DiskFile for File {
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_to_look_into_is_never_changed_nor_made() {
+        let path = std::env::temp_dir().join(format!("mfgroute-look-{}", std::process::id()));
+        assert_eq!(Folder::looking(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!path.exists());
+        let folder = Folder::open(&path).unwrap();
+        folder.create("a").unwrap().write_all_at(b"bytes", 0).unwrap();
+        let looking = Folder::looking(&path).unwrap();
+        let refused = |error: io::Error| assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
+        refused(looking.create("b").err().unwrap());
+        refused(looking.rename("a", "b").unwrap_err());
+        refused(looking.remove("a").unwrap_err());
+        assert_eq!(looking.folder("c").err().unwrap().kind(), io::ErrorKind::NotFound);
+        let file = looking.open("a").unwrap();
+        assert!(file.write_all_at(b"other", 0).is_err());
+        assert_eq!(file.read_up_to(9, 0).unwrap(), b"bytes");
+        assert_eq!(looking.names().unwrap(), ["a"]);
+        std::fs::remove_dir_all(&path).unwrap();
     }
 }

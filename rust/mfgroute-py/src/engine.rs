@@ -249,6 +249,11 @@ impl Engine {
         to_python(py, &py.detach(|| self.router.stats()))
     }
 
+    fn hold(&self, py: Python<'_>, seconds: f64) -> PyResult<bool> {
+        let wait = duration(seconds)?;
+        Ok(py.detach(|| self.router.engine().hold(wait)))
+    }
+
     fn drain(&self) {
         self.router.engine().begin_drain();
     }

@@ -63,6 +63,11 @@ pub fn router_error(py: Python<'_>, error: &RouterError) -> PyErr {
     }
 }
 
+/// `LogFailed`.
+pub fn log_failed(py: Python<'_>, why: &str) -> PyErr {
+    exception(py, "LogFailed", why, None)
+}
+
 /// An exception of `mfgroute.errors`, with what is full and who holds it where that is meant.
 fn exception(py: Python<'_>, name: &str, text: &str, full: Option<(String, Option<String>)>) -> PyErr {
     let make = || -> PyResult<PyErr> {

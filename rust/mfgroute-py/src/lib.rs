@@ -4,6 +4,7 @@
 //! * [`config`]: YAML and plans.
 //! * [`plan`]: plans, schema checks and dry runs.
 //! * [`engine`]: submit, poll, settle and everything else a node does; [`eventfd`] wakes the event loop.
+//! * [`look`]: the logs of a data folder, which may be damaged.
 //! * [`json`]: documents as Python objects.
 //! * [`errors`]: errors as exceptions of `mfgroute.errors`.
 
@@ -19,6 +20,7 @@ pub mod engine;
 pub mod errors;
 pub mod eventfd;
 pub mod json;
+pub mod look;
 pub mod plan;
 pub mod values;
 
@@ -40,5 +42,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(plan::check_schema, module)?)?;
     module.add_function(wrap_pyfunction!(plan::reject_codes, module)?)?;
     module.add_function(wrap_pyfunction!(plan::units, module)?)?;
+    module.add_function(wrap_pyfunction!(look::log_verify, module)?)?;
+    module.add_function(wrap_pyfunction!(look::log_stat, module)?)?;
+    module.add_function(wrap_pyfunction!(look::log_salvage, module)?)?;
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(super) struct Committer {
     writers: BTreeMap<Which, Writer>,
     /// Segments that are to go, oldest first.
     retired: VecDeque<(Which, String)>,
-    /// The disk had no room for a spare segment, or did not let one go.
+    /// The disk had no room for a spare segment or did not let one go, or somebody holds them.
     cramped: bool,
     /// What is durable cannot be attested before more is written: its segment has no room for that.
     unsealable: bool,
@@ -161,7 +161,10 @@ impl Committer {
 
     /// Does one piece of what can wait: a segment that is to go, or a part of a spare one. Says whether it did.
     fn tidy(&mut self) -> bool {
-        if let Some((which, name)) = self.retired.front().cloned() {
+        let (inner, retired) = (Arc::clone(&self.inner), self.retired.front().cloned());
+        let free = inner.hold.free(inner.clock.now());
+        self.cramped |= retired.is_some() && free.is_none();
+        if let (Some((which, name)), Some(_free)) = (retired, free) {
             let retired = self.writers.get_mut(&which).map_or(Ok(0), |writer| writer.retire(&name));
             match retired {
                 Ok(spares) => {

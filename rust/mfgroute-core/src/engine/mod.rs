@@ -24,6 +24,7 @@ mod clock;
 mod commit;
 mod config;
 mod fact;
+mod hold;
 mod install;
 mod journal;
 mod lanes;
@@ -73,6 +74,7 @@ pub use people::{ActError, Actor};
 pub use poll::Delivery;
 pub use settle::{Outcome, Stale};
 pub use source::RejectedMessage;
+pub use stored::body_of;
 pub use trace::{AtSink, Find, InboxLine, Standing, Trace, Waiting};
 
 use mfgroute_log::Disk;
@@ -104,6 +106,7 @@ struct Inner {
     /// There is something to write.
     work: Condvar,
     clock: Arc<dyn Clock>,
+    hold: hold::Hold,
 }
 
 impl Inner {
@@ -139,7 +142,7 @@ impl Engine {
     #[must_use]
     pub fn new(options: &EngineOptions, clock: Arc<dyn Clock>) -> Self {
         let (state, wake) = (Mutex::new(State::new(options)), Wake::default());
-        let inner = Arc::new(Inner { state, wake, work: Condvar::new(), clock });
+        let inner = Arc::new(Inner { state, wake, work: Condvar::new(), clock, hold: hold::Hold::default() });
         Self { inner, committer: Mutex::new(None) }
     }
 
@@ -153,7 +156,7 @@ impl Engine {
     ) -> Result<(Self, Reports), OpenError> {
         let (state, writer, reports) = State::open(options, disk, disk_options)?;
         let (state, wake) = (Mutex::new(state), Wake::default());
-        let inner = Arc::new(Inner { state, wake, work: Condvar::new(), clock });
+        let inner = Arc::new(Inner { state, wake, work: Condvar::new(), clock, hold: hold::Hold::default() });
         let committer = Committer::new(Arc::clone(&inner), writer);
         let thread = std::thread::Builder::new().name("mfgroute-log".to_owned());
         let failed = |error: std::io::Error| OpenError {

@@ -101,6 +101,12 @@ impl<'a> Stored<'a> {
     }
 }
 
+/// The record that the caller gave, out of what lies in the log of a stream; `None` if it is something else.
+#[must_use]
+pub fn body_of(bytes: &[u8]) -> Option<&[u8]> {
+    Stored::parse(bytes).map(|stored| stored.body)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

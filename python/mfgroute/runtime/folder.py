@@ -1,0 +1,88 @@
+"""The logs of a data folder: where they are, and what is in them.
+
+``node/`` holds the node's own log, ``streams/<name>/`` one log for each stream that was ever durable.
+Everything here only reads, and may run while a node writes there. Then a reading can meet a file that is
+being written or taken away. Damage is what two readings find alike: what is damaged stays so, what is under
+way moves on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote
+
+from mfgroute import _core
+from mfgroute.errors import LogFailed
+
+NODE = "_node"
+_READINGS = 6
+_T = TypeVar("_T")
+
+
+class Log(NamedTuple):
+    """One log.
+
+    Attributes:
+        name: of the stream; ``_node`` for the node's own log.
+        path: its folder.
+    """
+
+    name: str
+    path: Path
+
+
+def logs(data_dir: Path) -> list[Log]:
+    """The logs of a data folder, the node's own first; none where no stream was ever durable.
+
+    Raises:
+        OSError: the folder is not there or cannot be read.
+    """
+    if not data_dir.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(data_dir))
+    own, streams = data_dir / "node", data_dir / "streams"
+    found = [Log(NODE, own)] if own.is_dir() else []
+    folders = sorted(one for one in streams.iterdir() if one.is_dir()) if streams.is_dir() else []
+    return [*found, *(Log(unquote(one.name), one) for one in folders)]
+
+
+def verify(log: Log) -> dict[str, Any]:
+    """Read a whole log; see `_core.log_verify`.
+
+    Raises:
+        LogFailed: the disk refuses, or a later version wrote the log.
+    """
+    return _steady(lambda: _core.log_verify(log.path), lambda found: found["damage"] is None)
+
+
+def stat(log: Log) -> list[dict[str, Any]]:
+    """What is in each segment of a log; see `_core.log_stat`.
+
+    Raises:
+        LogFailed: the disk refuses.
+    """
+    whole = {"whole", "torn", "superseded"}
+    return _steady(
+        lambda: _core.log_stat(log.path), lambda found: all(one["state"] in whole for one in found)
+    )
+
+
+def _steady(read: Callable[[], _T], good: Callable[[_T], bool]) -> _T:
+    """The first good reading, or a bad one that came twice."""
+    before: _T | str | None = None
+    for left in reversed(range(_READINGS)):
+        now: _T | str
+        try:
+            now = read()
+        except LogFailed as error:
+            if left == 0 or before == str(error):
+                raise
+            now = str(error)
+        else:
+            if left == 0 or good(now) or now == before:
+                return now
+        before = now
+    raise AssertionError  # The last reading returned or raised.
