@@ -19,9 +19,8 @@ import msgspec
 
 import mfgroute
 from mfgroute import _core
-from mfgroute.config import model
+from mfgroute.config import documents, model
 from mfgroute.config.checks import UNAVAILABLE
-from mfgroute.contracts import documents
 from mfgroute.contracts.catalogue import overview
 from mfgroute.observe.metrics import Metrics
 from mfgroute.registry import Registry

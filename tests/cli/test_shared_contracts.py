@@ -7,8 +7,7 @@ import pytest
 from cli_projects import command
 from pack_projects import CANONICAL, NAME, origin, problems, write
 
-from mfgroute.config import packs
-from mfgroute.contracts import documents, lock
+from mfgroute.config import documents, lock, packs
 from mfgroute.errors import ConfigError
 from mfgroute.project import load_project
 from mfgroute.testing import run_mapping

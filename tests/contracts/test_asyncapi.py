@@ -13,7 +13,8 @@ import pytest
 import mfgroute
 from mfgroute import _core
 from mfgroute.cli import main
-from mfgroute.contracts import asyncapi, documents
+from mfgroute.config import documents
+from mfgroute.contracts import asyncapi
 from mfgroute.project import load_project
 from mfgroute.testing import check_schema
 

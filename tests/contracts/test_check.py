@@ -9,7 +9,8 @@ from datetime import date
 import pytest
 
 from mfgroute.cli import main
-from mfgroute.contracts import changes, commit, documents, lock
+from mfgroute.config import documents, lock
+from mfgroute.contracts import changes, commit
 from mfgroute.errors import ConfigError, UnknownName
 from mfgroute.testing import check_schema
 

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from mfgroute.cli import main
-from mfgroute.contracts import catalogue, documents
+from mfgroute.config import documents
+from mfgroute.contracts import catalogue
 from mfgroute.contracts.links import links, matches
 from mfgroute.errors import ConfigError
 

@@ -11,11 +11,13 @@ import msgspec
 from mfgroute.cli import show
 from mfgroute.cli.app import session
 from mfgroute.cli.failures import FAILED, OK, tell_problems
-from mfgroute.config.load import FILE_NAME, find_project
-from mfgroute.contracts import commit, documents, lock
+from mfgroute.config import documents, lock
+from mfgroute.config.load import find_project
+from mfgroute.config.lock import Pins
+from mfgroute.config.packs import FILE_NAME
+from mfgroute.contracts import commit
 from mfgroute.contracts.changes import Change, changes
 from mfgroute.contracts.links import Links
-from mfgroute.contracts.lock import Pins
 
 _SHOWN_MAX = 400
 _TESTS_MAX = 8

@@ -13,7 +13,7 @@ from mfgroute import _core
 from mfgroute.adapter import Config, Inbox, Secret
 from mfgroute.adapter import Sink as SinkAdapter
 from mfgroute.adapter import Source as SourceAdapter
-from mfgroute.config import checks, owners, packs
+from mfgroute.config import checks, documents, lock, owners, packs
 from mfgroute.config.convert import Notes, close, convert, convert_struct, dotted, escape
 from mfgroute.config.model import (
     Http,
@@ -31,7 +31,6 @@ from mfgroute.config.substitute import Substitution
 from mfgroute.errors import ConfigError, MfgrouteError, Problem
 
 API_VERSION = "mfgroute/v1"
-FILE_NAME = "mfgroute.yaml"
 _FILE_BYTES_MAX = 1 << 20
 _KEYS = ("apiVersion", "packs", "owner", "owners", "node", "http", "streams", "sources", "sinks", "routes")
 _MASK = "********"
@@ -91,7 +90,7 @@ def find_project(path: str | Path) -> Path:
         ConfigError: there is none.
     """
     given = Path(path)
-    file = given / FILE_NAME if given.is_dir() else given
+    file = given / packs.FILE_NAME if given.is_dir() else given
     if file.is_file():
         return file
     hint = "name a project folder with -c, or make one with `mfgroute init`"
@@ -371,9 +370,6 @@ def _merged(ours: list[Problem], theirs: list[Problem]) -> list[Problem]:
 
 def _released(root: Path, used: Sequence[packs.Pack], known: Sequence[Problem]) -> list[Problem]:
     """Released contracts that are not as they were released."""
-    # Contracts are read with the means of this package.
-    from mfgroute.contracts import documents, lock  # noqa: PLC0415
-
     try:
         return lock.changed(*documents.released(root, used))
     except ConfigError as error:

@@ -16,6 +16,8 @@ import msgspec
 
 from mfgroute.config.convert import Notes, close
 
+#: The main file of a project.
+FILE_NAME = "mfgroute.yaml"
 SHIPPED = Path(__file__).resolve().parent.parent / "packs"
 #: What a pack may hold: the folder, the ending of its files, and how one of them is called.
 KINDS = {

@@ -15,9 +15,9 @@ import json
 from typing import Any
 
 from mfgroute.adapter import Inbox
+from mfgroute.config.documents import Contract, Documents
 from mfgroute.config.load import Project
 from mfgroute.config.model import Source
-from mfgroute.contracts.documents import Contract, Documents
 from mfgroute.contracts.links import Links, Producer, emitted, links
 from mfgroute.errors import AdapterError, UnknownName
 from mfgroute.registry import Registry

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mfgroute.contracts.documents import Contract, Documents
+from mfgroute.config.documents import Contract, Documents
 from mfgroute.contracts.links import Links, converted, links
 
 __all__ = ["overview", "page"]

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from mfgroute.contracts.documents import Contract, Documents
+from mfgroute.config.documents import Contract, Documents
+from mfgroute.config.lock import fingerprint
 from mfgroute.contracts.links import Links, links
-from mfgroute.contracts.lock import fingerprint
 from mfgroute.errors import ConfigError, Problem
 from mfgroute.schemas import Comparison, Difference, compare
 

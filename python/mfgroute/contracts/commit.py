@@ -6,7 +6,7 @@ import posixpath
 import subprocess
 from pathlib import Path
 
-from mfgroute.contracts.documents import Folder, Place
+from mfgroute.config.documents import Folder, Place
 from mfgroute.errors import UnknownName
 
 __all__ = ["Commit", "at"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from mfgroute.contracts.documents import Document, Documents
+from mfgroute.config.documents import Document, Documents
 
 __all__ = ["Links", "Producer", "Route", "converted", "delivered", "emitted", "links", "matches"]
 

@@ -13,8 +13,8 @@ from mfgroute.cli.app import Group, session
 from mfgroute.cli.failures import USAGE, Failure
 
 if TYPE_CHECKING:
+    from mfgroute.config.documents import Documents
     from mfgroute.config.load import Project
-    from mfgroute.contracts.documents import Documents
 
 
 @click.group("contract", cls=Group)
@@ -157,7 +157,7 @@ def _write(lines: list[str], file: Path | None, what: str) -> None:
 def _documents() -> tuple[Project, Documents]:
     """The project, compiled, and its files as they stand."""
     from mfgroute.cli.dryrun import project  # noqa: PLC0415 - not for --help
-    from mfgroute.contracts import documents  # noqa: PLC0415
+    from mfgroute.config import documents  # noqa: PLC0415
 
     found = project()
     return found, documents.read(documents.Folder(found.root))

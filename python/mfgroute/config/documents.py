@@ -14,8 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from mfgroute import _core
-from mfgroute.config.load import FILE_NAME
-from mfgroute.config.packs import SHIPPED, Pack, is_path, prefix, shipped
+from mfgroute.config.packs import FILE_NAME, SHIPPED, Pack, is_path, prefix, shipped
 from mfgroute.errors import ConfigError, Problem
 
 __all__ = ["Contract", "Document", "Documents", "Folder", "Place", "read", "read_contracts", "released"]

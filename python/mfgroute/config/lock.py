@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from mfgroute.contracts.documents import Contract, Documents, Folder, Place
+from mfgroute.config.documents import Contract, Documents, Folder, Place
 from mfgroute.errors import ConfigError, Problem
 from mfgroute.schemas.plain import canonical
 
