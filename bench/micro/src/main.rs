@@ -1,8 +1,9 @@
-//! The Rust side of workload W1, without Python: `mfgroute-micro PROJECT EVENTS [ROUNDS]`.
+//! The Rust side of workload W1, without Python: `mfgroute-micro PROJECT EVENTS [ROUNDS [flat|trees]]`.
 //!
 //! Prints nanoseconds of wall time per message of `submit_lines` with slabs of 512 lines: once as a source runs
-//! in production, and once with every message on trees. For instruction counts, run it under
-//! `valgrind --tool=callgrind --toggle-collect='*Router::submit_lines*'`.
+//! in production, and once with every message on trees, unless one of the two is named. For instruction counts,
+//! run it with `0 flat` under `valgrind --tool=callgrind --toggle-collect='*Router::submit_lines*'` and divide by
+//! the number of messages; 0 rounds are the one that warms up.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,11 +20,11 @@ const SLAB: usize = 512;
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let (Some(root), Some(events)) = (args.next(), args.next()) else {
-        eprintln!("usage: mfgroute-micro PROJECT EVENTS [ROUNDS]");
+        eprintln!("usage: mfgroute-micro PROJECT EVENTS [ROUNDS [flat|trees]]");
         return ExitCode::from(2);
     };
     let rounds = args.next().and_then(|text| text.parse().ok()).unwrap_or(7);
-    match measure(Path::new(&root), &events, rounds) {
+    match measure(Path::new(&root), &events, rounds, args.next().as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("error: {message}");
@@ -50,12 +51,17 @@ fn plan(root: &Path, on_trees: bool) -> Result<Arc<Plan>, String> {
     compiled.map(Arc::new).map_err(|problems| problems.iter().map(|problem| format!("\n{problem}")).collect())
 }
 
-fn measure(root: &Path, events: &str, rounds: usize) -> Result<(), String> {
+fn measure(root: &Path, events: &str, rounds: usize, only: Option<&str>) -> Result<(), String> {
     let bytes = std::fs::read(events).map_err(|error| format!("{events}: {error}"))?;
     let lines: Vec<&[u8]> = bytes.split_inclusive(|&byte| byte == b'\n').collect();
     let slabs: Vec<Vec<u8>> = lines.chunks(SLAB).map(<[&[u8]]>::concat).collect();
-    let plans = [("submit_lines", plan(root, false)?), ("submit_lines on trees", plan(root, true)?)];
-    let mut numbers = [Vec::new(), Vec::new()];
+    let mut plans = Vec::new();
+    for (way, name, on_trees) in [("flat", "submit_lines", false), ("trees", "submit_lines on trees", true)] {
+        if only.is_none_or(|only| only == way) {
+            plans.push((name, plan(root, on_trees)?));
+        }
+    }
+    let mut numbers = vec![Vec::new(); plans.len()];
     for round in 0..=rounds {
         for ((name, plan), numbers) in plans.iter().zip(&mut numbers) {
             let spent = submit(plan, &slabs, lines.len()).map_err(|message| format!("{name}: {message}"))?;
