@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
+use super::classes::Classes;
 use super::format::Format;
 use super::index::{BASE, Index, Located};
 use super::program::{
@@ -204,6 +205,7 @@ impl<'s> Reader<'s, '_, '_> {
         if let Some(text) = self.object.get("pattern").and_then(Value::as_str) {
             text.clone_into(&mut rules.pattern_text);
             rules.pattern = self.pattern("pattern", text);
+            rules.classes = rules.pattern.is_some().then(|| Classes::new(text)).flatten();
         }
         let format = self.object.get("format").and_then(Value::as_str);
         rules.format = format.and_then(|name| Format::new(name, self.builder.options.assert_formats));

@@ -21,7 +21,12 @@ impl StringRules {
         {
             return Some("minLength");
         }
-        if self.pattern.as_ref().is_some_and(|pattern| !pattern.is_match(text)) {
+        let matches = match (&self.classes, &self.pattern) {
+            (Some(classes), _) => classes.accepts(text.as_bytes()),
+            (None, Some(pattern)) => pattern.is_match(text),
+            (None, None) => true,
+        };
+        if !matches {
             return Some("pattern");
         }
         if self.format.as_ref().is_some_and(|format| !format.accepts(text)) {

@@ -10,6 +10,7 @@
 
 mod build;
 mod check;
+pub(crate) mod classes;
 mod cost;
 mod describe;
 mod equal;

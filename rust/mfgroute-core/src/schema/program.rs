@@ -6,6 +6,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::CodeSet;
+use super::classes::Classes;
 use super::format::Format;
 use crate::value::Decimal;
 
@@ -136,6 +137,8 @@ pub(crate) struct StringRules {
     pub(crate) min: Option<usize>,
     pub(crate) max: Option<usize>,
     pub(crate) pattern: Option<Regex>,
+    /// The same without an engine, if that can be.
+    pub(crate) classes: Option<Classes>,
     /// As the schema says it.
     pub(crate) pattern_text: String,
     pub(crate) format: Option<Format>,
