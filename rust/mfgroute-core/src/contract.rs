@@ -142,6 +142,9 @@ impl Contract {
 
 /// Appends one value of a key: `%` and `/` are written `%25` and `%2F`.
 pub fn write_key_part(text: &str, out: &mut String) {
+    if !text.bytes().any(|byte| byte == b'%' || byte == b'/') {
+        return out.push_str(text);
+    }
     for part in text.split_inclusive(['%', '/']) {
         match part.as_bytes().last() {
             Some(b'%') => {

@@ -139,9 +139,7 @@ impl Window {
     /// Remembers an id that is [`Verdict::New`], in place of the oldest if the window is full.
     /// An id that is remembered already stays as it is.
     pub fn insert(&mut self, id: u128, prints: Prints) {
-        if self.find(id).is_some() {
-            return;
-        }
+        let Err(mut slot) = self.search(id) else { return };
         let entry = Entry { id, prints };
         let position = if self.ring.len() < self.capacity {
             self.ring.push(entry);
@@ -153,13 +151,18 @@ impl Window {
                 *place = entry;
             }
             self.oldest = (position + 1) % self.capacity;
+            // Entries have moved.
+            slot = self.search(id).unwrap_or_else(|slot| slot);
             position
         };
-        let mut slot = self.home(id);
-        while self.position(slot).is_some() {
-            slot = (slot + 1) & self.mask;
-        }
         self.set(slot, position as u32 + 1);
+    }
+
+    /// Brings what will be asked about these ids near: a table of this size is far from the processor, which
+    /// fetches many places at once as long as none waits for another.
+    pub fn approach(&self, ids: impl Iterator<Item = u128>) {
+        let places = ids.filter_map(|id| self.table.get(self.home(id)));
+        std::hint::black_box(places.fold(0, |sum: u32, place| sum.wrapping_add(*place)));
     }
 
     /// Number of ids remembered.
@@ -206,14 +209,20 @@ impl Window {
     }
 
     fn find(&self, id: u128) -> Option<usize> {
+        self.search(id).ok()
+    }
+
+    /// The slot of an id, or the one that it would get.
+    #[inline]
+    fn search(&self, id: u128) -> Result<usize, usize> {
         let mut slot = self.home(id);
         while let Some(entry) = self.entry(slot) {
             if entry.id == id {
-                return Some(slot);
+                return Ok(slot);
             }
             slot = (slot + 1) & self.mask;
         }
-        None
+        Err(slot)
     }
 
     /// Takes an entry out of the table and closes the gap, so that no tombstones collect.

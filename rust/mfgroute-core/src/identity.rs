@@ -10,12 +10,17 @@
 use std::hash::Hasher as _;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
-use xxhash_rust::xxh3::xxh3_128_with_seed;
+use xxhash_rust::const_xxh3::const_custom_default_secret;
+use xxhash_rust::xxh3::{xxh3_128_with_secret, xxh3_128_with_seed};
 
 const ID_KEY: (u64, u64) = (0x6d66_6772_6f75_7465, 0x6576_656e_742d_6964);
 const PRINT_SEED: u64 = 0x6669_6e67_6572_7072;
+/// What XXH3 makes of the seed for more than 240 bytes, and would make again for each of them.
+const PRINT_SECRET: &[u8; 192] = &const_custom_default_secret(PRINT_SEED);
+const SECRET_FROM: usize = 241;
 
 /// Builds an id part by part.
+#[derive(Clone, Debug)]
 pub struct IdHasher(SipHasher24);
 
 impl Default for IdHasher {
@@ -27,8 +32,13 @@ impl Default for IdHasher {
 impl IdHasher {
     /// Adds one part with its length.
     pub fn part(&mut self, part: &str) {
+        self.bytes(part.as_bytes());
+    }
+
+    /// Adds one part, as its bytes.
+    pub(crate) fn bytes(&mut self, part: &[u8]) {
         self.0.write(&(part.len() as u64).to_le_bytes());
-        self.0.write(part.as_bytes());
+        self.0.write(part);
     }
 
     /// The id of all parts so far.
@@ -48,7 +58,11 @@ fn shape(hash: u128) -> u128 {
 /// A 128-bit fingerprint of bytes.
 #[must_use]
 pub fn fingerprint(bytes: &[u8]) -> u128 {
-    xxh3_128_with_seed(bytes, PRINT_SEED)
+    if bytes.len() < SECRET_FROM {
+        xxh3_128_with_seed(bytes, PRINT_SEED)
+    } else {
+        xxh3_128_with_secret(bytes, PRINT_SECRET)
+    }
 }
 
 /// The fingerprint of a canonical event: of its type, its time (empty where that is the time of admission) and
@@ -63,6 +77,18 @@ pub fn body_print(name: &str, time: &str, data: &[u8]) -> u128 {
     fingerprint(&parts)
 }
 
+/// Eight digits, all at once: each half-byte gets a byte of its own.
+#[inline]
+fn hex(number: u32) -> [u8; 8] {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let mut spread = u64::from(number);
+    for (shift, mask) in [(16, 0x0000_ffff_0000_ffff), (8, 0x00ff_00ff_00ff_00ff), (4, ONES * 0x0f)] {
+        spread = (spread << shift | spread) & mask;
+    }
+    let letters = (spread + ONES * 6) >> 4 & ONES;
+    (spread + ONES * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+}
+
 /// An id in text form, without an allocation.
 #[derive(Clone, Copy, Debug)]
 pub struct Text([u8; 36]);
@@ -71,13 +97,14 @@ impl Text {
     /// The text form of an id.
     #[must_use]
     pub fn new(id: u128) -> Self {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let hex = [96, 64, 32, 0].map(|shift| hex((id >> shift) as u32));
+        let [[a @ ..], [b0, b1, b2, b3, c @ ..], [d0, d1, d2, d3, e @ ..], [f @ ..]] = hex;
         let mut out = [b'-'; 36];
-        let places = (0..36).filter(|place| !matches!(place, 8 | 13 | 18 | 23));
-        for (digit, place) in places.enumerate() {
-            let nibble = (id >> (124 - 4 * digit)) as usize & 15;
-            if let (Some(slot), Some(&hex)) = (out.get_mut(place), HEX.get(nibble)) {
-                *slot = hex;
+        for (place, digits) in
+            [(0, &a[..]), (9, &[b0, b1, b2, b3]), (14, &c), (19, &[d0, d1, d2, d3]), (24, &e), (28, &f)]
+        {
+            if let Some(slot) = out.get_mut(place..place + digits.len()) {
+                slot.copy_from_slice(digits);
             }
         }
         Self(out)
@@ -142,7 +169,20 @@ mod tests {
     }
 
     #[test]
+    fn a_fingerprint_is_that_of_the_seed_at_any_length() {
+        let bytes: Vec<u8> = (0..2000_u32).map(|at| (at * 7 % 251) as u8).collect();
+        for length in (0..300).chain([1024, 1025, 2000]) {
+            assert_eq!(fingerprint(&bytes[..length]), xxh3_128_with_seed(&bytes[..length], PRINT_SEED));
+        }
+    }
+
+    #[test]
     fn the_text_form_reads_back() {
+        for shift in 0..128 {
+            let id = u128::MAX / 15 << shift ^ 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210 >> (shift % 7);
+            let plain = format!("{id:032x}");
+            assert_eq!(text(id).replace('-', ""), plain);
+        }
         let id = 0x0123_4567_89ab_8def_8123_4567_89ab_cdef;
         assert_eq!(number(&text(id)), id);
         assert_ne!(number("order-1"), number("order-2"));

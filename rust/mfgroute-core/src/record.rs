@@ -89,6 +89,13 @@ impl<'a> Header<'a> {
         self.write_shared(out);
     }
 
+    /// Where the key stands in the record.
+    #[must_use]
+    pub fn key_at(&self) -> usize {
+        const LENGTH: usize = 4;
+        1 + LENGTH + self.id.len() + LENGTH + self.time.len() + LENGTH
+    }
+
     /// Appends the first part of a record: what changes with each event.
     pub fn write_own(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
@@ -102,6 +109,7 @@ impl<'a> Header<'a> {
 }
 
 fn write_texts(texts: &[&str], out: &mut Vec<u8>) {
+    out.reserve(texts.iter().map(|text| 4 + text.len()).sum());
     for text in texts {
         out.extend_from_slice(&(text.len() as u32).to_le_bytes());
         out.extend_from_slice(text.as_bytes());
@@ -220,6 +228,7 @@ mod tests {
         record.extend_from_slice(b"{\"a\":1}");
         let (found, data) = read(&record).unwrap();
         assert_eq!(found, header);
+        assert!(record[header.key_at()..].starts_with(header.key.as_bytes()));
         let mut out = Vec::new();
         write_envelope(&found, data, &mut out);
         let json: serde_json::Value = serde_json::from_slice(&out).unwrap();

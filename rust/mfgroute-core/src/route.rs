@@ -99,8 +99,11 @@ impl TypePattern {
 /// Whether a list of sources means this one; an empty list means any.
 #[must_use]
 pub fn names(sources: &[String], name: &str, uri: &str) -> bool {
+    if sources.is_empty() {
+        return true;
+    }
     let last = uri.rsplit('/').next().unwrap_or(uri);
-    sources.is_empty() || sources.iter().any(|source| source == name || source == uri || source == last)
+    sources.iter().any(|source| source == name || source == uri || source == last)
 }
 
 impl Route {

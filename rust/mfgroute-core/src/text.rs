@@ -294,13 +294,16 @@ impl Cut {
                 if *part < 0 {
                     return None;
                 }
-                let mut marks = text.iter().enumerate().filter(|(_, byte)| **byte == mark).map(|(at, _)| at);
-                let part = part.unsigned_abs() as usize;
-                let start = match part {
-                    0 => 0,
-                    part => marks.nth(part - 1)? + 1,
-                };
-                Some(start..marks.next().unwrap_or(text.len()))
+                let (mut start, mut before) = (0, part.unsigned_abs());
+                for (at, byte) in text.iter().enumerate() {
+                    if *byte == mark {
+                        if before == 0 {
+                            return Some(start..at);
+                        }
+                        (start, before) = (at + 1, before - 1);
+                    }
+                }
+                (before == 0).then_some(start..text.len())
             }
             Self::Slice { from, to } => {
                 let end = to.map_or(text.len(), |to| to.min(text.len()));

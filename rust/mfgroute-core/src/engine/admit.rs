@@ -22,6 +22,11 @@ impl State {
         self.check_numbers(admission)?;
         let mut draft = std::mem::take(&mut self.draft);
         draft.reset(self.streams.len(), self.ordinal);
+        let items = admission.messages.iter().flat_map(|message| message.items);
+        self.dedup.approach(items.filter_map(|item| match item {
+            Item::Event(event) => Some(event.id),
+            _ => None,
+        }));
         for (index, message) in admission.messages.iter().enumerate() {
             self.decide(&mut draft, index, message);
         }

@@ -128,6 +128,11 @@ impl TimeFormat {
         Ok(format)
     }
 
+    /// Whether no form was declared.
+    pub(crate) fn is_rfc3339(&self) -> bool {
+        matches!(self.form, Form::Rfc3339)
+    }
+
     /// Whether every text of this form says its offset from UTC.
     #[must_use]
     pub fn has_offset(&self) -> bool {

@@ -187,6 +187,46 @@ fn rfc3339(text: &str) -> Result<Stamp, TimeError> {
     instant(local - offset, nanoseconds)
 }
 
+/// An instant as [`Instant::write_to`] writes it: `2026-11-24T10:31:40.5Z`.
+pub(super) fn own(text: &[u8]) -> Option<Instant> {
+    let head = text.first_chunk::<19>()?;
+    let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', n0, n1, b':', s0, s1] = *head else {
+        return None;
+    };
+    let mut highest = 0;
+    let mut two = |tens: u8, ones: u8| {
+        let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+        highest = highest.max(tens).max(ones);
+        u32::from(tens) * 10 + u32::from(ones)
+    };
+    let year = two(y0, y1) * 100 + two(y2, y3);
+    let (month, day) = (two(m0, m1), two(d0, d1));
+    let (hour, minute, second) = (two(h0, h1), two(n0, n1), two(s0, s1));
+    if highest > 9 || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    let nanoseconds = match text.get(19..)? {
+        [b'Z'] => 0,
+        [b'.', digits @ .., b'Z']
+            if !digits.is_empty() && digits.len() <= 9 && digits.last() != Some(&b'0') =>
+        {
+            let (mut value, mut place) = (0, 1_000_000_000);
+            for byte in digits {
+                let digit = byte.wrapping_sub(b'0');
+                if digit > 9 {
+                    return None;
+                }
+                place /= 10;
+                value += u32::from(digit) * place;
+            }
+            value
+        }
+        _ => return None,
+    };
+    let date = Date::new(year.cast_signed(), month, day)?;
+    Instant::new(date.days * DAY_S + i64::from(hour * 3600 + minute * 60 + second), nanoseconds)
+}
+
 /// A number of units of `10^-digits` seconds since 1970, cut to the nanosecond before it.
 fn epoch(number: &str, digits: u32, text: &str) -> Result<Stamp, TimeError> {
     let bad = bad_at(text, 0, "a number since 1970-01-01T00:00:00Z");

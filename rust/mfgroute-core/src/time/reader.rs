@@ -27,6 +27,12 @@ impl TimeReader {
         !self.format.has_time()
     }
 
+    /// Reads an instant that is written as [`Instant::write_to`] writes it; `None` of any other text.
+    #[inline]
+    pub(crate) fn read_own(&self, text: &[u8]) -> Option<Instant> {
+        if self.format.is_rfc3339() { super::parse::own(text) } else { None }
+    }
+
     /// Reads an instant. A date alone, in a form that has no time of day, is its first moment.
     pub fn read(&self, text: &str) -> Result<Instant, TimeError> {
         let (local, nanoseconds) = match read(&self.format, text, false)? {

@@ -334,3 +334,26 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn what_is_read_as_our_own_text_is_what_any_reader_reads_and_is_written_the_same(
+        seconds in SECONDS_MIN..=SECONDS_MAX,
+        nanoseconds in prop_oneof![Just(0), 0_u32..1_000_000_000, (0_u32..1000).prop_map(|ms| ms * 1_000_000)],
+        edits in prop::collection::vec((0_usize..40, prop::sample::select(b"0139Z.T:-t+ ".to_vec())), 0..3),
+    ) {
+        let reader = TimeReader::compile(None, None).unwrap();
+        let instant = Instant::new(seconds, nanoseconds).unwrap();
+        prop_assert_eq!(reader.read_own(instant.to_string().as_bytes()), Some(instant));
+        let mut text = instant.to_string().into_bytes();
+        for (at, byte) in edits {
+            let at = at % text.len();
+            text[at] = byte;
+        }
+        let text = String::from_utf8(text).unwrap();
+        if let Some(found) = reader.read_own(text.as_bytes()) {
+            prop_assert_eq!(reader.read(&text), Ok(found));
+            prop_assert_eq!(found.to_string(), text);
+        }
+    }
+}
