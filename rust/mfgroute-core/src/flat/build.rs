@@ -6,8 +6,10 @@ use super::contract::Fields;
 use super::op::{
     At, Block, Chain, Code, Cond, Const, Date, Factor, Field, FieldValue, List, Lookup, Missing,
 };
-use super::op::{Out, OutValue, Source, Step, Time, UnitRef, UnitStep};
+use super::op::{Out, OutValue, Quick, Source, Step, Time, UnitRef, UnitStep};
+use super::sheet::Fixed;
 use super::want::{FrameNo, Wants};
+use super::word::Word;
 use crate::map;
 use crate::path::Path;
 
@@ -131,7 +133,7 @@ impl Builder {
             map::Step::Sign(rule) => Step::Sign(*rule),
             map::Step::Codes(table) => {
                 let row = |(code, json): &(String, serde_json::Value)| {
-                    Self::constant(json).map(|value| Code::new(code, value))
+                    Self::constant(json).map(|value| Code { word: Word::new(code), value })
                 };
                 Step::Codes(table.iter().map(row).collect::<Built<_>>()?)
             }
@@ -202,7 +204,11 @@ impl Builder {
                 let constants = chain.results().chain(default.as_mut());
                 constants.for_each(|constant| constant.judge(&leaf));
             }
-            fields.push(Field { value, default, as_number: field.as_number, leaf });
+            let quick = match &value {
+                FieldValue::Chain(chain) if !field.as_number => Quick::new(chain),
+                _ => None,
+            };
+            fields.push(Field { quick, value, default, as_number: field.as_number, leaf });
         }
         let outs = outs(block, contract)?;
         Ok(Block { fields, outs })
@@ -234,14 +240,15 @@ impl Builder {
     }
 }
 
-pub(super) fn lead(key: &str) -> Box<[u8]> {
+pub(super) fn lead(key: &str) -> Fixed {
     let mut lead = vec![b','];
     crate::tree::write_json_string(key, &mut lead);
     lead.push(b':');
-    lead.into()
+    Fixed::new(&lead)
 }
 
-/// The members of an object in the order in which they are written, which must not depend on which are there.
+/// The members of an object in the order in which they are computed and written, which must not depend on which
+/// are there: that of the fields.
 fn outs(block: &map::Block, contract: &Fields<'_>) -> Built<Vec<Out>> {
     let mut root: Vec<Out> = Vec::new();
     let mut open: Vec<usize> = Vec::new();

@@ -82,7 +82,7 @@ impl<'c> Fields<'c> {
     /// Refuses objects that lack a member which the contract asks for, whatever the message.
     pub(super) fn check_required(&self, path: &str, outs: &[Out]) -> Built<()> {
         let at = if path.is_empty() { self.clone() } else { self.below(path)? };
-        let named = |name: &str| outs.iter().find(|out| out.lead == super::build::lead(name));
+        let named = |name: &str| outs.iter().find(|out| out.name() == name);
         for name in at.object()?.iter().flat_map(|rules| &rules.required) {
             if named(name).is_none() {
                 return Err(format!("the mapping never makes {name}, which the contract requires"));

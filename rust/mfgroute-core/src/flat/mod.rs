@@ -9,35 +9,47 @@
 //! * [`select`] finds the mapping of a message, where a source has several.
 //! * [`scan`] reads the message into cells ([`cell`]).
 //! * [`op`] is what [`build`] makes of a mapping, with what the contract asks ([`contract`], [`leaf`]).
+//! * [`word`] compares texts, [`sheet`] is written on.
+//! * [`looks`] says what else looks at fields.
 //! * [`run`] computes values ([`piece`]) from cells and writes them.
 
 mod build;
 mod cell;
 mod contract;
 mod leaf;
+mod looks;
 mod op;
 mod piece;
 mod run;
 mod scan;
 mod select;
 mod shape;
+mod sheet;
 mod want;
+mod word;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::contract::{Contract, Field as Name};
 use crate::decode::Limits;
 use crate::identity::IdHasher;
 use crate::map::scratch::{Given, Meta};
-use crate::map::{Decode, FieldOp, Mapping};
+use crate::map::{Decode, Mapping};
 use crate::route::Route;
 use crate::time::Instant;
 use crate::tree::{Kind, NONE, Span, Tree};
 
 use build::Builder;
-use op::{At, Block, Cond, Out, OutValue, Time};
+use looks::{field, looked_at, seen};
+use op::{At, Block, Cond, Out, Time};
 use run::Run;
 use shape::Shape;
+use sheet::Sheet;
 
 pub use select::Selector;
+
+/// Numbers of entries; 0 is none.
+static ENTRIES: AtomicU64 = AtomicU64::new(1);
 
 /// A mapping that runs flat.
 #[derive(Debug)]
@@ -58,6 +70,8 @@ struct Set {
 
 #[derive(Debug)]
 struct Entry {
+    /// No other entry has it, of whatever program.
+    number: u64,
     contract: usize,
     when: Option<Cond>,
     time: Option<Time>,
@@ -75,9 +89,18 @@ pub struct Memory {
     store: scan::Store,
     run: run::Memory,
     key: String,
-    data: Vec<u8>,
+    data: Sheet,
     transaction: String,
     seen: Tree,
+    started: Started,
+}
+
+/// The id of events as far as it is the same for all of them.
+#[derive(Debug, Default)]
+struct Started {
+    /// Number of the entry, and the source.
+    of: (u64, String),
+    hasher: IdHasher,
 }
 
 /// A message that is offered.
@@ -115,6 +138,8 @@ pub struct Event<'e> {
     pub contract: usize,
     /// Event time, if the mapping gives one.
     pub time: Option<Instant>,
+    /// Its text in UTC, where it is that of the message.
+    pub time_text: Option<&'e str>,
     /// Key.
     pub key: &'e str,
     /// Event id.
@@ -164,9 +189,10 @@ impl Program {
         memory: &mut Memory,
         emit: &mut dyn FnMut(bool, Made<'_>) -> Option<()>,
     ) -> Option<()> {
-        let Memory { store, run, key, data, transaction, seen } = memory;
+        let Memory { store, run, key, data, transaction, seen, started } = memory;
         let mut run = Run::new(offer, store, run, &mapping.from.empty);
-        let mut sink = Sink { contracts, source: offer.source, key, data, transaction, seen, emit, made: 0 };
+        let source = offer.source;
+        let mut sink = Sink { contracts, source, key, data, transaction, seen, started, emit, made: 0 };
         let result = self.events(&mut run, &mut sink);
         run.end();
         result
@@ -191,11 +217,26 @@ struct Sink<'s> {
     contracts: &'s [Contract],
     source: &'s str,
     key: &'s mut String,
-    data: &'s mut Vec<u8>,
+    data: &'s mut Sheet,
     transaction: &'s mut String,
     seen: &'s mut Tree,
+    started: &'s mut Started,
     emit: &'s mut dyn FnMut(bool, Made<'_>) -> Option<()>,
     made: u32,
+}
+
+impl Started {
+    /// A hasher that has taken what is the same for all events of an entry from one source.
+    fn hasher(&mut self, entry: u64, contract: &Contract, source: &str) -> IdHasher {
+        if self.of.0 != entry || self.of.1 != source {
+            self.of.0 = entry;
+            source.clone_into(&mut self.of.1);
+            self.hasher = IdHasher::default();
+            self.hasher.part(&contract.name);
+            self.hasher.part(if contract.across_sources { "" } else { source });
+        }
+        self.hasher.clone()
+    }
 }
 
 impl Set {
@@ -317,7 +358,8 @@ impl Entry {
             contract.business.transaction.as_ref().and_then(|name| field(name, &entry.block, &block.outs));
         let paths = looked_at(entry.contract, contract, routes)?;
         let seen = paths.map(|paths| seen(&block.outs, "", (&paths, false), &entry.block)).transpose()?;
-        Ok(Self { contract: entry.contract, when, time, block, key, id, transaction, seen })
+        let number = ENTRIES.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { number, contract: entry.contract, when, time, block, key, id, transaction, seen })
     }
 
     fn make<'p>(
@@ -332,9 +374,8 @@ impl Entry {
             None => None,
             Some(time) => Some(run.time(time)?),
         };
-        run.block(&self.block)?;
         sink.data.clear();
-        run.write(&self.block.outs, sink.data)?;
+        run.object(&self.block, sink.data)?;
         let contract = sink.contracts.get(self.contract)?;
         sink.key.clear();
         sink.key.push_str(&contract.key.0);
@@ -342,11 +383,9 @@ impl Entry {
             sink.key.push('/');
             run.with_text(*index, |text| crate::contract::write_key_part(text, sink.key))?;
         }
-        let mut hasher = IdHasher::default();
-        hasher.part(&contract.name);
-        hasher.part(if contract.across_sources { "" } else { sink.source });
+        let mut hasher = sink.started.hasher(self.number, contract, sink.source);
         for index in &self.id {
-            run.with_text(*index, |text| hasher.part(text))?;
+            run.with_bytes(*index, |text| hasher.bytes(text))?;
         }
         sink.transaction.clear();
         if let Some(index) = self.transaction {
@@ -362,78 +401,14 @@ impl Entry {
         let event = Event {
             item,
             contract: self.contract,
-            time,
+            time: time.map(|(instant, _)| instant),
+            time_text: time.and_then(|(_, text)| text),
             key: sink.key,
             id: hasher.finish(),
             transaction: sink.transaction,
-            data: sink.data,
+            data: sink.data.get(),
             seen: self.seen.is_some().then_some(&*sink.seen),
         };
         (sink.emit)(independent, Made::Event(event))
     }
-}
-
-/// The paths of `data` that the rules of its contract and the conditions of routes look at; `None` without any.
-fn looked_at(index: usize, contract: &Contract, routes: &[Route]) -> Result<Option<Vec<String>>, String> {
-    let rules = contract.rules.iter().map(|rule| (format!("rule {}", rule.code), rule.check()));
-    let conditions = routes.iter().filter_map(|route| {
-        let condition = route.conditions.get(index)?.as_ref()?;
-        Some((format!("the condition of route {}", route.name), condition))
-    });
-    let mut paths = None;
-    for (name, condition) in rules.chain(conditions) {
-        if !condition.is_known_by_paths() || condition.paths().iter().any(|path| path.contains('*')) {
-            return Err(format!("{name} looks at more than single fields"));
-        }
-        let all: &mut Vec<String> = paths.get_or_insert_default();
-        all.extend_from_slice(condition.paths());
-    }
-    Ok(paths)
-}
-
-/// The members that have one of these paths, or are in a group that has; or all.
-fn seen(
-    outs: &[Out],
-    above: &str,
-    (paths, all): (&[String], bool),
-    block: &crate::map::Block,
-) -> Result<Vec<Out>, String> {
-    let mut found = Vec::new();
-    for out in outs {
-        let name = out.name();
-        let path = if above.is_empty() { name } else { format!("{above}.{name}") };
-        let inside = format!("{path}.");
-        let named = all || paths.contains(&path);
-        let what = match &out.what {
-            OutValue::Group(inner) => OutValue::Group(seen(inner, &path, (paths, named), block)?),
-            OutValue::Field(index, as_number) => {
-                let is_list =
-                    block.fields.get(*index).is_none_or(|field| matches!(field.op, FieldOp::List(_)));
-                if is_list && paths.iter().any(|other| *other == path || other.starts_with(&inside)) {
-                    return Err("a rule or the condition of a route looks at a list".to_owned());
-                }
-                OutValue::Field(*index, *as_number)
-            }
-        };
-        let empty = matches!(&what, OutValue::Group(inner) if inner.is_empty());
-        if named || (matches!(what, OutValue::Group(_)) && !empty) {
-            found.push(Out { what, ..out.clone() });
-        }
-    }
-    Ok(found)
-}
-
-/// The field of a block that has this name, if it is a scalar.
-fn field(name: &Name, block: &crate::map::Block, outs: &[Out]) -> Option<usize> {
-    let dotted = name.dotted();
-    let index = block.fields.iter().position(|field| field.name == dotted)?;
-    let is_value = matches!(block.fields.get(index)?.op, FieldOp::Value(_));
-    (is_value && holds(outs, index)).then_some(index)
-}
-
-fn holds(outs: &[Out], index: usize) -> bool {
-    outs.iter().any(|out| match &out.what {
-        OutValue::Field(at, _) => *at == index,
-        OutValue::Group(inner) => holds(inner, index),
-    })
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use super::leaf::Leaf;
+use super::sheet::Fixed;
 use super::want::CellNo;
+use super::word::{Word, head};
 use crate::map::SignRule;
 use crate::map::lookup::Index;
 use crate::text::TextRules;
@@ -27,7 +29,7 @@ pub(super) struct At {
 pub(super) struct Const {
     pub(super) text: Box<str>,
     /// As JSON.
-    pub(super) json: Box<[u8]>,
+    pub(super) json: Fixed,
     pub(super) kind: ConstKind,
     /// The unit that it names in each set, in the order of [`CodeSet::ALL`].
     units: [Option<Unit>; CodeSet::ALL.len()],
@@ -58,7 +60,7 @@ impl Const {
             ConstKind::Number | ConstKind::Bool => bytes.extend_from_slice(text.as_bytes()),
         }
         let units = CodeSet::ALL.map(|set| set.unit(&text));
-        Some(Self { text: text.into(), json: bytes.into(), kind, units, verdict: None })
+        Some(Self { text: text.into(), json: Fixed::new(&bytes), kind, units, verdict: None })
     }
 
     /// The unit that it names in a set.
@@ -78,36 +80,19 @@ impl Const {
     }
 }
 
-/// A code of a table in place, and its first bytes for a quick comparison.
+/// A code of a table in place.
 #[derive(Debug)]
 pub(super) struct Code {
-    text: Box<str>,
-    head: u64,
+    pub(super) word: Word,
     /// What it becomes; `None` is null.
     pub(super) value: Option<Const>,
 }
 
-impl Code {
-    pub(super) fn new(code: &str, value: Option<Const>) -> Self {
-        Self { text: code.into(), head: head(code.as_bytes()), value }
-    }
-
-    /// Whether it is this text, of which `head` are the first bytes.
-    #[inline]
-    pub(super) fn is(&self, text: &[u8], head: u64) -> bool {
-        self.head == head
-            && self.text.len() == text.len()
-            && (text.len() <= 8 || self.text.as_bytes() == text)
-    }
-}
-
-/// Up to eight bytes of a text as a number.
+/// The code of a table that is a text.
 #[inline]
-pub(super) fn head(text: &[u8]) -> u64 {
-    match text.first_chunk::<8>() {
-        Some(chunk) => u64::from_le_bytes(*chunk),
-        None => text.iter().rev().fold(0, |head, &byte| head << 8 | u64::from(byte)),
-    }
+pub(super) fn find_code<'t>(table: &'t [Code], text: &[u8]) -> Option<&'t Code> {
+    let head = head(text);
+    table.iter().find(|code| code.word.is(text, head))
 }
 
 /// Where a value comes from.
@@ -232,9 +217,26 @@ pub(super) enum Cond {
     Prefix { at: At, prefix: Box<str> },
 }
 
+/// A field that is one cell with at most one step, of the message or of the current scope.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quick {
+    pub(super) cell: CellNo,
+    pub(super) here: bool,
+}
+
+impl Quick {
+    /// Of a chain that is so short.
+    pub(super) fn new(chain: &Chain) -> Option<Self> {
+        let Source::Cell(At { up, cell }) = chain.source else { return None };
+        let known = matches!(chain.steps.as_slice(), [] | [Step::Text(_) | Step::Codes(_) | Step::Unit(_)]);
+        (known && up.is_none_or(|up| up == 0)).then_some(Self { cell, here: up.is_some() })
+    }
+}
+
 /// One field: its value, what the contract asks of it.
 #[derive(Debug)]
 pub(super) struct Field {
+    pub(super) quick: Option<Quick>,
     pub(super) value: FieldValue,
     pub(super) default: Option<Const>,
     pub(super) as_number: bool,
@@ -271,11 +273,11 @@ pub(super) struct Block {
     pub(super) outs: Vec<Out>,
 }
 
-/// One member of an object that is written.
+/// One member of an object that is written; its fields are computed as they are met.
 #[derive(Clone, Debug)]
 pub(super) struct Out {
     /// `,"name":`.
-    pub(super) lead: Box<[u8]>,
+    pub(super) lead: Fixed,
     pub(super) what: OutValue,
     /// Whether the contract asks for it.
     pub(super) required: bool,
@@ -284,14 +286,8 @@ pub(super) struct Out {
 impl Out {
     /// The name.
     pub(super) fn name(&self) -> String {
-        let quoted = self.lead.get(1..self.lead.len() - 1).unwrap_or_default();
-        serde_json::from_slice(quoted).unwrap_or_default()
-    }
-
-    /// The name of the first member of an object: no comma.
-    #[inline]
-    pub(super) fn first_lead(&self) -> &[u8] {
-        self.lead.get(1..).unwrap_or_default()
+        let lead = self.lead.get();
+        serde_json::from_slice(lead.get(1..lead.len() - 1).unwrap_or_default()).unwrap_or_default()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::op::Const;
 use crate::value::{Decimal, Short};
 
-/// A range of the message, of the arena, or of the lists that are written already.
+/// A range of the message or of the arena.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Range {
     pub(super) start: u32,
@@ -36,7 +36,7 @@ pub(super) enum Piece<'p> {
     /// True or false.
     Bool(bool),
     /// A list, written already.
-    List(Range),
+    List,
 }
 
 impl Piece<'_> {

@@ -2,6 +2,7 @@
 
 mod cond;
 mod list;
+mod quick;
 mod source;
 mod step;
 mod write;
@@ -9,7 +10,7 @@ mod write;
 use super::Offer;
 use super::cell::{Cell, CellKind};
 use super::leaf::Leaf;
-use super::op::{At, Block, ConstKind, Field, FieldValue};
+use super::op::{At, Chain, ConstKind, Field};
 use super::piece::{Number, Piece, Range};
 use super::scan::Store;
 use crate::map::scratch::{Given, Meta};
@@ -20,8 +21,6 @@ use crate::value::Decimal;
 pub(super) struct Memory {
     /// Bases of the open frames, the message first.
     frames: Vec<usize>,
-    /// Lists that are written already.
-    lists: Vec<u8>,
     /// Numbers of more than 18 digits.
     longs: Vec<Decimal>,
     /// A text that is read and written at once.
@@ -40,6 +39,8 @@ pub(super) struct Run<'p, 'm> {
     meta: Meta<'m>,
     given: Given<'m>,
     empty: &'p [String],
+    /// Shorter texts may be among them.
+    empty_below: u32,
     /// Values of the fields of the open blocks, innermost last, and where each block starts.
     pieces: Vec<Piece<'p>>,
     blocks: Vec<usize>,
@@ -65,7 +66,8 @@ impl<'p, 'm> Run<'p, 'm> {
         let pieces = recycled(std::mem::take(&mut memory.pieces));
         let blocks = std::mem::take(&mut memory.blocks);
         let Offer { bytes, line, meta, given, .. } = *offer;
-        Self { bytes, line, store, memory, meta, given, empty, pieces, blocks }
+        let empty_below = empty.iter().map(|text| text.len() as u32 + 1).max().unwrap_or(0);
+        Self { bytes, line, store, memory, meta, given, empty, empty_below, pieces, blocks }
     }
 
     /// Gives the memory back.
@@ -76,7 +78,6 @@ impl<'p, 'm> Run<'p, 'm> {
 
     /// Forgets the fields of the event before.
     pub(super) fn clear(&mut self) {
-        self.memory.lists.clear();
         self.memory.longs.clear();
         self.pieces.clear();
         self.blocks.clear();
@@ -134,7 +135,7 @@ impl<'p, 'm> Run<'p, 'm> {
     #[inline]
     fn bytes_of<'s>(&'s self, piece: &Piece<'s>) -> Option<&'s [u8]> {
         Some(match piece {
-            Piece::Absent | Piece::List(_) | Piece::Short(_) | Piece::Long(_) => return None,
+            Piece::Absent | Piece::List | Piece::Short(_) | Piece::Long(_) => return None,
             Piece::Clean(text) | Piece::Wide(text) | Piece::LongNumber(text) => slice(self.bytes, *text),
             Piece::Number { start, len, .. } => {
                 slice(self.bytes, Range { start: *start, len: u32::from(*len) })
@@ -205,6 +206,16 @@ impl<'p, 'm> Run<'p, 'm> {
         Piece::Arena(Range { start: start as u32, len: (self.store.arena.len() - start) as u32 })
     }
 
+    /// Hands the text of a field of the outermost block to `use_text`, as bytes; `None` when it is absent.
+    pub(super) fn with_bytes(&self, index: usize, use_text: impl FnOnce(&[u8])) -> Option<()> {
+        let piece = self.pieces.get(index)?;
+        match self.computed(piece) {
+            Some(decimal) => use_text(decimal.to_string().as_bytes()),
+            None => use_text(self.bytes_of(piece)?),
+        }
+        Some(())
+    }
+
     /// Hands the text of a field of the outermost block to `use_text`; `None` when it is absent.
     pub(super) fn with_text(&self, index: usize, use_text: impl FnOnce(&str)) -> Option<()> {
         let piece = self.pieces.get(index)?;
@@ -215,22 +226,9 @@ impl<'p, 'm> Run<'p, 'm> {
         Some(())
     }
 
-    /// Computes all fields of a block; they are the last in `pieces` then.
-    pub(super) fn block(&mut self, block: &'p Block) -> Option<()> {
-        self.blocks.push(self.pieces.len());
-        for field in &block.fields {
-            let piece = self.field(field)?;
-            self.pieces.push(piece);
-        }
-        Some(())
-    }
-
+    /// The value of a field that is no list.
     #[inline]
-    fn field(&mut self, field: &'p Field) -> Option<Piece<'p>> {
-        let chain = match &field.value {
-            FieldValue::Chain(chain) => chain,
-            FieldValue::List(list) => return self.list(list),
-        };
+    fn field(&mut self, chain: &'p Chain, field: &'p Field) -> Option<Piece<'p>> {
         let mut piece = self.chain(chain)?;
         if piece.is_absent() {
             match &field.default {
@@ -245,7 +243,7 @@ impl<'p, 'm> Run<'p, 'm> {
     #[inline]
     fn allowed(&self, leaf: &'p Leaf, as_number: bool, piece: &Piece<'p>) -> bool {
         match piece {
-            Piece::Absent | Piece::List(_) => true,
+            Piece::Absent | Piece::List => true,
             Piece::Bool(_) => leaf.takes_bool(),
             Piece::Clean(text) => leaf.takes_clean(slice(self.bytes, *text)),
             Piece::Number { .. } | Piece::LongNumber(_) => {

@@ -9,7 +9,7 @@ mod text;
 
 use super::Offer;
 use super::cell::{Cell, CellKind};
-use super::shape::{Place, PlaceNo, Shape};
+use super::shape::{Place, Shape};
 use crate::decode::Limits;
 use crate::schema::program::Types;
 use crate::value::power;
@@ -34,10 +34,9 @@ impl Store {
     }
 }
 
-/// One scan.
+/// One scan. Positions go from call to call: what reads a value is given where it starts and gives where it ends.
 pub(super) struct Scan<'m> {
     bytes: &'m [u8],
-    at: usize,
     shape: &'m Shape,
     limits: &'m Limits,
     store: &'m mut Store,
@@ -49,7 +48,7 @@ pub(super) struct Scan<'m> {
 
 /// A number that was read.
 struct Number {
-    start: usize,
+    end: usize,
     digits: i64,
     scale: u8,
     /// Whether `digits` and `scale` say it all.
@@ -69,104 +68,133 @@ impl<'m> Scan<'m> {
         store.clear();
         store.cells.resize(shape.cells as usize, Cell::default());
         let Offer { bytes, at, line, .. } = *offer;
-        let mut scan = Scan { bytes, at, shape, limits, store, lines: line.is_some(), values: 0, depth: 0 };
-        scan.space();
-        scan.value(shape.root, 0)?;
-        scan.space();
-        (scan.at - at <= limits.message_bytes).then_some(scan.at)
+        let mut scan = Scan { bytes, shape, limits, store, lines: line.is_some(), values: 0, depth: 0 };
+        let end = scan.value(shape.place(shape.root), 0, at)?;
+        let end = scan.space(end);
+        scan.count(1)?;
+        (end - at <= limits.message_bytes).then_some(end)
     }
 
+    /// Where white space ends.
     #[inline]
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    #[inline]
-    fn space(&mut self) {
-        while let Some(byte) = self.peek() {
-            let blank = matches!(byte, b' ' | b'\t' | b'\r') || (byte == b'\n' && !self.lines);
-            if byte > b' ' || !blank {
-                return;
-            }
-            self.at += 1;
+    fn space(&self, at: usize) -> usize {
+        match self.bytes.get(at) {
+            Some(byte) if *byte <= b' ' => self.blanks(at),
+            _ => at,
         }
     }
 
-    fn value(&mut self, place: PlaceNo, base: usize) -> Option<()> {
-        let place = self.shape.place(place);
-        self.values += 1;
-        if self.values > self.limits.nodes {
-            return None;
+    fn blanks(&self, mut at: usize) -> usize {
+        while let Some(byte) = self.bytes.get(at)
+            && (matches!(byte, b' ' | b'\t' | b'\r') || (*byte == b'\n' && !self.lines))
+        {
+            at += 1;
         }
-        match self.peek()? {
-            b'"' => self.text(place, base),
-            b'{' => self.holder(place, base, Types::OBJECT),
-            b'[' => self.holder(place, base, Types::ARRAY),
-            b'-' | b'0'..=b'9' => self.number(place, base),
-            b't' => self.word(b"true", Types::BOOL, CellKind::True, place, base),
-            b'f' => self.word(b"false", Types::BOOL, CellKind::False, place, base),
-            b'n' => self.word(b"null", Types::NULL, CellKind::Null, place, base),
+        at
+    }
+
+    /// Steps over the comma, or the bracket or brace `close`, behind a value: whether it was a comma.
+    #[inline]
+    fn goes_on(&self, at: &mut usize, close: u8) -> Option<bool> {
+        let mut mark = *self.bytes.get(*at)?;
+        if mark <= b' ' {
+            *at = self.blanks(*at);
+            mark = *self.bytes.get(*at)?;
+        }
+        *at += 1;
+        if mark == b',' { Some(true) } else { (mark == close).then_some(false) }
+    }
+
+    /// Counts values; too many are handed back.
+    #[inline]
+    fn count(&mut self, values: usize) -> Option<()> {
+        self.values += values;
+        (self.values <= self.limits.nodes).then_some(())
+    }
+
+    /// Reads one value. It is part of whoever calls it: most values are texts, which need no further call.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a tenth of all instructions of a message were spent on the call"
+    )]
+    fn value(&mut self, place: &'m Place, base: usize, at: usize) -> Option<usize> {
+        let mut at = at;
+        let mut first = *self.bytes.get(at)?;
+        if first <= b' ' {
+            at = self.blanks(at);
+            first = *self.bytes.get(at)?;
+        }
+        match first {
+            b'"' => self.text(place, base, at),
+            b'-' | b'0'..=b'9' => self.number(place, base, at),
+            b'{' => self.holder(place, base, at, Types::OBJECT),
+            b'[' => self.holder(place, base, at, Types::ARRAY),
+            b't' => self.word(b"true", Types::BOOL, CellKind::True, (place, base), at),
+            b'f' => self.word(b"false", Types::BOOL, CellKind::False, (place, base), at),
+            b'n' => self.word(b"null", Types::NULL, CellKind::Null, (place, base), at),
             _ => None,
         }
     }
 
-    fn word(&mut self, word: &[u8], kind: u8, cell: CellKind, place: &Place, base: usize) -> Option<()> {
-        if place.types & kind == 0 || !self.bytes.get(self.at..)?.starts_with(word) {
+    fn word(
+        &mut self,
+        word: &[u8],
+        kind: u8,
+        cell: CellKind,
+        (place, base): (&Place, usize),
+        at: usize,
+    ) -> Option<usize> {
+        if place.types & kind == 0 || !self.bytes.get(at..)?.starts_with(word) {
             return None;
         }
-        self.at += word.len();
-        self.note(place, base, Cell { kind: cell, ..Cell::default() })
+        self.note(place, base, Cell { kind: cell, ..Cell::default() })?;
+        Some(at + word.len())
     }
 
-    fn holder(&mut self, place: &Place, base: usize, kind: u8) -> Option<()> {
+    fn holder(&mut self, place: &'m Place, base: usize, at: usize, kind: u8) -> Option<usize> {
         self.depth += 1;
         if place.types & kind == 0 || place.cell.is_some() || self.depth > self.limits.depth {
             return None;
         }
-        if kind == Types::OBJECT {
-            self.object(place, base)?;
+        let end = if kind == Types::OBJECT {
+            self.object(place, base, at + 1)?
         } else {
-            self.array(place, base)?;
-        }
+            self.array(place, base, at + 1)?
+        };
         self.depth -= 1;
-        Some(())
+        Some(end)
     }
 
     #[inline]
     fn note(&mut self, place: &Place, base: usize, cell: Cell) -> Option<()> {
-        if place.list.is_some() {
-            // A list of one may be written as its item; only `null` surely means no item.
-            return (cell.kind == CellKind::Null).then_some(());
-        }
         if let Some(number) = place.cell {
             *self.store.cells.get_mut(base + number as usize)? = cell;
+            return Some(());
         }
-        Some(())
+        // A list of one may be written as its item; only `null` surely means no item.
+        (place.list.is_none() || cell.kind == CellKind::Null).then_some(())
     }
 
-    fn array(&mut self, place: &Place, base: usize) -> Option<()> {
+    fn array(&mut self, place: &'m Place, base: usize, mut at: usize) -> Option<usize> {
         let shape = place.array.as_ref()?;
-        self.at += 1;
-        self.space();
+        let inner = self.shape.place(shape.item);
         let mut count = 0_u32;
         let mut list = Items { first: 0, last: 0 };
-        if self.peek()? == b']' {
-            self.at += 1;
+        at = self.space(at);
+        if *self.bytes.get(at)? == b']' {
+            at += 1;
         } else {
             loop {
                 count += 1;
+                self.count(1)?;
                 let item = match place.list {
                     None => base,
                     Some((_, cells)) => self.item(cells, &mut list),
                 };
-                self.value(shape.item, item)?;
-                self.space();
-                let byte = self.peek()?;
-                self.at += 1;
-                match byte {
-                    b',' => self.space(),
-                    b']' => break,
-                    _ => return None,
+                at = self.value(inner, item, at)?;
+                if !self.goes_on(&mut at, b']')? {
+                    break;
                 }
             }
         }
@@ -174,7 +202,7 @@ impl<'m> Scan<'m> {
             let list = Cell { kind: CellKind::List, start: list.first, len: count, ..Cell::default() };
             *self.store.cells.get_mut(base + cell as usize)? = list;
         }
-        (count >= shape.min && count <= shape.max).then_some(())
+        (count >= shape.min && count <= shape.max).then_some(at)
     }
 
     /// Makes the cells of one more item and links it to the one before.
@@ -190,31 +218,28 @@ impl<'m> Scan<'m> {
         base
     }
 
-    fn number(&mut self, place: &Place, base: usize) -> Option<()> {
-        let number = self.digits()?;
-        let text = self.bytes.get(number.start..self.at)?;
+    fn number(&mut self, place: &Place, base: usize, start: usize) -> Option<usize> {
+        let number = self.digits(start)?;
         if place.types & Types::NUMBER == 0 {
+            let text = self.bytes.get(start..number.end)?;
             let whole = || std::str::from_utf8(text).is_ok_and(crate::schema::is_whole);
             if place.types & Types::INTEGER == 0 || (number.scale > 0 && !whole()) || !number.short {
                 return None;
             }
         }
-        if place.number.min.is_some() || place.number.max.is_some() {
-            if !number.short {
-                return None;
-            }
-            let value = i128::from(number.digits);
-            let unit = i128::from(power(u32::from(number.scale))?);
-            let scaled = |bound: i64| i128::from(bound) * unit;
-            if place.number.min.is_some_and(|min| value < scaled(min))
-                || place.number.max.is_some_and(|max| value > scaled(max))
-            {
-                return None;
-            }
+        if let Some(min) = place.number.min
+            && !(number.short && at_least(&number, min)?)
+        {
+            return None;
+        }
+        if let Some(max) = place.number.max
+            && !(number.short && compared(&number, max)?.is_le())
+        {
+            return None;
         }
         if let Some(rules) = place.rules {
             let rules = self.shape.rules(rules)?;
-            let text = std::str::from_utf8(text).ok()?;
+            let text = std::str::from_utf8(self.bytes.get(start..number.end)?).ok()?;
             if rules.number.as_deref().is_some_and(|rules| rules.broken(text).is_some()) {
                 return None;
             }
@@ -225,53 +250,66 @@ impl<'m> Scan<'m> {
             }
         }
         let kind = if number.short { CellKind::Number } else { CellKind::LongNumber };
-        let (start, len) = (number.start as u32, text.len() as u32);
-        self.note(place, base, Cell { kind, scale: number.scale, start, len, digits: number.digits })
+        let Number { end, digits, scale, .. } = number;
+        self.note(place, base, Cell { kind, scale, start: start as u32, len: (end - start) as u32, digits })?;
+        Some(end)
     }
 
     /// Reads a number. One with an exponent, or of more than 38 characters, is handed back.
     #[inline]
-    fn digits(&mut self) -> Option<Number> {
-        let start = self.at;
-        let negative = self.peek()? == b'-';
-        self.at += usize::from(negative);
-        let first = self.at;
+    fn digits(&self, start: usize) -> Option<Number> {
+        let negative = *self.bytes.get(start)? == b'-';
+        let first = start + usize::from(negative);
+        let leading = *self.bytes.get(first)?;
         let mut digits = 0_u64;
-        let leading = self.peek()?;
-        self.run_of_digits(&mut digits);
-        let whole = self.at - first;
+        let mut end = self.run_of_digits(first, &mut digits);
+        let whole = end - first;
         if whole == 0 || (whole > 1 && leading == b'0') {
             return None;
         }
         let mut scale = 0;
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            let fraction = self.at;
-            self.run_of_digits(&mut digits);
-            scale = self.at - fraction;
+        let mut behind = self.bytes.get(end).copied().unwrap_or_default();
+        if behind == b'.' {
+            let fraction = end + 1;
+            end = self.run_of_digits(fraction, &mut digits);
+            scale = end - fraction;
             if scale == 0 {
                 return None;
             }
+            behind = self.bytes.get(end).copied().unwrap_or_default();
         }
-        if matches!(self.peek(), Some(b'e' | b'E')) || self.at - start > 38 {
+        if behind | 0x20 == b'e' || end - start > 38 {
             return None;
         }
         let short = whole + scale <= 18;
         let digits = digits.cast_signed();
-        Some(Number { start, digits: if negative { -digits } else { digits }, scale: scale as u8, short })
+        Some(Number { end, digits: if negative { -digits } else { digits }, scale: scale as u8, short })
     }
 
     #[inline]
-    fn run_of_digits(&mut self, digits: &mut u64) {
-        while let Some(byte) = self.peek() {
+    fn run_of_digits(&self, mut at: usize, digits: &mut u64) -> usize {
+        while let Some(byte) = self.bytes.get(at) {
             let digit = byte.wrapping_sub(b'0');
             if digit > 9 {
-                return;
+                break;
             }
             *digits = digits.wrapping_mul(10).wrapping_add(u64::from(digit));
-            self.at += 1;
+            at += 1;
         }
+        at
     }
+}
+
+#[inline]
+fn at_least(number: &Number, min: i64) -> Option<bool> {
+    if min == 0 { Some(number.digits >= 0) } else { Some(compared(number, min)?.is_ge()) }
+}
+
+/// A short number against a whole one.
+#[inline]
+fn compared(number: &Number, bound: i64) -> Option<std::cmp::Ordering> {
+    let unit = i128::from(power(u32::from(number.scale))?);
+    Some(i128::from(number.digits).cmp(&(i128::from(bound) * unit)))
 }
 
 /// Bases of the first and the newest item of a list that is being read.

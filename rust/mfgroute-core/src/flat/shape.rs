@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::want::{CellNo, Wants};
+use super::word::Word;
 use crate::schema::Schema;
 use crate::schema::program::{ArrayRules, ObjectRules, Program, Sub, SubId, Types};
 
@@ -46,6 +47,17 @@ pub(super) struct Place {
     pub(super) list: Option<(CellNo, u32)>,
     /// The subschema with further rules for a text or number.
     pub(super) rules: Option<SubId>,
+    /// All that is asked of plain ASCII here, where that is no more than a length.
+    pub(super) plain: Option<PlainText>,
+}
+
+/// A text that is noted and of which only the length counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlainText {
+    pub(super) min: u32,
+    /// How much longer it may be.
+    pub(super) more: u32,
+    pub(super) cell: CellNo,
 }
 
 /// What a text must be.
@@ -53,7 +65,7 @@ pub(super) struct Place {
 pub(super) struct TextCheck {
     pub(super) min: u32,
     pub(super) max: u32,
-    pub(super) choice: Option<Vec<Box<str>>>,
+    pub(super) choice: Option<Vec<Word>>,
 }
 
 impl Default for TextCheck {
@@ -73,11 +85,31 @@ pub(super) struct NumberCheck {
 #[derive(Debug, Default)]
 pub(super) struct ObjectShape {
     pub(super) members: Vec<Member>,
-    pub(super) required: u128,
+    pub(super) required: Seen,
     /// The place of other members; `None` refuses them.
     pub(super) additional: Option<PlaceNo>,
     pub(super) min: u32,
     pub(super) max: u32,
+}
+
+/// Members of one object, a bit for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen([u64; MEMBERS_MAX / 64]);
+
+impl Seen {
+    /// Adds a member; false when it was there.
+    #[inline]
+    pub(super) fn take(&mut self, member: &Member) -> bool {
+        let Some(half) = self.0.get_mut(member.half) else { return false };
+        let new = *half & member.bit == 0;
+        *half |= member.bit;
+        new
+    }
+
+    /// Whether it has all members that another has.
+    pub(super) fn has(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).all(|(own, other)| own & other == *other)
+    }
 }
 
 /// A member that has a name in the table.
@@ -88,7 +120,9 @@ pub(super) struct Member {
     /// The first bytes of `key`, and which of them count.
     pub(super) head: (u128, u128),
     pub(super) place: PlaceNo,
-    pub(super) bit: u128,
+    /// Its bit, and the half of [`Seen`] that has it.
+    pub(super) bit: u64,
+    pub(super) half: usize,
 }
 
 /// What an array must hold.
@@ -97,6 +131,15 @@ pub(super) struct ArrayShape {
     pub(super) item: PlaceNo,
     pub(super) min: u32,
     pub(super) max: u32,
+}
+
+impl Place {
+    fn plain(&self) -> Option<PlainText> {
+        let TextCheck { min, max, choice } = &self.text;
+        let only_length = self.types & Types::STRING != 0 && choice.is_none() && self.rules.is_none();
+        let more = max.checked_sub(*min).filter(|_| only_length)?;
+        Some(PlainText { min: *min, more, cell: self.cell? })
+    }
 }
 
 impl Member {
@@ -111,7 +154,7 @@ impl Member {
             (*head, *mask) = (*byte, 0xff);
         }
         let head = (u128::from_le_bytes(head), u128::from_le_bytes(mask));
-        Some(Self { key: key.into(), head, place, bit: 1 << index })
+        Some(Self { key: key.into(), head, place, bit: 1 << (index % 64), half: index / 64 })
     }
 
     /// The name, as it is in the message.
@@ -193,6 +236,7 @@ impl<'b> Builder<'b> {
             let members = want.map_or(&[][..], |want| &want.members);
             place.object = Some(self.object(rules, members, depth)?);
         }
+        place.plain = place.plain();
         if let Some(slot) = self.places.get_mut(number) {
             *slot = place;
         }
@@ -262,7 +306,9 @@ impl ObjectShape {
         }
         let member = Member::new(name, place, self.members.len())
             .ok_or_else(|| format!("the name {name:?} is written with escapes"))?;
-        self.required |= if required { member.bit } else { 0 };
+        if required {
+            self.required.take(&member);
+        }
         self.members.push(member);
         Ok(())
     }
@@ -309,13 +355,13 @@ pub(super) fn leaf(place: &mut Place, id: SubId, sub: &Sub) -> Result<(), String
     if let Some(values) = sub.values.as_deref() {
         if let Some(constant) = &values.constant {
             let text = constant.as_str().ok_or("a schema has a `const` that is not a text")?;
-            choice = Some(vec![Box::from(text)]);
+            choice = Some(vec![Word::new(text)]);
         }
         if let Some(one_of) = &values.one_of {
             if !one_of.others.is_empty() || choice.is_some() {
                 return Err("a schema has an `enum` of other values than texts".to_owned());
             }
-            choice = Some(one_of.texts().map(Box::from).collect());
+            choice = Some(one_of.texts().map(Word::new).collect());
         }
         place.types &= Types::STRING;
     }

@@ -21,7 +21,7 @@ pub enum Prepared {
         id: u128,
         /// Fingerprints of the raw item and of the canonical event.
         prints: Prints,
-        /// Key, in [`Batch::bytes`].
+        /// Key, in the record.
         key: Range<usize>,
         /// Record, in [`Batch::bytes`].
         record: Range<usize>,

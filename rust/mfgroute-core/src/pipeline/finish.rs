@@ -89,7 +89,7 @@ pub(super) struct Valid<'v> {
 }
 
 impl Valid<'_> {
-    /// Writes key and record.
+    /// Writes the record, which has the key in it.
     pub(super) fn write(
         self,
         envelope: &Envelope<'_>,
@@ -116,8 +116,9 @@ impl Valid<'_> {
             mapping: envelope.mapping,
             deprecation: contract.deprecation.as_ref().map_or("", |known| &known.attributes),
         };
-        let key = batch.push(key.as_bytes());
         let start = batch.bytes.len();
+        let key_at = start + header.key_at();
+        let key = key_at..key_at + key.len();
         match shared {
             Some((shared, of)) => shared.write(of, &header, &mut batch.bytes),
             None => header.write(&mut batch.bytes),
@@ -195,9 +196,13 @@ impl Finish {
             return None;
         }
         let sinks = self.routes(intake, (facts.contract, contract), &source.uri, data, batch).ok()?;
-        let time = self.time(intake, facts.time);
-        let envelope = envelope(intake, &source.uri, &time, meta, facts.mapping);
-        let compared = if facts.time.is_some() { time.as_str() } else { "" };
+        let mut written = None;
+        let time = match event.time_text {
+            Some(text) => text,
+            None => written.insert(self.time(intake, facts.time)).as_str(),
+        };
+        let envelope = envelope(intake, &source.uri, time, meta, facts.mapping);
+        let compared = if facts.time.is_some() { time } else { "" };
         let body = identity::body_print(&contract.name, compared, event.data);
         let valid = Valid {
             index: facts.contract,
@@ -212,7 +217,9 @@ impl Finish {
         };
         let of = (intake.plan.number, intake.source, facts.contract, mapping);
         let prepared = valid.write(&envelope, Some((&mut self.shared, of)), batch);
-        self.text = time;
+        if let Some(written) = written {
+            self.text = written;
+        }
         Some(facts.note(prepared))
     }
 

@@ -13,4 +13,4 @@ mod short;
 pub use decimal::{Decimal, DecimalError};
 pub use number::{NumberFormat, NumberFormatError, Sign};
 pub use rational::{Affine, Rational, Round, RoundMode, terminates_always};
-pub(crate) use short::{Linear, SPELLED_MAX, Short, power};
+pub(crate) use short::{Linear, Short, power};

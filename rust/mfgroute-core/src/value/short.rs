@@ -10,9 +10,6 @@ use super::rational::{Affine, Round};
 /// Most digits of a short decimal.
 const DIGITS_MAX: usize = 18;
 
-/// A sign, 18 digits, a zero before the point, the point, and a byte on both sides.
-pub(crate) const SPELLED_MAX: usize = 24;
-
 /// Powers of ten that 64 bits hold.
 #[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
 const POWERS: [u64; DIGITS_MAX + 1] = {
@@ -82,38 +79,94 @@ impl Short {
         divide(self.digits < 0, u128::from(self.digits.unsigned_abs()), unit, round)
     }
 
-    /// The canonical text in a buffer, without and with the bytes of the buffer on both sides of it.
+    /// The canonical text.
     #[inline]
-    pub(crate) fn spell(self, buffer: &mut [u8; SPELLED_MAX]) -> (&[u8], &[u8]) {
+    pub(crate) fn spell(self) -> Spelled {
+        let mut out = Spelled { buffer: [b'"'; 2 * CHUNK], start: CHUNK - 1 };
         let mut rest = self.digits.unsigned_abs();
-        let mut start = SPELLED_MAX - 1;
-        let mut put = |byte: u8| {
-            start -= 1;
-            if let Some(slot) = buffer.get_mut(start) {
-                *slot = byte;
-            }
-        };
-        for _ in 0..self.scale {
-            put(b'0' + (rest % 10) as u8);
+        for _ in 0..self.scale / 2 {
+            out.put_two(rest % 100);
+            rest /= 100;
+        }
+        if self.scale % 2 == 1 {
+            out.put(b'0' + (rest % 10) as u8);
             rest /= 10;
         }
         if self.scale > 0 {
-            put(b'.');
+            out.put(b'.');
         }
-        loop {
-            put(b'0' + (rest % 10) as u8);
-            rest /= 10;
-            if rest == 0 {
-                break;
-            }
+        while rest > 9 {
+            out.put_two(rest % 100);
+            rest /= 100;
+        }
+        // Of an odd number of digits the first is left; of an even one there is at least the zero of `0.5`.
+        if rest > 0 || matches!(out.buffer.get(out.start), Some(b'.' | b'"')) {
+            out.put(b'0' + rest as u8);
         }
         if self.digits < 0 {
-            put(b'-');
+            out.put(b'-');
         }
-        let whole = buffer.get(start - 1..).unwrap_or_default();
-        (whole.get(1..whole.len() - 1).unwrap_or_default(), whole)
+        out
     }
 }
+
+/// Bytes that a text has room in, with a quote on both sides.
+const CHUNK: usize = 32;
+
+/// A number as text, amid quotes.
+pub(crate) struct Spelled {
+    buffer: [u8; 2 * CHUNK],
+    start: usize,
+}
+
+impl Spelled {
+    #[inline]
+    fn put(&mut self, byte: u8) {
+        self.start -= 1;
+        if let Some(place) = self.buffer.get_mut(self.start) {
+            *place = byte;
+        }
+    }
+
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "there are a hundred pairs of digits")]
+    fn put_two(&mut self, number: u64) {
+        self.start -= 2;
+        if let Some(place) = self.buffer.get_mut(self.start..self.start + 2) {
+            place.copy_from_slice(&PAIRS[(number % 100) as usize]);
+        }
+    }
+
+    /// The text and how long it is; bytes that do not belong to it follow.
+    #[inline]
+    pub(crate) fn bare(&self) -> (&[u8; CHUNK], usize) {
+        self.from(self.start, CHUNK - 1 - self.start)
+    }
+
+    /// The same with its quotes.
+    #[inline]
+    pub(crate) fn quoted(&self) -> (&[u8; CHUNK], usize) {
+        self.from(self.start - 1, CHUNK + 1 - self.start)
+    }
+
+    #[inline]
+    fn from(&self, start: usize, len: usize) -> (&[u8; CHUNK], usize) {
+        let chunk = self.buffer.get(start..).and_then(<[u8]>::first_chunk);
+        chunk.map_or((&[0; CHUNK], 0), |chunk| (chunk, len))
+    }
+}
+
+/// `00` to `99`.
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut at = 0;
+    while at < 100 {
+        pairs[at] = [b'0' + (at / 10) as u8, b'0' + (at % 10) as u8];
+        at += 1;
+    }
+    pairs
+};
 
 /// `magnitude / unit`, rounded to `places` digits after the point.
 #[inline]
@@ -196,10 +249,10 @@ mod tests {
             let long = Decimal::new(i128::from(digits), scale).unwrap();
             prop_assert_eq!(short.decimal(), long);
             prop_assert_eq!(Short::of(long), Some(short));
-            let mut buffer = [b'"'; SPELLED_MAX];
-            let (bare, quoted) = short.spell(&mut buffer);
-            prop_assert_eq!(std::str::from_utf8(bare).unwrap(), long.to_string());
-            prop_assert_eq!(std::str::from_utf8(quoted).unwrap(), format!("\"{long}\""));
+            let spelled = short.spell();
+            let text = |(chunk, len): (&[u8; CHUNK], usize)| String::from_utf8(chunk[..len].to_vec()).unwrap();
+            prop_assert_eq!(text(spelled.bare()), long.to_string());
+            prop_assert_eq!(text(spelled.quoted()), format!("\"{long}\""));
             let round = Round { places, mode };
             let rounded = round.apply(long).unwrap();
             if let Some(short) = short.round(round) {

@@ -1,16 +1,40 @@
 //! Where values come from.
 
-use super::super::op::{At, Chain, Lookup, Missing, Source, Time};
-use super::super::piece::Piece;
-use super::Run;
+use super::super::cell::CellKind;
+use super::super::op::{At, Chain, Const, Lookup, Missing, Source, Step, Time, find_code};
+use super::super::piece::{Piece, Range};
+use super::{Run, slice};
 use crate::map::lookup::{SEPARATOR, shown};
 use crate::map::scratch::LINE;
 use crate::time::Instant;
 
 impl<'p, 'm> Run<'p, 'm> {
+    /// The constant that a chain comes to in one step, if it is so short: `Some(None)` when it comes to nothing.
+    #[inline]
+    pub(super) fn constant(&self, chain: &'p Chain) -> Option<Option<&'p Const>> {
+        match (&chain.source, chain.steps.as_slice()) {
+            (Source::Cell(at), [Step::Codes(table)]) => {
+                let cell = self.cell(*at).filter(|cell| cell.kind == CellKind::Clean)?;
+                let text = Range { start: cell.start, len: cell.len };
+                if text.len < self.empty_below {
+                    return None;
+                }
+                Some(find_code(table, slice(self.bytes, text)).and_then(|code| code.value.as_ref()))
+            }
+            (Source::Field { up, index }, []) => match self.earlier(*up, *index) {
+                Piece::Const(constant) => Some(Some(constant)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The value after all steps. An absent value passes through nothing.
     pub(super) fn chain(&mut self, chain: &'p Chain) -> Option<Piece<'p>> {
-        let mut piece = self.fetch(&chain.source)?;
+        let mut piece = match &chain.source {
+            Source::Cell(at) => self.piece(*at),
+            source => self.fetch(source)?,
+        };
         for step in &chain.steps {
             if piece.is_absent() {
                 return Some(Piece::Absent);
@@ -66,13 +90,19 @@ impl<'p, 'm> Run<'p, 'm> {
         })
     }
 
+    /// What an earlier field came to.
+    #[inline]
+    fn earlier(&self, up: usize, index: usize) -> Piece<'p> {
+        let block = self.blocks.len().checked_sub(up + 1).and_then(|at| self.blocks.get(at));
+        block.and_then(|start| self.pieces.get(start + index)).copied().unwrap_or(Piece::Absent)
+    }
+
     /// What an earlier field was written as.
     fn field_value(&mut self, up: usize, index: usize) -> Piece<'p> {
-        let block = self.blocks.len().checked_sub(up + 1).and_then(|at| self.blocks.get(at));
-        let piece = block.and_then(|start| self.pieces.get(start + index)).copied().unwrap_or(Piece::Absent);
+        let piece = self.earlier(up, index);
         // A list is no value, and a decimal is the text that it became.
         match piece {
-            Piece::List(_) => Piece::Absent,
+            Piece::List => Piece::Absent,
             piece => self.spelled(piece),
         }
     }
@@ -85,10 +115,16 @@ impl<'p, 'm> Run<'p, 'm> {
             .or_else(|| self.given.get(name))
     }
 
-    /// The time of an event, which must be there.
-    pub(in super::super) fn time(&mut self, time: &'p Time) -> Option<Instant> {
+    /// The time of an event, which must be there; and its text in UTC, where the message has it so.
+    pub(in super::super) fn time(&mut self, time: &'p Time) -> Option<(Instant, Option<&'m str>)> {
         let piece = self.chain(&time.chain)?;
-        self.instant(time, piece)
+        if let Piece::Clean(text) = piece
+            && let text = slice(self.bytes, text)
+            && let Some(instant) = time.rule.read_own(text)
+        {
+            return Some((instant, std::str::from_utf8(text).ok()));
+        }
+        Some((self.instant(time, piece)?, None))
     }
 
     fn instant(&mut self, time: &'p Time, piece: Piece<'p>) -> Option<Instant> {

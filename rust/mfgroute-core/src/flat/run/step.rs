@@ -1,6 +1,6 @@
 //! What is done to values.
 
-use super::super::op::{Factor, Step, UnitRef, UnitStep, head};
+use super::super::op::{Factor, Step, UnitRef, UnitStep, find_code};
 use super::super::piece::{Number, Piece, Range};
 use super::Run;
 use crate::map::SignRule;
@@ -27,9 +27,7 @@ impl<'p> Run<'p, '_> {
             }
             Step::Codes(table) => {
                 let piece = self.spelled(piece);
-                let text = self.bytes_of(&piece)?;
-                let head = head(text);
-                let code = table.iter().find(|code| code.is(text, head))?;
+                let code = find_code(table, self.bytes_of(&piece)?)?;
                 Some(code.value.as_ref().map_or(Piece::Absent, Piece::Const))
             }
             Step::CodeSet { from, to } => {
@@ -102,6 +100,9 @@ impl<'p> Run<'p, '_> {
         match unit {
             UnitRef::Fixed(unit) => Some(*unit),
             UnitRef::Read { chain, set } => {
+                if let Some(constant) = self.constant(chain) {
+                    return constant?.unit(*set);
+                }
                 let piece = self.chain(chain)?;
                 let piece = self.spelled(piece);
                 self.unit_of(&piece, *set)

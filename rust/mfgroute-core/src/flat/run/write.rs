@@ -1,43 +1,44 @@
-//! Writes the fields of a block as JSON.
+//! Computes the fields of a block and writes them as JSON.
 
-use super::super::op::{ConstKind, Out, OutValue};
+use super::super::op::{Block, ConstKind, Field, FieldValue, Out, OutValue};
 use super::super::piece::Piece;
-use super::{Run, slice};
+use super::super::sheet::{Fixed, Sheet};
+use super::Run;
 use crate::tree::{Kind, NONE, NodeId, Span, Tree, write_json_string};
-use crate::value::SPELLED_MAX;
 
 impl<'p> Run<'p, '_> {
-    /// Writes the innermost block as an object. `None`: something is missing that the contract requires.
-    pub(in super::super) fn write(&self, outs: &[Out], out: &mut Vec<u8>) -> Option<()> {
-        out.push(b'{');
-        self.members(outs, out)?;
-        out.push(b'}');
+    /// Computes the fields of a block, the last in `pieces` then, and writes them as an object. `None`: something
+    /// is missing that the contract requires, or is not as it asks.
+    pub(in super::super) fn object(&mut self, block: &'p Block, out: &mut Sheet) -> Option<()> {
+        self.blocks.push(self.pieces.len());
+        let start = out.len();
+        self.members(block, &block.outs, out)?;
+        out.close_object(start);
         Some(())
     }
 
-    /// Writes members without braces; whether there was one.
-    fn members(&self, outs: &[Out], out: &mut Vec<u8>) -> Option<bool> {
-        let start = out.len();
-        let pieces = self.pieces.get(self.blocks.last().copied()?..)?;
+    /// Writes members, each behind a comma.
+    fn members(&mut self, block: &'p Block, outs: &'p [Out], out: &mut Sheet) -> Option<()> {
+        let here = self.memory.frames.last().copied().unwrap_or(0);
         for member in outs {
             let before = out.len();
             match &member.what {
                 OutValue::Field(index, as_number) => {
-                    let piece = pieces.get(*index)?;
-                    if !piece.is_absent() {
-                        out.extend_from_slice(if before > start {
-                            &member.lead
-                        } else {
-                            member.first_lead()
-                        });
-                        self.write_piece(piece, *as_number, out);
-                    }
+                    let field = block.fields.get(*index)?;
+                    let quick =
+                        field.quick.and_then(|quick| self.quick(quick, field, here, &member.lead, out));
+                    let piece = match quick {
+                        Some(piece) => piece,
+                        None => self.member(field, &member.lead, *as_number, out)?,
+                    };
+                    self.pieces.push(piece);
                 }
                 OutValue::Group(inner) => {
-                    out.extend_from_slice(if before > start { &member.lead } else { member.first_lead() });
-                    out.push(b'{');
-                    if self.members(inner, out)? {
-                        out.push(b'}');
+                    out.put_fixed(&member.lead);
+                    let start = out.len();
+                    self.members(block, inner, out)?;
+                    if out.len() > start {
+                        out.close_object(start);
                     } else {
                         out.truncate(before);
                     }
@@ -47,7 +48,32 @@ impl<'p> Run<'p, '_> {
                 return None;
             }
         }
-        Some(out.len() > start)
+        Some(())
+    }
+
+    /// Computes any field and writes it behind its name, if it is there.
+    #[inline(never)]
+    fn member(
+        &mut self,
+        field: &'p Field,
+        lead: &Fixed,
+        as_number: bool,
+        out: &mut Sheet,
+    ) -> Option<Piece<'p>> {
+        let chain = match &field.value {
+            FieldValue::Chain(chain) => chain,
+            FieldValue::List(list) => {
+                out.put_fixed(lead);
+                self.list(list, out)?;
+                return Some(Piece::List);
+            }
+        };
+        let piece = self.field(chain, field)?;
+        if !piece.is_absent() {
+            out.put_fixed(lead);
+            self.write_piece(&piece, as_number, out);
+        }
+        Some(piece)
     }
 
     /// Adds members of the outermost block to a tree, below `parent`.
@@ -79,7 +105,7 @@ impl<'p> Run<'p, '_> {
     }
 
     fn leaf(&self, piece: &Piece<'p>, as_number: bool, (parent, key): (NodeId, Span), tree: &mut Tree) {
-        if matches!(piece, Piece::List(_)) {
+        if matches!(piece, Piece::List) {
             // Only that it is there counts: a condition that looks into a list is not for flat programs.
             tree.add(parent, key, Kind::Array, Span::default(), NONE);
             return;
@@ -102,36 +128,35 @@ impl<'p> Run<'p, '_> {
     }
 
     /// Writes one value; nothing for one that is absent.
-    #[inline]
-    pub(super) fn write_piece(&self, piece: &Piece<'p>, as_number: bool, out: &mut Vec<u8>) {
+    pub(super) fn write_piece(&self, piece: &Piece<'p>, as_number: bool, out: &mut Sheet) {
         match piece {
-            Piece::Absent => {}
-            Piece::Clean(text) => {
-                out.reserve(text.len as usize + 2);
-                out.push(b'"');
-                out.extend_from_slice(slice(self.bytes, *text));
-                out.push(b'"');
-            }
+            Piece::Clean(text) => out.put_quoted(self.bytes, text.start as usize, text.len as usize),
             Piece::Short(short) => {
-                let mut buffer = [b'"'; SPELLED_MAX];
-                let (bare, quoted) = short.spell(&mut buffer);
-                out.extend_from_slice(if as_number { bare } else { quoted });
+                let spelled = short.spell();
+                let (chunk, len) = if as_number { spelled.bare() } else { spelled.quoted() };
+                out.put_chunk(chunk, len);
             }
-            Piece::Const(constant) => out.extend_from_slice(&constant.json),
+            Piece::Const(constant) => out.put_fixed(&constant.json),
+            piece => self.write_other(piece, as_number, out),
+        }
+    }
+
+    fn write_other(&self, piece: &Piece<'p>, as_number: bool, out: &mut Sheet) {
+        match piece {
+            Piece::Absent | Piece::List | Piece::Clean(_) | Piece::Short(_) | Piece::Const(_) => {}
             Piece::Number { .. } | Piece::LongNumber(_) => {
-                out.extend_from_slice(self.bytes_of(piece).unwrap_or_default());
+                out.put_all(self.bytes_of(piece).unwrap_or_default());
             }
-            Piece::List(list) => out.extend_from_slice(slice(&self.memory.lists, *list)),
-            Piece::Bool(truth) => out.extend_from_slice(if *truth { b"true" } else { b"false" }),
+            Piece::Bool(truth) => out.put_all(if *truth { b"true" } else { b"false" }),
             Piece::Long(_) => {
                 let Some(decimal) = self.computed(piece) else { return };
                 let quote = if as_number { "" } else { "\"" };
-                out.extend_from_slice(quote.as_bytes());
-                decimal.write_bytes(out);
-                out.extend_from_slice(quote.as_bytes());
+                out.put_all(quote.as_bytes());
+                out.put_with(|out| decimal.write_bytes(out));
+                out.put_all(quote.as_bytes());
             }
             Piece::Wide(_) | Piece::Arena(_) | Piece::Plan(_) => {
-                write_json_string(self.text(piece).unwrap_or_default(), out);
+                out.put_with(|out| write_json_string(self.text(piece).unwrap_or_default(), out));
             }
         }
     }

@@ -10,7 +10,8 @@ pub(super) struct Run {
 }
 
 /// Looks for the end of a text from `at` on.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as Scan::value")]
 pub(super) fn run(bytes: &[u8], mut at: usize) -> Run {
     let mut odd = false;
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<16>) {
@@ -43,17 +44,17 @@ fn masks(chunk: &[u8; 16]) -> (u32, u32) {
 #[target_feature(enable = "sse2")]
 fn sse2(chunk: &[u8; 16]) -> (u32, u32) {
     use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+        _mm_cmpeq_epi8, _mm_max_epu8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
+        _mm_set1_epi8,
     };
     let word = u128::from_le_bytes(*chunk);
     let bytes = _mm_set_epi64x((word >> 64) as i64, word as i64);
-    let is = |byte: u8| _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte.cast_signed()));
-    // Signed: everything beyond ASCII is below zero.
-    let low = _mm_movemask_epi8(_mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20))).cast_unsigned();
-    let high = _mm_movemask_epi8(bytes).cast_unsigned();
-    let marks = _mm_movemask_epi8(_mm_or_si128(is(b'"'), is(b'\\'))).cast_unsigned();
-    let del = _mm_movemask_epi8(is(0x7f)).cast_unsigned();
-    (marks | (low & !high), high | del)
+    let all = |byte: u8| _mm_set1_epi8(byte.cast_signed());
+    let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, all(0x1f)), bytes);
+    let marks = _mm_or_si128(_mm_cmpeq_epi8(bytes, all(b'"')), _mm_cmpeq_epi8(bytes, all(b'\\')));
+    let beyond = _mm_cmpeq_epi8(_mm_max_epu8(bytes, all(0x7f)), bytes);
+    let mask = |lanes| _mm_movemask_epi8(lanes).cast_unsigned();
+    (mask(_mm_or_si128(marks, control)), mask(beyond))
 }
 
 /// The same for any machine.
