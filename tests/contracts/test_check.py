@@ -26,8 +26,7 @@ sources:
   mes: {adapter: files, path: ./in/*.jsonl, mappings: [done]}
 sinks:
   sap: {adapter: console, owner: erp-team}
-routes:
-  - {name: things, match: {type: plant.thing/1}, to: sap}
+routes: [{name: things, match: {type: plant.thing/1}, to: sap}]
 """
 CONTRACT = """\
 type: plant.thing

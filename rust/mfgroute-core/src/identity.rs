@@ -98,7 +98,7 @@ impl Text {
     #[must_use]
     pub fn new(id: u128) -> Self {
         let hex = [96, 64, 32, 0].map(|shift| hex((id >> shift) as u32));
-        let [[a @ ..], [b0, b1, b2, b3, c @ ..], [d0, d1, d2, d3, e @ ..], [f @ ..]] = hex;
+        let [a, [b0, b1, b2, b3, c @ ..], [d0, d1, d2, d3, e @ ..], f] = hex;
         let mut out = [b'-'; 36];
         for (place, digits) in
             [(0, &a[..]), (9, &[b0, b1, b2, b3]), (14, &c), (19, &[d0, d1, d2, d3]), (24, &e), (28, &f)]
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn the_text_form_reads_back() {
         for shift in 0..128 {
-            let id = u128::MAX / 15 << shift ^ 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210 >> (shift % 7);
+            let id = ((u128::MAX / 15) << shift) ^ (0x0123_4567_89ab_cdef_fedc_ba98_7654_3210 >> (shift % 7));
             let plain = format!("{id:032x}");
             assert_eq!(text(id).replace('-', ""), plain);
         }

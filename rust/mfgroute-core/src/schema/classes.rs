@@ -221,7 +221,7 @@ mod tests {
         ]);
         let count = prop::sample::select(vec!["", "", "+", "*", "?", "{2}", "{1,2}", "{0,3}", "{2,}", "{0}"]);
         prop::collection::vec((class, count), 1..5)
-            .prop_map(|parts| parts.iter().map(|(class, count)| format!("{class}{count}")).collect())
+            .prop_map(|parts| parts.iter().flat_map(|(class, count)| [*class, *count]).collect())
     }
 
     proptest! {

@@ -153,7 +153,7 @@ impl std::fmt::Debug for StringRules {
             .field("pattern", &self.pattern_text)
             .field("format", &self.format)
             .field("codes", &self.codes.as_ref().map(|(name, _)| name))
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

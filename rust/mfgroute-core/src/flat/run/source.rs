@@ -11,6 +11,7 @@ use crate::time::Instant;
 impl<'p, 'm> Run<'p, 'm> {
     /// The constant that a chain comes to in one step, if it is so short: `Some(None)` when it comes to nothing.
     #[inline]
+    #[expect(clippy::option_option, reason = "not so short, nothing, and a constant are three things")]
     pub(super) fn constant(&self, chain: &'p Chain) -> Option<Option<&'p Const>> {
         match (&chain.source, chain.steps.as_slice()) {
             (Source::Cell(at), [Step::Codes(table)]) => {
