@@ -120,7 +120,7 @@ CASES = [
             4,
             13,
             "`streams.business` has no `durability`",
-            "what survives a crash: nothing (`memory`) or everything acknowledged (`fsync`)",
+            "what survives a crash: nothing (`memory`), or everything acknowledged as `durable` (`fsync`)",
         ),
     ),
     (

@@ -21,15 +21,15 @@ def project():
     return load_project(TEMPLATE)
 
 
-def test_a_mapping_gives_the_event_that_a_node_would_admit(project):
+def test_a_mapping_gives_the_event_that_a_node_would_admit(project, tmp_path):
     [event] = run_mapping(project, "mes-completion", MESSAGE)
     assert event.type == "com.example.production.operation.completed.v1"
     assert event.key == "order/DE04/4711"
     assert b'"specversion":"1.0"' in event.json
     assert b'"good":"100"' in event.json
-    engine = mfgroute.Engine(project.plan)
+    engine = mfgroute.Engine(project.plan, data_dir=str(tmp_path))
     engine.submit("mes", [mfgroute.testing.mapping._bytes(MESSAGE)])
-    with engine.poll("log") as batch:
+    with engine.poll("log", wait_s=5.0) as batch:
         assert batch.events[0].id == event.id
         batch.done_all()
     engine.close()
