@@ -89,6 +89,9 @@ class Suite:
         return count
 
 
+# What `make test` says of one commit, it says again; `make torture` draws other seeds each round.
+SEEDS = {name: os.environ.get(name, "20260101") for name in ("FUZZ_SEED", "PROPTEST_RNG_SEED")}
+HYPOTHESIS = "--hypothesis-seed=20260101"
 MUTANTS = [
     "cargo",
     "test",
@@ -116,7 +119,7 @@ def suites() -> list[Suite]:
             "stubtest",
             [sys.executable, "-m", "mypy.stubtest", "mfgroute._core", "--mypy-config-file", "pyproject.toml"],
         ),
-        Suite("pytest", [sys.executable, "-m", "pytest", "-q"], kind="pytest"),
+        Suite("pytest", [sys.executable, "-m", "pytest", "-q", HYPOTHESIS], kind="pytest"),
         Suite(
             "bench-smoke",
             [sys.executable, "-m", "pytest", "-q", "bench", "--benchmark-disable"],
@@ -140,6 +143,7 @@ def suites() -> list[Suite]:
             "cargo-test",
             ["cargo", "test", "--locked", "--workspace", "--no-fail-fast", "--quiet"],
             kind="cargo",
+            env=SEEDS,
         ),
         # Faults put in on purpose: a build of one small crate.
         Suite("mutants", MUTANTS, kind="cargo"),
