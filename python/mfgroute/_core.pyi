@@ -16,6 +16,7 @@ __all__ = [
     "Receipt",
     "Reject",
     "__version__",
+    "__zone_rules__",
     "check_schema",
     "explain",
     "log_salvage",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 __version__: str
+__zone_rules__: str
+"""Release of the IANA time zone database that is built in: ``2026e``."""
 
 @final
 class Reject:

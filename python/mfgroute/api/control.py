@@ -57,6 +57,7 @@ class ControlSocket:
             "find": self._find,
             "inbox": self._inbox,
             "dead_letters": self._dead_letters,
+            "replay": self._replay,
             "submit": self._submit,
             "reload": self._reload,
             "hold": self._hold,
@@ -168,6 +169,31 @@ class ControlSocket:
             raise BadRequest("`dead_letters` needs a `request` with `kind` and `verb`")
         line = orjson.dumps({**asked, "who": request["by"]})
         return await asyncio.to_thread(self._router.engine.dead_letters, line)
+
+    async def _replay(self, request: Request) -> Any:
+        """Look at, start, read or stop a replay; what a target cannot recognise is not sent to it again."""
+        asked = request.get("request")
+        if not isinstance(asked, dict):
+            raise BadRequest("`replay` needs a `request` with `verb`")
+        asked = {**asked, "kind": "replay", "who": request["by"]}
+        if asked.get("verb") != "start":
+            return await self._engine_replay(asked)
+        to = asked.get("to") or _text(asked, "sink")
+        if to == asked.get("sink") and asked.get("effects") is not True:
+            raise BadRequest(f"a replay to {to} itself has effects there, and `effects` is not set")
+        effect = self._router.project.model.sinks[self._sink({"sink": to})].section.effect
+        if effect is not None and effect.by not in ("key", "upsert"):
+            seen = orjson.loads(await self._engine_replay({**asked, "verb": "preview"}))["seen"]
+            if seen:
+                raise BadRequest(
+                    f"{to} has delivered {seen} of these events and cannot recognise them "
+                    f"(effect.by is {effect.by}): each would have its effect twice"
+                )
+        _log.info("replay", sink=asked.get("sink"), to=to, by=request["by"])
+        return await self._engine_replay(asked)
+
+    async def _engine_replay(self, asked: Request) -> bytes:
+        return await asyncio.to_thread(self._router.engine.dead_letters, orjson.dumps(asked))
 
     async def _inbox(self, _: Request) -> Any:
         """Everything that waits for a person, oldest first, and parts that do not work."""

@@ -41,6 +41,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "trace": "Show where the events of an order, lot or document are.",
         "parked": "Look at parked events; retry or skip them.",
         "rejects": "Look at rejected messages; retry, edit or skip them.",
+        "replay": "Send events of the past to a sink once more, or write them to a file.",
         "pause": "Stop sending to a sink; its events wait.",
         "resume": "Go on sending to a sink.",
     },
@@ -55,7 +56,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 }
 #: What the interface names and this version does not have.
 UNAVAILABLE = (
-    "tap", "top", "link", "effects", "reconcile", "replay", "bench", "doctor",
+    "tap", "top", "link", "effects", "reconcile", "bench", "doctor",
 )  # fmt: skip
 
 #: Modules that are not called as their command: `try` is a word of the language, some commands are alike.

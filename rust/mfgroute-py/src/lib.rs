@@ -30,6 +30,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("__zone_rules__", mfgroute_core::time::zone_rules())?;
     module.add_class::<values::Reject>()?;
     module.add_class::<values::Receipt>()?;
     module.add_class::<values::Event>()?;

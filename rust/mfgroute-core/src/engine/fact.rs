@@ -97,6 +97,13 @@ pub(super) enum Fact<'a> {
     Log { stream: StreamNo, id: u128 },
     /// Identities of events that leave a stream: ordinal, id and both prints, 56 bytes each.
     Keys(&'a [u8]),
+    /// A sink gets events of the past once more: when that began, what was asked for, events in a
+    /// thousand seconds.
+    Replay { sink: SinkNo, at_ms: u64, about: &'a str, rate: u32 },
+    /// Events of that replay which have not ended, 26 bytes each.
+    Chosen { sink: SinkNo, chosen: &'a [u8] },
+    /// That replay is over.
+    Replayed { sink: SinkNo },
 }
 
 /// Facts that are written together.
@@ -215,6 +222,11 @@ impl Fact<'_> {
                 out.byte(19).short(*stream).0.extend_from_slice(&id.to_le_bytes());
                 &mut out
             }
+            Self::Replay { sink, at_ms, about, rate } => {
+                out.byte(30).short(*sink).long(*at_ms).bytes(about.as_bytes()).word(*rate)
+            }
+            Self::Chosen { sink, chosen } => out.byte(31).short(*sink).bytes(chosen),
+            Self::Replayed { sink } => out.byte(32).short(*sink),
         };
     }
 }
@@ -334,6 +346,14 @@ impl<'a> Fact<'a> {
             },
             18 => Self::Keys(from.bytes()?),
             19 => Self::Log { stream: from.short()?, id: from.take().map(u128::from_le_bytes)? },
+            30 => Self::Replay {
+                sink: from.short()?,
+                at_ms: from.long()?,
+                about: from.str()?,
+                rate: from.word()?,
+            },
+            31 => Self::Chosen { sink: from.short()?, chosen: from.bytes()? },
+            32 => Self::Replayed { sink: from.short()? },
             _ => return None,
         };
         from.0.is_empty().then_some(fact)
@@ -381,6 +401,9 @@ mod tests {
             Fact::Acted { at_ms: 1, who: "a", what: "b", on: "c", why: "d" },
             Fact::Keys(b"keys"),
             Fact::Log { stream: 1, id: 2 },
+            Fact::Replay { sink: 1, at_ms: 2, about: "{}", rate: 3 },
+            Fact::Chosen { sink: 1, chosen: b"26 bytes each" },
+            Fact::Replayed { sink: 1 },
         ];
         for fact in facts {
             let mut out = Vec::new();

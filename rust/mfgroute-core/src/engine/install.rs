@@ -49,7 +49,8 @@ impl State {
     fn check_removed(&self, config: &EngineConfig, discard: &[String]) -> Result<(), InstallError> {
         let kept = |name: &String| config.sinks.iter().any(|sink| sink.name == *name);
         for sink in self.sinks.iter().filter(|sink| sink.present && !kept(&sink.config.name)) {
-            let queued = sink.counts.queued + sink.counts.in_flight;
+            let replayed = sink.job.as_ref().map_or(0, |job| job.waiting());
+            let queued = sink.counts.queued + sink.counts.in_flight + replayed;
             let parked = sink.parked.counts().0;
             if queued + parked > 0 && !discard.contains(&sink.config.name) {
                 return Err(InstallError::SinkBusy { sink: sink.config.name.clone(), queued, parked });
@@ -214,7 +215,7 @@ impl State {
         sink.due.clear();
         sink.spilled.clear();
         sink.tried.clear();
-        (sink.present, sink.paused) = (false, false);
+        (sink.present, sink.paused, sink.job) = (false, false, None);
         self.facts.note(&Fact::Removed { sink: no });
         note_lows(sink, &self.streams, &mut self.facts);
         let (on, why) = (sink.config.name.clone(), format!("removed with {} events", lost.len()));

@@ -35,7 +35,7 @@ pub(super) enum Phase {
 }
 
 /// One event of a lane.
-#[expect(clippy::struct_excessive_bools, reason = "four things that are independently so or not")]
+#[expect(clippy::struct_excessive_bools, reason = "five things that are independently so or not")]
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) lane: u64,
@@ -47,6 +47,8 @@ pub(super) struct Held {
     pub(super) record: Option<Record>,
     /// It comes back from the parked ones: its cursor has moved on already.
     pub(super) copy: bool,
+    /// It is of a replay, and a copy.
+    pub(super) replayed: bool,
     /// Its outcome is known and not durable yet.
     pub(super) settling: bool,
     /// Its record was dropped from the log while it was in flight.
@@ -73,6 +75,7 @@ impl Held {
             phase: Phase::Waiting { due_ms: 0 },
             record: None,
             copy: false,
+            replayed: false,
             settling: false,
             gone: false,
             tries: 0,

@@ -26,6 +26,7 @@ mod config;
 mod fact;
 mod hold;
 mod install;
+mod job;
 mod journal;
 mod lanes;
 mod log;
@@ -35,6 +36,7 @@ mod parked;
 mod people;
 mod poll;
 mod replay;
+mod rerun;
 mod settle;
 mod sink;
 mod snapshot;
@@ -49,6 +51,10 @@ mod wake;
 mod fault_tests;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod rerun_model;
+#[cfg(test)]
+mod rerun_tests;
 #[cfg(test)]
 mod tests;
 
@@ -65,6 +71,7 @@ pub use config::{
     Bound, EngineConfig, EngineOptions, InstallError, Installed, OnRefused, SinkConfig, SinkNo, SourceConfig,
     SourceNo, StreamConfig, StreamNo, WhenFull,
 };
+pub use job::{Chosen, Progress, REPLAY_EVENTS_MAX, Replaying};
 pub use journal::{Action, Settled, Settlement};
 pub use lanes::DeliveryId;
 pub use mfgroute_log::Report as LogReport;
@@ -72,6 +79,7 @@ pub use open::{DiskOptions, OpenError, Reports};
 pub use parked::{Cause, ParkedEvent};
 pub use people::{ActError, Actor};
 pub use poll::Delivery;
+pub use rerun::{Kept, Sorted};
 pub use settle::{Outcome, Stale};
 pub use source::RejectedMessage;
 pub use stored::body_of;

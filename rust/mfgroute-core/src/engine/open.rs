@@ -163,6 +163,7 @@ impl State {
             }
             sink.retake(&state.streams);
             sink.recount(queued);
+            sink.job.iter_mut().for_each(|job| job.begin_again());
         }
         state.named_streams = state.streams.len();
         if is_new {

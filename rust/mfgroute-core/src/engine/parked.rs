@@ -164,6 +164,12 @@ impl Parked {
         Some(event)
     }
 
+    /// Takes room for a copy that is not parked, only held.
+    pub(super) fn hold(&mut self, bytes: u64) {
+        self.copies += 1;
+        self.copied_bytes += bytes;
+    }
+
     /// Gives the room of a copy back.
     pub(super) fn release(&mut self, bytes: u64) {
         self.copies = self.copies.saturating_sub(1);

@@ -37,6 +37,13 @@ pub enum ActError {
     },
     /// A reason is needed.
     NoReason,
+    /// A replay is under way at the sink.
+    Replaying,
+    /// A replay of more events than one may have.
+    TooMany {
+        /// How many it may have.
+        most: usize,
+    },
     /// The node's own log has failed: whether this was done is seen after a restart.
     NotDurable,
 }
@@ -49,6 +56,8 @@ impl fmt::Display for ActError {
             Self::NoKey => f.write_str("no parked event has this key"),
             Self::NotFirst { first } => write!(f, "event {first} of the same key comes first"),
             Self::NoReason => f.write_str("a reason is needed"),
+            Self::Replaying => f.write_str("a replay is under way at this sink; see it, or stop it"),
+            Self::TooMany { most } => write!(f, "these are more than {most} events; take a shorter range"),
             Self::NotDurable => f.write_str(
                 "the disk has failed and nothing can be recorded; restart the node, then see whether it was done",
             ),
@@ -230,7 +239,7 @@ impl State {
         Ok(message)
     }
 
-    fn note(&mut self, what: &'static str, on: String, actor: Actor<'_>, now: Now) {
+    pub(super) fn note(&mut self, what: &'static str, on: String, actor: Actor<'_>, now: Now) {
         let Actor { who, why } = actor;
         self.facts.note(&Fact::Acted { at_ms: now.wall_ms, who, what, on: &on, why });
         self.journal.act(Action {

@@ -67,6 +67,8 @@ pub(super) struct Poll<'a> {
     scanned: usize,
     /// Room was made in a stream.
     pub(super) freed: bool,
+    /// A replay may go on: not while the node stops.
+    pub(super) replays: bool,
 }
 
 impl<'a> Poll<'a> {
@@ -82,12 +84,16 @@ impl<'a> Poll<'a> {
             bytes: 0,
             scanned: 0,
             freed: false,
+            replays: true,
         }
     }
 
     /// Fills the batch. Says whether there is more to look at although the batch is empty.
     pub(super) fn run(&mut self) -> bool {
         self.sink.wake_due(self.now.steady_ms);
+        if self.replays {
+            self.feed();
+        }
         for lane in std::mem::take(&mut self.sink.spilled) {
             self.freed |= self.sink.spill(self.streams, lane, self.now);
         }
@@ -95,6 +101,30 @@ impl<'a> Poll<'a> {
             self.scan_logs();
         }
         self.batch.is_empty() && self.scanned >= SCAN_MAX
+    }
+
+    /// Takes events of a replay whose turn it is.
+    fn feed(&mut self) {
+        while let Some(chosen) = self.sink.job.as_mut().and_then(|job| job.next(self.now.steady_ms)) {
+            let Some(job) = &mut self.sink.job else { return };
+            let stream = self.streams.get(usize::from(chosen.stream));
+            // One that was replayed into the parked ones before is theirs.
+            let free = self.sink.parked.get(chosen.ordinal).is_none();
+            let Some(record) = stream.and_then(|stream| stream.read(chosen.seq)).filter(|_| free) else {
+                job.gone(chosen);
+                self.sink.promote(chosen.lane, self.now.steady_ms);
+                continue;
+            };
+            let bytes = record.len() as u64;
+            job.take(chosen, bytes);
+            let mut held = self.sink.taken(chosen.lane, chosen.ordinal, chosen.stream, chosen.seq);
+            (held.copy, held.replayed, held.redelivered) = (true, true, true);
+            held.record = Some(record.detached());
+            self.sink.parked.hold(bytes);
+            self.sink.counts.matched += 1;
+            self.sink.enqueue(held, self.now.steady_ms);
+            self.freed |= self.sink.spill(self.streams, chosen.lane, self.now);
+        }
     }
 
     /// Hands out what is ready. Says whether the batch has room for more.
@@ -150,7 +180,8 @@ impl<'a> Poll<'a> {
                 continue;
             }
             let (in_flight, waiting) = self.sink.lanes.load(held.lane);
-            if waiting > 0 || (in_flight > 0 && self.sink.config.one_per_key) {
+            let behind = waiting > 0 || self.sink.is_replayed(held.lane);
+            if behind || (in_flight > 0 && self.sink.config.one_per_key) {
                 self.take(stream);
                 self.sink.lanes.add(held);
                 continue;

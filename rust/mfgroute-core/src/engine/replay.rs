@@ -122,6 +122,7 @@ impl State {
                 }
             }
             Fact::Keys(keys) => self.carried.extend(keys.as_chunks::<KEY_BYTES>().0),
+            Fact::Replay { .. } | Fact::Chosen { .. } | Fact::Replayed { .. } => self.redo_replay(fact),
         }
     }
 
@@ -173,6 +174,8 @@ impl State {
             sink.parked.release(event.record.len() as u64);
         } else if let Some(record) = sink.copy_of(at.ordinal).and_then(|id| sink.lanes.remove(id)?.record) {
             sink.parked.release(record.len() as u64);
+        } else if let Some(job) = &mut sink.job {
+            job.note_ended(at.ordinal);
         }
     }
 
@@ -182,6 +185,8 @@ impl State {
             sink.tried.insert((at.stream, at.seq), (tries, attempts));
         } else if let Some(id) = sink.copy_of(at.ordinal) {
             sink.lanes.change(id, |held| (held.tries, held.attempts) = (tries, attempts));
+        } else if sink.job.is_some() {
+            sink.tried.insert((at.stream, at.seq), (tries, attempts));
         }
     }
 
@@ -214,6 +219,9 @@ impl State {
         } else {
             let record = Record::alone(record, admitted_ms);
             let lane = super::stored::Stored::read(record.bytes()).lane;
+            if let Some(job) = &mut sink.job {
+                job.note_ended(at.ordinal);
+            }
             sink.tried.remove(&(at.stream, at.seq));
             if let Some(cursor) = sink.cursor(at.stream) {
                 cursor.restore(at.seq);
@@ -290,7 +298,7 @@ impl State {
             facts.note(&parked(sink.no, &held, &event.record, &event.cause, rest));
         }
         for (_, held) in sink.lanes.iter().filter(|(_, held)| durable(held.stream)) {
-            if let (Some(record), true) = (&held.record, held.copy) {
+            if let (Some(record), true) = (&held.record, held.copy && !held.replayed) {
                 let first = Held { copy: false, ..held.clone() };
                 facts.note(&parked(sink.no, &first, record, &Cause::Behind, (true, held.redelivered, 0)));
                 facts.note(&Fact::Unparked { sink: sink.no, ordinal: held.ordinal });
@@ -299,6 +307,9 @@ impl State {
                 let (tries, attempts) = (held.tries, held.attempts);
                 facts.note(&Fact::Tried { at: held.at(sink.no), tries, attempts });
             }
+        }
+        if let Some(job) = &sink.job {
+            job.note(sink.no, facts);
         }
         for (&(stream, seq), &(tries, attempts)) in &sink.tried {
             let at = At { sink: sink.no, stream, seq, ordinal: 0, copy: false };

@@ -7,6 +7,7 @@ use mfgroute_log::Record;
 use super::clock::{Chance, Now};
 use super::config::StreamNo;
 use super::fact::Fact;
+use super::job::End;
 use super::journal::{Journal, Settled, Settlement};
 use super::lanes::{DeliveryId, Held, Phase};
 use super::parked::{Cause, ParkedEvent};
@@ -129,7 +130,7 @@ impl Desk<'_> {
     }
 
     fn done(&mut self, id: DeliveryId, reference: Option<String>) {
-        let Some((held, record)) = self.leave(id) else { return };
+        let Some((held, record)) = self.leave(id, End::Delivered) else { return };
         self.sink.counts.delivered += 1;
         self.finish(&held, &record);
         self.write(&held, &record, Settled::Delivered { reference });
@@ -137,14 +138,14 @@ impl Desk<'_> {
     }
 
     fn drop_gone(&mut self, id: DeliveryId) {
-        let Some((held, record)) = self.leave(id) else { return };
+        let Some((held, record)) = self.leave(id, End::Dropped) else { return };
         self.sink.counts.dropped += 1;
         self.finish(&held, &record);
         self.write(&held, &record, Settled::Dropped);
     }
 
     fn park(&mut self, id: DeliveryId, cause: Cause) {
-        let Some((held, record)) = self.leave(id) else { return };
+        let Some((held, record)) = self.leave(id, End::Parked) else { return };
         let blocking = self.sink.blocks(&cause);
         self.sink.parked.add(&held, &record, cause, blocking, self.now.wall_ms);
         if !held.copy {
@@ -189,8 +190,9 @@ impl Desk<'_> {
         self.freed |= self.sink.spill(self.streams, lane, self.now);
     }
 
-    fn leave(&mut self, id: DeliveryId) -> Option<(Held, Record)> {
+    fn leave(&mut self, id: DeliveryId, how: End) -> Option<(Held, Record)> {
         let held = self.sink.lanes.remove(id)?;
+        self.sink.replay_ended(&held, how);
         let record = held.record.clone()?;
         self.sink.leave_flight(held.copy, record.len() as u64);
         Some((held, record))
@@ -247,6 +249,7 @@ impl Sink {
             }
             let Some(held) = self.lanes.remove(id) else { break };
             self.counts.queued -= 1;
+            self.replay_ended(&held, End::Parked);
             self.note_parked(&held, &record, &Cause::Behind, true, now.wall_ms);
             self.parked.add(&held, &record, Cause::Behind, true, now.wall_ms);
             if !held.copy {

@@ -8,6 +8,7 @@ use mfgroute_log::{Cursor, Record};
 use super::clock::Now;
 use super::config::{OnRefused, SinkConfig, SinkNo, StreamNo};
 use super::fact::{At, End, Fact, Facts};
+use super::job::{self, Job};
 use super::journal::{Journal, Settled, Settlement};
 use super::lanes::{DeliveryId, Held, Lanes, Phase};
 use super::parked::{Cause, Parked};
@@ -53,6 +54,8 @@ pub(super) struct Sink {
     pub(super) tried: BTreeMap<(StreamNo, u64), (u32, u32)>,
     /// Events below, by stream, may have been sent by an earlier life of the node.
     pub(super) sent_to: Vec<u64>,
+    /// The replay under way, or the last one until it is seen to be over.
+    pub(super) job: Option<Box<Job>>,
 }
 
 impl Sink {
@@ -74,6 +77,7 @@ impl Sink {
             durable: Vec::new(),
             tried: BTreeMap::new(),
             sent_to: Vec::new(),
+            job: None,
         }
     }
 
@@ -153,15 +157,36 @@ impl Sink {
         }
     }
 
+    /// Whether events of a lane wait for a replay.
+    #[inline]
+    pub(super) fn is_replayed(&self, lane: u64) -> bool {
+        self.job.as_ref().is_some_and(|job| job.holds(lane))
+    }
+
     /// The event of a lane that may be handed out now.
     pub(super) fn next_of(&self, lane: u64, now_ms: u64) -> Option<DeliveryId> {
-        if self.config.one_per_key && self.lanes.load(lane).0 > 0 {
+        let replayed = self.is_replayed(lane);
+        if (self.config.one_per_key || replayed) && self.lanes.load(lane).0 > 0 {
             return None;
         }
-        let id = self.lanes.first_waiting(lane)?;
+        let id = if replayed { self.first_replayed(lane)? } else { self.lanes.first_waiting(lane)? };
         let held = self.lanes.get(id)?;
         let due = matches!(held.phase, Phase::Waiting { due_ms } if due_ms <= now_ms);
         (due && !self.parked.blocks(lane, held.ordinal)).then_some(id)
+    }
+
+    fn first_replayed(&self, lane: u64) -> Option<DeliveryId> {
+        let waits = |held: &Held| held.replayed && held.phase != Phase::InFlight;
+        self.lanes.line(lane).find(|&id| self.lanes.get(id).is_some_and(waits))
+    }
+
+    /// Notes that an event which leaves its lane has ended, if it was of a replay.
+    pub(super) fn replay_ended(&mut self, held: &Held, how: job::End) {
+        if held.replayed
+            && let Some(job) = &mut self.job
+        {
+            job.ended(held.ordinal, how);
+        }
     }
 
     /// Adds an event to its lane as waiting.
@@ -280,6 +305,8 @@ pub(super) fn parked<'a>(
     cause: &'a Cause,
     (blocking, redelivered, at_ms): (bool, bool, u64),
 ) -> Fact<'a> {
+    // One of a replay has its bytes nowhere else: it is written as when it is parked for the first time.
+    let copy = held.copy && !held.replayed;
     let (number, code, reason) = match cause {
         Cause::Refused { code, reason } => (0, code.as_str(), reason.as_str()),
         Cause::Tries { reason } => (1, "", reason.as_str()),
@@ -287,7 +314,7 @@ pub(super) fn parked<'a>(
         Cause::Behind => (3, "", ""),
     };
     Fact::Parked {
-        at: held.at(sink),
+        at: At { copy, ..held.at(sink) },
         cause: number,
         code,
         reason,
@@ -296,6 +323,6 @@ pub(super) fn parked<'a>(
         redelivered,
         at_ms,
         admitted_ms: record.at_ms(),
-        record: if held.copy { &[] } else { record.bytes() },
+        record: if copy { &[] } else { record.bytes() },
     }
 }

@@ -85,13 +85,15 @@ fn wait_on<'a>(on: &Condvar, state: MutexGuard<'a, State>, wait: Duration) -> Mu
 impl State {
     /// Hands out events. Also says whether room was made, and whether to look again at once.
     pub(super) fn poll(&mut self, sink: SinkNo, max: (usize, u64), now: Now) -> (Vec<Delivery>, bool, bool) {
-        let closed = self.life == Life::Closed;
+        let (closed, open) = (self.life == Life::Closed, self.life == Life::Open);
         let Some((sink, streams)) = self.at(sink).filter(|(sink, _)| !sink.paused && !closed) else {
             return (Vec::new(), false, false);
         };
-        let mut poll = Poll::new(sink, streams, max, now);
+        let (no, mut poll) = (sink.no, Poll::new(sink, streams, max, now));
+        poll.replays = open;
         let more = poll.run();
         let polled = (poll.batch, poll.freed, more);
+        self.end_replay(no, now);
         self.flush(Vec::new(), now);
         polled
     }
@@ -159,13 +161,17 @@ impl State {
 
     /// How long until the next retry of a sink.
     pub(super) fn next_due(&mut self, sink: SinkNo, now: Now) -> Option<Duration> {
+        let open = self.life == Life::Open;
         let sink = self.sink_mut(sink)?;
+        let replay = sink.job.as_ref().filter(|_| open && !sink.paused).and_then(|job| job.next_due());
+        let replay = replay.map(|due| Duration::from_millis(due.saturating_sub(now.steady_ms)));
         while let Some(&std::cmp::Reverse((due_ms, id))) = sink.due.peek() {
             if sink.lanes.get(id).is_some() {
-                return Some(Duration::from_millis(due_ms.saturating_sub(now.steady_ms)));
+                let due = Duration::from_millis(due_ms.saturating_sub(now.steady_ms));
+                return Some(replay.map_or(due, |replay| replay.min(due)));
             }
             sink.due.pop();
         }
-        None
+        replay
     }
 }

@@ -24,7 +24,7 @@ pub struct Finish {
     data: Vec<u8>,
     shared: Shared,
     pub(super) forms: Forms,
-    versions: String,
+    pub(super) versions: String,
 }
 
 /// The part of a record that many events share, and the events it is for.
@@ -314,58 +314,6 @@ fn envelope<'e>(
         site: &intake.plan.site,
         traceparent,
         mapping,
-    }
-}
-
-impl Finish {
-    /// Adds the sinks of the routes that take an event, and notes those that get another version. Without
-    /// `data`, no route may have a condition or ask for another version.
-    fn routes(
-        &mut self,
-        intake: &Intake<'_>,
-        (index, contract): (usize, &Contract),
-        uri: &str,
-        data: Option<(&Tree, NodeId)>,
-        batch: &mut Batch,
-    ) -> Result<Range<usize>, Reject> {
-        let plan = intake.plan;
-        let source_name = intake.source().map(|source| source.name.as_str()).unwrap_or_default();
-        let first = batch.sinks.len();
-        self.versions.clear();
-        self.forms.clear();
-        for route in plan.routes_of.get(index).into_iter().flatten() {
-            let Some(route) = plan.routes.get(*route) else { continue };
-            if !route.takes_source(source_name, uri) {
-                continue;
-            }
-            let other = route.delivers(index).filter(|form| *form != index);
-            let other = other.and_then(|form| Some((form, plan.contracts.get(form)?)));
-            let (event_type, seen) = match (other, data) {
-                (None, data) => (&contract.full_type, data),
-                (Some((form, to)), Some(data)) => {
-                    (&to.full_type, Some((self.forms.of(plan, (index, form), data)?, 0)))
-                }
-                (Some(_), None) => {
-                    return Err(Reject::new(Code::ConversionFailed, "no data", "data to convert"));
-                }
-            };
-            if let Some(seen) = seen
-                && !route.holds(index, event_type, source_name, seen)?
-            {
-                continue;
-            }
-            for sink in &route.sinks {
-                if batch.sinks.get(first..).unwrap_or_default().contains(sink) {
-                    continue;
-                }
-                batch.sinks.push(*sink);
-                if let (Some((_, to)), Some(sink)) = (other, plan.engine.sinks.get(*sink)) {
-                    let blank = if self.versions.is_empty() { "" } else { " " };
-                    self.versions.push_str(&format!("{blank}{}={}", sink.name, to.major));
-                }
-            }
-        }
-        Ok(first..batch.sinks.len())
     }
 }
 

@@ -6,10 +6,12 @@
 //! * [`batch`] is what is prepared.
 //! * [`message`] takes one message through the stages; [`canonical`] one that is a CloudEvent already.
 //! * [`convert`] makes the version of an event that a route asks for.
-//! * [`finish`] checks contracts and makes records; [`flat`] takes messages that need no tree.
+//! * [`finish`] checks contracts, finds the sinks and makes records; [`flat`] takes messages that need no tree.
 //! * [`slab`] takes lines and CSV files apart.
+//! * [`again`] asks stored events what the routes of today say.
 //! * [`explain`] shows what became of a message; [`examples`] runs those of mapping files.
 
+pub mod again;
 pub mod batch;
 pub mod canonical;
 pub mod convert;
@@ -18,6 +20,7 @@ pub mod explain;
 pub mod finish;
 mod flat;
 pub mod message;
+mod routing;
 pub mod slab;
 
 pub use batch::Batch;

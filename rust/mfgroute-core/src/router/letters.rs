@@ -15,6 +15,7 @@
 //! | parked | `retry-key` | `key`, `sink`, `who` | `{retried}` |
 //! | parked | `skip` | `number`, `sink`, `who`, `why`, `posted_as?` | `{skipped}` |
 //! | both | `export` | as `list` | whole messages or CloudEvents |
+//! | replay | see [`super::replay`] | | |
 //! | inbox | `list` | | everything that waits for a person |
 
 use serde_json::{Value as Json, json};
@@ -26,14 +27,14 @@ use crate::pipeline::explain::reject_json;
 use crate::record;
 
 /// A request, its members read with a sentence when one is missing.
-struct Request<'r>(&'r Json);
+pub(super) struct Request<'r>(pub(super) &'r Json);
 
 impl Request<'_> {
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Json::as_str)
     }
 
-    fn required(&self, name: &str) -> Result<&str, RouterError> {
+    pub(super) fn required(&self, name: &str) -> Result<&str, RouterError> {
         self.text(name).ok_or_else(|| RouterError::Request(format!("the request has no {name}")))
     }
 
@@ -42,12 +43,12 @@ impl Request<'_> {
         number.ok_or_else(|| RouterError::Request("the request has no number".to_owned()))
     }
 
-    fn actor(&self) -> Actor<'_> {
+    pub(super) fn actor(&self) -> Actor<'_> {
         Actor { who: self.text("who").unwrap_or("unknown"), why: self.text("why").unwrap_or("") }
     }
 }
 
-fn act<T>(result: Result<T, ActError>) -> Result<T, RouterError> {
+pub(super) fn act<T>(result: Result<T, ActError>) -> Result<T, RouterError> {
     result.map_err(|error| RouterError::Request(error.to_string()))
 }
 
@@ -63,9 +64,10 @@ impl Router {
             ("inbox", _) => Ok(self.inbox()),
             ("rejects", verb) => self.rejects(verb, &request),
             ("parked", verb) => self.parked(verb, &request),
-            (kind, _) => {
-                Err(RouterError::Request(format!("kind is {kind}, expected rejects, parked or inbox")))
-            }
+            ("replay", verb) => self.replay(verb, &request),
+            (kind, _) => Err(RouterError::Request(format!(
+                "kind is {kind}, expected rejects, parked, replay or inbox"
+            ))),
         }
     }
 

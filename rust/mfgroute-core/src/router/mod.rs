@@ -3,12 +3,14 @@
 //! * [`Router`] submits and settles by name; [`hand`] hands out events in the version that a sink asked for.
 //! * [`letters`] answers requests about rejects and parked events.
 //! * [`look`] reads the logs of a data folder that may be damaged, for people.
+//! * [`replay`] sends events of the past to a sink again.
 //! * [`report`] writes counters, traces and the inbox as JSON.
 
 mod ask;
 pub mod hand;
 pub mod letters;
 pub mod look;
+pub mod replay;
 pub mod report;
 
 use std::fmt;

