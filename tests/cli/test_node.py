@@ -149,9 +149,26 @@ def test_rejects_are_mended_by_a_lookup_a_reload_and_a_retry(mfgroute, start, ta
         file.write("P2,20-P2\n")
     node.process.send_signal(signal.SIGHUP)
     node.logged('"reloaded"')
-    bulk = mfgroute("rejects", "retry", "--code", "lookup_missing", "--source", "drops")
+    bulk = mfgroute(
+        "rejects", "retry", "--code", "lookup_missing", "--source", "drops", "--reason", "P2 is in"
+    )
     assert bulk.code == 65
-    assert f"message {first} of drops: 1 accepted" in bulk.out
+    assert bulk.out.startswith(
+        "1 message admitted: 1 accepted\n"
+        "2 messages rejected again: lookup_missing 2\n"
+        f"message {second} of drops is rejected again and stays:\n"
+    )
+    assert bulk.out.endswith("2 messages still rejected\n")
+    bulk = mfgroute("rejects", "retry", "--code", "lookup_missing", "--output", "json")
+    assert bulk.code == 65
+    answer = bulk.json
+    assert [one["number"] for one in answer.pop("again")] == [second, third]
+    assert answer == {
+        "admitted": 0, "accepted": 0, "duplicates": 0, "filtered": 0, "refused": 2,
+        "codes": {"lookup_missing": 2}, "still_rejected": 2, "stopped": None,
+    }  # fmt: skip
+    none = mfgroute("rejects", "retry", "--code", "bad_json")
+    assert (none.code, none.out) == (0, "no rejected message matches\n")
 
     corrected = project / "corrected.json"
     corrected.write_text(json.dumps(report(2)))

@@ -9,7 +9,6 @@ use super::journal::{Action, Settled, Settlement};
 use super::node::Later;
 use super::parked::ParkedEvent;
 use super::replay::skipped;
-use super::source::RejectedMessage;
 use super::state::State;
 
 /// Who acts, and why; both are recorded.
@@ -207,30 +206,27 @@ impl State {
         Ok(events)
     }
 
-    /// Takes a rejected message out, after it was submitted again or because nobody wants it.
-    pub(super) fn take_reject(
+    /// Takes a rejected message out because nobody wants it.
+    pub(super) fn skip_reject(
         &mut self,
         source: SourceNo,
         number: u64,
-        retried: bool,
         actor: Actor<'_>,
         now: Now,
-    ) -> Result<RejectedMessage, ActError> {
-        if !retried && actor.why.trim().is_empty() {
+    ) -> Result<(), ActError> {
+        if actor.why.trim().is_empty() {
             return Err(ActError::NoReason);
         }
-        let no = source;
-        let source = self.source_mut(source).ok_or(ActError::NotInstalled)?;
-        let message = source.kept.take(number).or_else(|| source.answered.take(number));
-        let message = message.ok_or(ActError::NotFound)?;
-        let on = format!("{} {number}", source.config.name);
-        self.after.note(&Fact::Taken { source: no, number });
+        let name = self.source_mut(source).ok_or(ActError::NotInstalled)?.config.name.clone();
+        if !self.take_reject(source, number) {
+            return Err(ActError::NotFound);
+        }
         self.flush_after(Vec::new(), None);
-        self.note(if retried { "rejects retry" } else { "rejects skip" }, on, actor, now);
-        Ok(message)
+        self.note("rejects skip", format!("{name} {number}"), actor, now);
+        Ok(())
     }
 
-    fn note(&mut self, what: &'static str, on: String, actor: Actor<'_>, now: Now) {
+    pub(super) fn note(&mut self, what: &'static str, on: String, actor: Actor<'_>, now: Now) {
         let Actor { who, why } = actor;
         self.facts.note(&Fact::Acted { at_ms: now.wall_ms, who, what, on: &on, why });
         self.journal.act(Action {

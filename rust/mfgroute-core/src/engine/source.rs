@@ -70,6 +70,18 @@ impl Shelf {
         self.messages.iter()
     }
 
+    /// Those from a number on, in order.
+    pub(super) fn from(&self, number: u64) -> impl Iterator<Item = &RejectedMessage> {
+        let first = self.messages.partition_point(|message| message.number < number);
+        self.messages.range(first..)
+    }
+
+    /// A message by its number.
+    pub(super) fn get(&self, number: u64) -> Option<&RejectedMessage> {
+        let index = self.messages.binary_search_by_key(&number, |message| message.number).ok()?;
+        self.messages.get(index)
+    }
+
     fn push(&mut self, message: RejectedMessage) {
         self.bytes += message.bytes();
         self.messages.push_back(message);

@@ -6,7 +6,8 @@
 //! |---|---|---|---|
 //! | rejects | `list` | `source?`, `code?`, `answered?` | a list without raw bytes |
 //! | rejects | `show` | `number`, `source?` | one, with its text |
-//! | rejects | `retry` | `number` or `code`/`source`, `who`, `why?` | what became of each |
+//! | rejects | `retry` | `number`, `who`, `why?` | what became of it |
+//! | rejects | `retry` | `code`/`source`, `who`, `why?`, `from?`, `until?` | what became of those it dealt with, and `next`: `from` of the request that goes on |
 //! | rejects | `edit` | `number`, `message`, `who`, `why?` | what became of it |
 //! | rejects | `skip` | `number`, `who`, `why` | `{skipped}` |
 //! | parked | `list` | `sink?` | a list |
@@ -16,19 +17,31 @@
 //! | parked | `skip` | `number`, `sink`, `who`, `why`, `posted_as?` | `{skipped}` |
 //! | both | `export` | as `list` | whole messages or CloudEvents |
 //! | inbox | `list` | | everything that waits for a person |
+//! | actions | `list` | | what people did, oldest first, as far back as is known |
 
 use serde_json::{Value as Json, json};
 
 use super::report::{Names, cause_json, when};
-use super::{Ask, Router, RouterError};
-use crate::engine::{ActError, Actor, ParkedEvent, RejectedMessage};
+use super::retry::Submitted;
+use super::{Active, Router, RouterError};
+use crate::engine::{ActError, Actor, ParkedEvent, RejectedMessage, SourceNo};
 use crate::pipeline::explain::reject_json;
 use crate::record;
 
 /// A request, its members read with a sentence when one is missing.
-struct Request<'r>(&'r Json);
+pub(super) struct Request<'r>(&'r Json);
 
 impl Request<'_> {
+    pub(super) fn count(&self, name: &str) -> Option<u64> {
+        self.0.get(name).and_then(Json::as_u64)
+    }
+
+    /// Whether a rejected message has the code that is asked for, if one is.
+    pub(super) fn wants(&self, message: &RejectedMessage) -> bool {
+        let code = self.text("code");
+        code.is_none_or(|code| message.rejects.iter().any(|reject| reject.code.as_str() == code))
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Json::as_str)
     }
@@ -42,12 +55,12 @@ impl Request<'_> {
         number.ok_or_else(|| RouterError::Request("the request has no number".to_owned()))
     }
 
-    fn actor(&self) -> Actor<'_> {
+    pub(super) fn actor(&self) -> Actor<'_> {
         Actor { who: self.text("who").unwrap_or("unknown"), why: self.text("why").unwrap_or("") }
     }
 }
 
-fn act<T>(result: Result<T, ActError>) -> Result<T, RouterError> {
+pub(super) fn act<T>(result: Result<T, ActError>) -> Result<T, RouterError> {
     result.map_err(|error| RouterError::Request(error.to_string()))
 }
 
@@ -61,11 +74,12 @@ impl Router {
         let request = Request(request);
         match (request.required("kind")?, request.required("verb")?) {
             ("inbox", _) => Ok(self.inbox()),
+            ("actions", _) => Ok(self.actions()),
             ("rejects", verb) => self.rejects(verb, &request),
             ("parked", verb) => self.parked(verb, &request),
-            (kind, _) => {
-                Err(RouterError::Request(format!("kind is {kind}, expected rejects, parked or inbox")))
-            }
+            (kind, _) => Err(RouterError::Request(format!(
+                "kind is {kind}, expected rejects, parked, inbox or actions"
+            ))),
         }
     }
 
@@ -79,18 +93,14 @@ impl Router {
             }
             "retry" if request.0.get("number").is_some() => {
                 let (source, message) = self.reject(request)?;
-                self.submit_again(&source, &message, &message.raw, request)
+                let submitted = Submitted { message: &message, bytes: &message.raw };
+                self.retry_one(&source, &submitted, ("rejects retry", request))
             }
-            "retry" => {
-                let messages = self.selected(request)?;
-                let again = |(source, message): &(String, RejectedMessage)| {
-                    self.submit_again(source, message, &message.raw, request)
-                };
-                messages.iter().map(again).collect()
-            }
+            "retry" => self.retry_selected(request),
             "edit" => {
                 let (source, message) = self.reject(request)?;
-                self.submit_again(&source, &message, request.required("message")?.as_bytes(), request)
+                let bytes = request.required("message")?.as_bytes();
+                self.retry_one(&source, &Submitted { message: &message, bytes }, ("rejects edit", request))
             }
             "skip" => {
                 let (source, message) = self.reject(request)?;
@@ -119,25 +129,28 @@ impl Router {
     /// The rejected messages that `source`, `code` and `answered` select.
     fn selected(&self, request: &Request<'_>) -> Result<Vec<(String, RejectedMessage)>, RouterError> {
         let active = self.active();
-        if let Some(name) = request.text("source") {
-            self.source_number(name)?;
-        }
         let answered = request.0.get("answered").and_then(Json::as_bool).unwrap_or(false);
         let mut found = Vec::new();
-        for (source, number) in active.plan.sources.iter().zip(&active.installed.sources) {
-            if request.text("source").is_some_and(|name| name != source.name) {
-                continue;
-            }
-            for message in act(self.engine().rejects(*number, answered))? {
-                let wanted = request.text("code");
-                if wanted.is_none_or(|code| message.rejects.iter().any(|reject| reject.code.as_str() == code))
-                {
-                    found.push((source.name.clone(), message));
-                }
-            }
+        for (name, number) in self.wanted_sources(&active, request)? {
+            let messages = act(self.engine().rejects(number, answered))?;
+            let wanted = messages.into_iter().filter(|message| request.wants(message));
+            found.extend(wanted.map(|message| (name.to_owned(), message)));
         }
         found.sort_by_key(|(_, message)| message.number);
         Ok(found)
+    }
+
+    /// The source that a request names, or all; with their numbers.
+    pub(super) fn wanted_sources<'a>(
+        &self,
+        active: &'a Active,
+        request: &Request<'_>,
+    ) -> Result<Vec<(&'a str, SourceNo)>, RouterError> {
+        let name = request.text("source");
+        name.map(|name| self.source_number(name)).transpose()?;
+        let sources = active.plan.sources.iter().zip(&active.installed.sources);
+        let all = sources.map(|(source, number)| (source.name.as_str(), *number));
+        Ok(all.filter(|(source, _)| name.is_none_or(|name| name == *source)).collect())
     }
 
     fn reject(&self, request: &Request<'_>) -> Result<(String, RejectedMessage), RouterError> {
@@ -152,35 +165,6 @@ impl Router {
             }
         }
         Err(RouterError::Request(format!("there is no rejected message {number}")))
-    }
-
-    /// Submits a rejected message as new through the current plan. If it would be refused again it
-    /// stays where it is, and the answer says why.
-    fn submit_again(
-        &self,
-        source: &str,
-        message: &RejectedMessage,
-        bytes: &[u8],
-        request: &Request<'_>,
-    ) -> Result<Json, RouterError> {
-        let meta: serde_json::Map<String, Json> = serde_json::from_slice(&message.meta).unwrap_or_default();
-        let pairs: Vec<(&str, &str)> =
-            meta.iter().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?))).collect();
-        let active = self.active();
-        let index = active.plan.source(source).unwrap_or(usize::MAX);
-        let outcomes = crate::pipeline::explain::outcomes_again(&active.plan, index, bytes, &pairs);
-        let refused: Vec<&Json> = outcomes.iter().filter_map(|outcome| outcome.get("reject")).collect();
-        if !refused.is_empty() {
-            return Ok(json!({"number": message.number, "source": source, "rejected": refused}));
-        }
-        let answer = self.submit(source, std::iter::once((bytes, pairs.as_slice())), Ask::default())?;
-        act(self.engine().reject_retried(self.source_number(source)?, message.number, request.actor()))?;
-        let counts = answer.receipt.counts;
-        Ok(json!({
-            "number": message.number, "source": source, "accepted": counts.accepted,
-            "duplicates": counts.duplicates, "filtered": counts.filtered,
-            "rejected": answer.receipt.rejects.iter().map(reject_json).collect::<Vec<_>>(),
-        }))
     }
 
     fn parked(&self, verb: &str, request: &Request<'_>) -> Result<Json, RouterError> {

@@ -95,6 +95,13 @@ impl Router {
         json!({"query": query, "events": events})
     }
 
+    /// What people did, oldest first, as far back as is known.
+    #[must_use]
+    pub fn actions(&self) -> Json {
+        let one = |act: crate::engine::Action| json!({"at": when(act.at_ms), "who": act.who, "what": act.what, "on": act.on, "why": act.why});
+        self.engine().actions().into_iter().map(one).collect()
+    }
+
     /// Everything that waits for a person, oldest first.
     #[must_use]
     pub fn inbox(&self) -> Json {
