@@ -116,7 +116,10 @@ impl Engine {
         self.lock().journal.actions().cloned().collect()
     }
 
-    fn act<T>(&self, act: impl FnOnce(&mut State, Now) -> Result<T, ActError>) -> Result<T, ActError> {
+    pub(super) fn act<T>(
+        &self,
+        act: impl FnOnce(&mut State, Now) -> Result<T, ActError>,
+    ) -> Result<T, ActError> {
         let now = self.inner.clock.now();
         let mut state = self.lock();
         let result = act(&mut state, now);

@@ -24,6 +24,7 @@ mod again;
 mod clock;
 mod commit;
 mod config;
+mod edit;
 mod fact;
 mod hold;
 mod install;
@@ -67,6 +68,7 @@ pub use config::{
     Bound, EngineConfig, EngineOptions, InstallError, Installed, OnRefused, SinkConfig, SinkNo, SourceConfig,
     SourceNo, StreamConfig, StreamNo, WhenFull,
 };
+pub use edit::Edit;
 pub use journal::{Action, Settled, Settlement};
 pub use lanes::DeliveryId;
 pub use mfgroute_log::Report as LogReport;

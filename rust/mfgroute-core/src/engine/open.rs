@@ -162,6 +162,7 @@ impl State {
                 cursor.skip_to(stream.log.finished_seq());
             }
             sink.retake(&state.streams);
+            sink.refollow();
             sink.recount(queued);
         }
         state.named_streams = state.streams.len();

@@ -36,6 +36,10 @@ pub enum ActError {
     },
     /// A reason is needed.
     NoReason,
+    /// The event was sent, and nobody knows what became of it: another one may be its double.
+    InDoubt,
+    /// The event is not the one that was looked at, or somebody else decides about it at this moment.
+    Changed,
     /// The node's own log has failed: whether this was done is seen after a restart.
     NotDurable,
 }
@@ -48,6 +52,10 @@ impl fmt::Display for ActError {
             Self::NoKey => f.write_str("no parked event has this key"),
             Self::NotFirst { first } => write!(f, "event {first} of the same key comes first"),
             Self::NoReason => f.write_str("a reason is needed"),
+            Self::InDoubt => f.write_str(
+                "the event was sent and its outcome is unknown: look into the target, then retry it or skip it",
+            ),
+            Self::Changed => f.write_str("somebody else has decided about this event; look again"),
             Self::NotDurable => f.write_str(
                 "the disk has failed and nothing can be recorded; restart the node, then see whether it was done",
             ),

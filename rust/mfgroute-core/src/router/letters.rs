@@ -14,6 +14,7 @@
 //! | parked | `show` | `number`, `sink` | one, with its CloudEvent |
 //! | parked | `retry` | `number`, `sink`, `who` | `{retried}` |
 //! | parked | `retry-key` | `key`, `sink`, `who` | `{retried}` |
+//! | parked | `edit` | `number`, `sink`, `data` or `set`, `who`, `why` | the ids, or why `data` was `rejected` |
 //! | parked | `skip` | `number`, `sink`, `who`, `why`, `posted_as?` | `{skipped}` |
 //! | both | `export` | as `list` | whole messages or CloudEvents |
 //! | inbox | `list` | | everything that waits for a person |
@@ -42,17 +43,29 @@ impl Request<'_> {
         code.is_none_or(|code| message.rejects.iter().any(|reject| reject.code.as_str() == code))
     }
 
-    fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Json::as_str)
     }
 
-    fn required(&self, name: &str) -> Result<&str, RouterError> {
+    pub(super) fn required(&self, name: &str) -> Result<&str, RouterError> {
         self.text(name).ok_or_else(|| RouterError::Request(format!("the request has no {name}")))
     }
 
-    fn number(&self) -> Result<u64, RouterError> {
+    pub(super) fn number(&self) -> Result<u64, RouterError> {
         let number = self.0.get("number").and_then(Json::as_u64);
         number.ok_or_else(|| RouterError::Request("the request has no number".to_owned()))
+    }
+
+    /// A list of pairs of texts; empty if it is not given.
+    pub(super) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, RouterError> {
+        let pair = |pair: &Json| match pair.as_array()?.as_slice() {
+            [Json::String(left), Json::String(right)] => Some((left.clone(), right.clone())),
+            _ => None,
+        };
+        let pairs =
+            self.0.get(name).map(|list| list.as_array().and_then(|list| list.iter().map(pair).collect()));
+        let wrong = || RouterError::Request(format!("{name} is a list of pairs of texts"));
+        pairs.map_or_else(|| Ok(Vec::new()), |pairs| pairs.ok_or_else(wrong))
     }
 
     pub(super) fn actor(&self) -> Actor<'_> {
@@ -205,9 +218,9 @@ impl Router {
                 act(self.engine().skip_parked(sink, request.number()?, posted_as, request.actor()))?;
                 Ok(json!({"skipped": 1}))
             }
-            "edit" => Err(RouterError::Request("parked edit is not available in this version".to_owned())),
+            "edit" => self.edit_parked(request),
             _ => Err(RouterError::Request(format!(
-                "parked knows list, show, retry, retry-key, skip, export, not {verb}"
+                "parked knows list, show, edit, retry, retry-key, skip, export, not {verb}"
             ))),
         }
     }

@@ -6,6 +6,7 @@
 //! * [`report`] writes counters, traces and the inbox as JSON.
 
 mod ask;
+mod edit;
 pub mod hand;
 pub mod letters;
 pub mod look;

@@ -202,6 +202,9 @@ fn standing(standing: &Standing) -> Json {
         Standing::Settled { what: Settled::Dropped, at_ms } => {
             json!({"state": "dropped", "at": when(*at_ms)})
         }
+        Standing::Settled { what: Settled::Superseded { by }, at_ms } => {
+            json!({"state": "superseded", "by": identity::text(*by), "at": when(*at_ms)})
+        }
         Standing::Finished => json!({"state": "finished"}),
     }
 }
@@ -235,6 +238,7 @@ fn sink_json(sink: &SinkStats) -> Json {
         "parked": sink.parked,
         "in_doubt": sink.in_doubt,
         "skipped": sink.skipped,
+        "superseded": sink.superseded,
         "dropped": sink.dropped,
         "retries": sink.retries,
         "parked_by_cause": sink.parked_total,
