@@ -89,13 +89,41 @@ def test_a_skip_needs_a_reason_says_what_it_means_and_lets_the_key_go_on(mfgrout
     assert done.code == 0
     assert "counts as posted by hand as 4900012345; later events of the key go on" in done.out
     assert "posted by hand as 4900012345" in mfgroute("trace", "A-1").out
-    edit = mfgroute("parked", "edit", first["number"])
-    assert (edit.code, edit.err.splitlines()[0]) == (
-        2,
-        "error: `parked edit` is not available in this version",
-    )
     until(lambda: (mfgroute("parked", "retry-key", "order/DE04/4711"), list(target.taken))[1], bool)
     assert target.taken == ["A-2"]
+
+
+def test_a_parked_event_is_edited_and_another_goes_in_its_place(mfgroute, start, target, project):
+    target.refusing = 422
+    node = start(SAP_URL=target.url)
+    node.post(report(1), report(2))
+    [first, second] = until(lambda: parked(mfgroute), lambda all_: len(all_) == 2)
+    number = first["number"]
+    assert mfgroute("parked", "edit", number, "--set", "/x=1").code == 2
+    neither = mfgroute("parked", "edit", number, "--reason", "x")
+    assert (neither.code, neither.err) == (2, "error: give either --file or --set\n")
+    bad = mfgroute("parked", "edit", number, "--reason", "x", "--set", "work_center=1")
+    assert (bad.code, "`--set work_center=1` is not POINTER=VALUE" in bad.err) == (2, True)
+    key = mfgroute("parked", "edit", number, "--reason", "x", "--set", "/order=4712")
+    assert key.code == 65
+    assert key.out == (
+        f"event {number} stays as it is:\n"
+        "  key_changed at /order (for order): found 4712, expected 4711, as it is part of the key\n"
+    )
+    data = {**mfgroute("parked", "show", number, "--output", "json").json["event"]["data"], "type": "nearly"}
+    file = project / "new.json"
+    file.write_text(json.dumps(data))
+    wrong = mfgroute("parked", "edit", number, "--reason", "x", "--file", file, "--output", "json")
+    assert (wrong.code, wrong.json["rejected"][0]["pointer"]) == (65, "/type")
+    target.refusing = None
+    file.write_text(json.dumps({**data, "type": "partial"}))
+    done = mfgroute("parked", "edit", number, "--reason", "more to come", "--file", file, "--output", "json")
+    assert (done.code, done.json["supersedes"], done.json["revision"]) == (0, first["id"], 1)
+    until(lambda: list(target.taken), lambda taken: taken == ["A-1", "A-2"])
+    trace = mfgroute("trace", "order/DE04/4711").out
+    assert f"sap: superseded by {done.json['id']}" in trace
+    assert parked(mfgroute) == []
+    assert second["id"] in trace
 
 
 def test_parked_events_are_exported_to_a_file_that_only_its_owner_may_read(mfgroute, start, target, project):
@@ -149,9 +177,26 @@ def test_rejects_are_mended_by_a_lookup_a_reload_and_a_retry(mfgroute, start, ta
         file.write("P2,20-P2\n")
     node.process.send_signal(signal.SIGHUP)
     node.logged('"reloaded"')
-    bulk = mfgroute("rejects", "retry", "--code", "lookup_missing", "--source", "drops")
+    bulk = mfgroute(
+        "rejects", "retry", "--code", "lookup_missing", "--source", "drops", "--reason", "P2 is in"
+    )
     assert bulk.code == 65
-    assert f"message {first} of drops: 1 accepted" in bulk.out
+    assert bulk.out.startswith(
+        "1 message admitted: 1 accepted\n"
+        "2 messages rejected again: lookup_missing 2\n"
+        f"message {second} of drops is rejected again and stays:\n"
+    )
+    assert bulk.out.endswith("2 messages still rejected\n")
+    bulk = mfgroute("rejects", "retry", "--code", "lookup_missing", "--output", "json")
+    assert bulk.code == 65
+    answer = bulk.json
+    assert [one["number"] for one in answer.pop("again")] == [second, third]
+    assert answer == {
+        "admitted": 0, "accepted": 0, "duplicates": 0, "filtered": 0, "refused": 2,
+        "codes": {"lookup_missing": 2}, "still_rejected": 2, "stopped": None,
+    }  # fmt: skip
+    none = mfgroute("rejects", "retry", "--code", "bad_json")
+    assert (none.code, none.out) == (0, "no rejected message matches\n")
 
     corrected = project / "corrected.json"
     corrected.write_text(json.dumps(report(2)))

@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+import mfgroute
 from mfgroute import _core
 from mfgroute.project import load_project
 
@@ -219,3 +220,28 @@ def test_the_summary_names_conversions_and_what_runs_flat(project):
     project.main(as_route("r", "plant.order/1", "erp"))
     found = {one["name"]: one for one in load_project(project.root).plan.summary["mappings"]}
     assert found["m"]["flat"], found["m"]
+
+
+def test_a_parked_event_is_edited_in_the_version_that_its_sink_gets(project):
+    project.files(m=MAKES_1, up=UP).main(as_route("r", "plant.order/2", "erp"))
+    engine = mfgroute.Engine(project.load())
+    engine.submit("src", [json.dumps(MESSAGE).encode()])
+    with engine.poll("erp") as batch:
+        batch.refused(batch.events[0], "M7", "closed")
+    ask = {"kind": "parked", "verb": "edit", "sink": "erp", "number": 0, "who": "uid 7", "why": "x"}
+    old = json.loads(engine.dead_letters(json.dumps({**ask, "set": [["/quantity", "3"]]}).encode()))
+    assert (old["rejected"][0]["code"], old["rejected"][0]["pointer"]) == ("contract_invalid", "/quantity")
+    key = json.loads(engine.dead_letters(json.dumps({**ask, "set": [["/order", "1"]]}).encode()))
+    assert (key["rejected"][0]["code"], key["rejected"][0]["pointer"]) == ("key_changed", "/order")
+    new = json.loads(engine.dead_letters(json.dumps({**ask, "set": [["/amount/value", "3.0"]]}).encode()))
+    with engine.poll("erp") as batch:
+        event = json.loads(batch.events[0].json)
+        batch.done_all()
+    assert event["id"] == new["id"]
+    assert event["data"] == {"order": "4711", "amount": {"value": "3.0", "unit": "KGM"}}
+    assert event["dataschema"] == "mfgroute:contract:plant.order:2.0.1"
+    assert event["bamptxsid"] == "new-step"
+    assert event["subject"] == "order/4711"
+    assert event["mfgmapping"].startswith("m@")
+    assert event["mfgconversion"].startswith("up@")
+    engine.close()

@@ -107,6 +107,8 @@ codes! {
     ConversionFailed = "conversion_failed",
     /// An event has the id of an earlier one and another content.
     Conflict = "conflict",
+    /// An edit of a parked event changes a field of its key.
+    KeyChanged = "key_changed",
     /// A canonical event is not a valid CloudEvent.
     BadCloudEvent = "bad_cloudevent",
     /// No contract is installed for the type of a canonical event.

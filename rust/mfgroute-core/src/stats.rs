@@ -80,8 +80,10 @@ pub struct SinkStats {
     pub parked: u64,
     /// Events sent with unknown outcome.
     pub in_doubt: u64,
-    /// Events a person set aside for good.
+    /// Events a person set aside for good, superseded ones included.
     pub skipped: u64,
+    /// Events a person edited, so that another event took their place.
+    pub superseded: u64,
     /// Events lost for room or with their sink, as the configuration or a person said.
     pub dropped: u64,
     /// Tries that failed and were repeated, ever.

@@ -10,7 +10,7 @@ import click
 
 from mfgroute.cli import show
 from mfgroute.cli.app import Group, session
-from mfgroute.cli.failures import FAILED, USAGE, Failure
+from mfgroute.cli.failures import DATA, FAILED, OK, USAGE, Failure
 
 _SINK = click.option("--sink", help="Of this sink; may be left out where the number is enough.")
 _NUMBER = click.argument("number", type=click.IntRange(min=0))
@@ -18,7 +18,7 @@ _NUMBER = click.argument("number", type=click.IntRange(min=0))
 
 @click.group("parked", cls=Group)
 def command() -> None:
-    """Look at parked events; retry or skip them."""
+    """Look at parked events; retry, edit or skip them."""
 
 
 @command.command("list")
@@ -95,14 +95,61 @@ def show_(*, number: int, sink: str | None) -> int:
 @command.command("edit")
 @_NUMBER
 @_SINK
-def edit(*, number: int, sink: str | None) -> int:
-    """Change a parked event (not available in this version)."""
-    del number, sink
-    raise Failure(
-        "`parked edit` is not available in this version",
-        code=USAGE,
-        hint="skip it, and let the source send a corrected message",
-    )
+@click.option(
+    "--file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The new `data` as JSON, whole.",
+)  # fmt: skip
+@click.option(
+    "--set", "values", multiple=True, metavar="POINTER=VALUE",
+    help="Change one value of `data`: RFC 6901 pointer and text; may be given several times.",
+)  # fmt: skip
+@click.option("--reason", required=True, help="Why; it is recorded with who did it.")
+def edit(*, number: int, sink: str | None, file: Path | None, values: tuple[str, ...], reason: str) -> int:
+    """Send another event in the place of a parked one.
+
+    The new event has an id of its own and names the old one, which is superseded at this sink. The contract
+    must allow its data, and what makes its key must stay as it is; if not, nothing changes (exit code 65).
+
+    Examples:
+      mfgroute parked edit 3 --sink sap --set /posting_date=2026-10-01 --reason "September is closed"
+      mfgroute parked edit 3 --sink sap --file corrected.json --reason "wrong unit, see ticket 4711"
+    """
+    from mfgroute.cli.dryrun import reject_text  # noqa: PLC0415 - not for --help
+    from mfgroute.cli.node import letters  # noqa: PLC0415
+
+    if (file is None) == (not values):
+        raise Failure("give either --file or --set", code=USAGE)
+    if not reason.strip():
+        raise Failure("the reason is empty, expected a sentence for those who ask later", code=USAGE)
+    change: dict[str, Any] = {"set": [_pair(value) for value in values]}
+    if file is not None:
+        try:
+            change = {"data": file.read_bytes().decode()}
+        except UnicodeDecodeError as error:
+            raise Failure(f"`{file}` is not UTF-8 at byte {error.start}", code=DATA) from error
+    name = _sink(number, sink)
+    answer = letters("parked", "edit", number=number, sink=name, why=reason, **change)
+    if session().json:
+        show.document({**answer, "number": number, "sink": name})
+        return DATA if answer["rejected"] else OK
+    if answer["rejected"]:
+        show.line(f"event {number} stays as it is:")
+        for reject in answer["rejected"]:
+            show.line(f"  {reject_text(reject)}")
+        return DATA
+    if not session().quiet:
+        show.line(f"event {number} of {name} is superseded by {answer['id']}, which goes in its place")
+    return OK
+
+
+def _pair(text: str) -> list[str]:
+    """Pointer and value of `--set`."""
+    pointer, equals, value = text.partition("=")
+    if not equals or not pointer.startswith("/"):
+        raise Failure(
+            f"`--set {text}` is not POINTER=VALUE", code=USAGE, hint="for example --set /quantity/good=12"
+        )
+    return [pointer, value]
 
 
 @command.command("retry")

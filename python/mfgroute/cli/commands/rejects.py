@@ -9,11 +9,14 @@ import click
 
 from mfgroute.cli import show
 from mfgroute.cli.app import Group, session
-from mfgroute.cli.failures import DATA, OK, USAGE, Failure
+from mfgroute.cli.failures import DATA, OK, TRY_AGAIN, USAGE, Failure
+
+_SHOWN = 20
 
 _NUMBER = click.argument("number", type=click.IntRange(min=0))
 _SOURCE = click.option("--source", help="Only those of this source.")
 _CODE = click.option("--code", help="Only those with this reject code.")
+_REASON = click.option("--reason", help="Why; it is recorded with who did it.")
 _ANSWERED = click.option(
     "--answered", is_flag=True, help="Those whose sender was told at once; nobody has to answer them."
 )
@@ -83,14 +86,15 @@ def show_(*, number: int) -> int:
 @click.argument("number", type=click.IntRange(min=0), required=False)
 @_SOURCE
 @_CODE
-def retry(*, number: int | None, source: str | None, code: str | None) -> int:
-    """Submit a rejected message again, or all of a code or source.
+@_REASON
+def retry(*, number: int | None, source: str | None, code: str | None, reason: str | None) -> int:
+    """Submit a rejected message again, or all of a code or source, oldest first.
 
-    What would be refused again stays where it is. Ends with 65 if anything does.
+    What is rejected again stays where it is. Ends with 65 if anything does.
 
     Examples:
       mfgroute rejects retry 3
-      mfgroute rejects retry --code lookup_missing --source mes
+      mfgroute rejects retry --code lookup_missing --source mes --reason "work centers are complete"
     """
     from mfgroute.cli.node import letters  # noqa: PLC0415 - not for --help
 
@@ -98,17 +102,19 @@ def retry(*, number: int | None, source: str | None, code: str | None) -> int:
         raise Failure("which messages?", code=USAGE, hint="give a number, or --code and/or --source")
     if number is not None and (source or code):
         raise Failure("a number excludes --code and --source", code=USAGE)
-    answer = letters("rejects", "retry", number=number, source=source, code=code)
-    return _tell(answer if isinstance(answer, list) else [answer])
+    if number is None:
+        return _retry_all(source=source, code=code, reason=reason)
+    return _tell(letters("rejects", "retry", number=number, why=reason))
 
 
 @command.command("edit")
 @_NUMBER
+@_REASON
 @click.option(
     "--message", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Take the corrected message from this file instead of opening $EDITOR.",
 )  # fmt: skip
-def edit(*, number: int, file: Path | None) -> int:
+def edit(*, number: int, file: Path | None, reason: str | None) -> int:
     """Correct a rejected message and submit it.
 
     Examples:
@@ -130,7 +136,7 @@ def edit(*, number: int, file: Path | None) -> int:
         if edited is None or edited.rstrip("\n") == one["message"].rstrip("\n"):
             raise Failure(f"message {number} was not changed; nothing is submitted")
         text = edited if one["message"].endswith("\n") else edited.removesuffix("\n")
-    return _tell([letters("rejects", "edit", number=number, message=text)])
+    return _tell(letters("rejects", "edit", number=number, message=text, why=reason))
 
 
 @command.command("skip")
@@ -174,26 +180,73 @@ def export(*, source: str | None, code: str | None, answered: bool, file: Path |
     return 0
 
 
-def _tell(answers: list[dict[str, Any]]) -> int:
-    """Print what became of messages that were submitted again."""
+def _retry_all(*, source: str | None, code: str | None, reason: str | None) -> int:
+    """Submit all messages again that the node had of a cause when this began, and print what came of them."""
+    from mfgroute.cli.node import letters  # noqa: PLC0415 - not for --help
+
+    counts = dict.fromkeys(("admitted", "accepted", "duplicates", "filtered", "refused"), 0)
+    codes: dict[str, int] = {}
+    again: list[dict[str, Any]] = []
+    place: dict[str, Any] = {}
+    while True:
+        answer = letters("rejects", "retry", source=source, code=code, why=reason, **place)
+        for name in counts:
+            counts[name] += answer[name]
+        for name, number in answer["codes"].items():
+            codes[name] = codes.get(name, 0) + number
+        again = (again + answer["again"])[:_SHOWN]
+        place = {"from": answer["next"], "until": answer["until"]}
+        if answer["next"] is None:
+            break
+    stopped = answer["stopped"]
+    if session().json:
+        still = {"still_rejected": answer["left"], "stopped": stopped, "again": again}
+        show.document({**counts, "codes": codes, **still})
+    else:
+        _tell_all(counts, codes, again, answer["left"])
+    if stopped is not None:
+        raise Failure(stopped, code=TRY_AGAIN, hint="what was not reached is still rejected; retry later")
+    return DATA if counts["refused"] else OK
+
+
+def _tell_all(counts: dict[str, int], codes: dict[str, int], again: list[dict[str, Any]], left: int) -> None:
+    if not counts["admitted"] and not counts["refused"]:
+        show.line("no rejected message matches" if not left else "nothing was admitted")
+        return
+    show.line(f"{_messages(counts['admitted'])} admitted: {_counted(counts)}")
+    if counts["refused"]:
+        causes = ", ".join(f"{name} {number}" for name, number in sorted(codes.items()))
+        show.line(f"{_messages(counts['refused'])} rejected again: {causes}")
+    for one in again:
+        _tell_refused(one)
+    if counts["refused"] > len(again):
+        show.line(f"and {counts['refused'] - len(again)} more")
+    show.line(f"{_messages(left)} still rejected")
+
+
+def _messages(number: int) -> str:
+    return f"{number} message{'s' * (number != 1)}"
+
+
+def _counted(counts: dict[str, Any]) -> str:
+    some = [f"{counts[name]} {name}" for name in ("accepted", "duplicates", "filtered") if counts.get(name)]
+    return ", ".join(some) or "nothing came of it"
+
+
+def _tell_refused(one: dict[str, Any]) -> None:
     from mfgroute.cli.dryrun import reject_text  # noqa: PLC0415 - not for --help
 
-    refused = [one for one in answers if one.get("rejected")]
+    show.line(f"message {one['number']} of {one['source']} is rejected again and stays:")
+    for reject in one["rejected"]:
+        show.line(f"  {reject_text(reject)}")
+
+
+def _tell(one: dict[str, Any]) -> int:
+    """Print what became of a message that was submitted again."""
     if session().json:
-        show.document(answers)
-        return DATA if refused else OK
-    if not answers:
-        show.line("no rejected message matches")
-    for one in answers:
-        if one.get("rejected"):
-            show.line(f"message {one['number']} of {one['source']} is rejected again and stays:")
-            for reject in one["rejected"]:
-                show.line(f"  {reject_text(reject)}")
-        else:
-            counts = [
-                f"{one[name]} {name}" for name in ("accepted", "duplicates", "filtered") if one.get(name)
-            ]
-            show.line(
-                f"message {one['number']} of {one['source']}: {', '.join(counts) or 'nothing came of it'}"
-            )
-    return DATA if refused else OK
+        show.document(one)
+    elif one["rejected"]:
+        _tell_refused(one)
+    else:
+        show.line(f"message {one['number']} of {one['source']}: {_counted(one)}")
+    return DATA if one["rejected"] else OK

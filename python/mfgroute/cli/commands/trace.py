@@ -80,5 +80,6 @@ def standing(sink: dict[str, Any]) -> str:  # noqa: PLR0911 - one for each state
         "queued": "waiting to be sent",
         "in_flight": "being sent",
         "dropped": f"dropped{at}",
+        "superseded": f"superseded by {sink.get('by')}{at}",
     }
     return words.get(state, state) + tries

@@ -62,14 +62,40 @@ impl Engine {
         Ok(messages.iter().cloned().collect())
     }
 
-    /// Takes a rejected message out after its bytes were submitted again as new.
-    pub fn reject_retried(&self, source: SourceNo, number: u64, actor: Actor<'_>) -> Result<(), ActError> {
-        self.act(|state, now| state.take_reject(source, number, true, actor, now).map(drop))
+    /// The first rejected messages of a source that wait for a person, from a number on, and that somebody wants.
+    pub fn rejects_from(
+        &self,
+        source: SourceNo,
+        from: u64,
+        count_max: usize,
+        wanted: impl Fn(&RejectedMessage) -> bool,
+    ) -> Result<Vec<RejectedMessage>, ActError> {
+        let state = self.lock();
+        let source = state.sources.get(usize::from(source)).ok_or(ActError::NotInstalled)?;
+        let found = source.kept.from(from).filter(|message| wanted(message));
+        Ok(found.take(count_max).cloned().collect())
+    }
+
+    /// How many rejected messages of a source wait for a person that somebody wants.
+    pub fn rejects_count(
+        &self,
+        source: SourceNo,
+        wanted: impl Fn(&RejectedMessage) -> bool,
+    ) -> Result<u64, ActError> {
+        let state = self.lock();
+        let source = state.sources.get(usize::from(source)).ok_or(ActError::NotInstalled)?;
+        Ok(source.kept.iter().filter(|message| wanted(message)).count() as u64)
+    }
+
+    /// The number that the next rejected message gets.
+    #[must_use]
+    pub fn rejects_next(&self) -> u64 {
+        self.lock().rejects_number
     }
 
     /// Takes a rejected message out because nobody wants it. A reason is needed.
     pub fn skip_reject(&self, source: SourceNo, number: u64, actor: Actor<'_>) -> Result<(), ActError> {
-        self.act(|state, now| state.take_reject(source, number, false, actor, now).map(drop))
+        self.act(|state, now| state.skip_reject(source, number, actor, now))
     }
 
     /// Everything that is still known of an event or a key, in order of admission.

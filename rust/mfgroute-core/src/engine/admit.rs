@@ -1,21 +1,25 @@
 //! Admission: first decide everything, then look for room, then change anything.
 
 use super::admission::{Admission, AdmitError, Counts, Event, Item, Level, Message, Offsets, Receipt};
-
+use super::again::{Again, Retried};
 use super::clock::Now;
 use super::config::WhenFull;
 use super::fact::Fact;
 use super::log::NoFit;
-use super::replay::note_reject;
-use super::source::{Refused, RejectedMessage};
+use super::source::{Refused, RejectedMessage, note_reject};
 use super::state::{Draft, Life, NODE, State, Verdict};
 use super::stored::{Fields, Stored};
 use crate::dedup::Verdict as Seen;
 use crate::reject::{Code, Reject};
 
 impl State {
-    /// Admits all messages or none.
-    pub(super) fn admit(&mut self, admission: &Admission<'_>, now: Now) -> Result<Receipt, AdmitError> {
+    /// Admits all messages or none; or of messages that were rejected before, those that are not rejected again.
+    pub(super) fn admit(
+        &mut self,
+        admission: &Admission<'_>,
+        again: Option<&Again<'_>>,
+        now: Now,
+    ) -> Result<Receipt, AdmitError> {
         if self.life != Life::Open {
             return Err(AdmitError::Closing);
         }
@@ -28,10 +32,15 @@ impl State {
             _ => None,
         }));
         for (index, message) in admission.messages.iter().enumerate() {
-            self.decide(&mut draft, index, message);
+            self.decide(
+                &mut draft,
+                index,
+                message,
+                again.map(|again| self.is_kept(admission.source, again, index)),
+            );
         }
-        let result = self.look_for_room(&draft, admission);
-        let result = result.map(|()| self.commit(&mut draft, admission, now));
+        let result = self.look_for_room(&draft, admission, again.is_some());
+        let result = result.map(|()| self.commit(&mut draft, admission, again, now));
         self.draft = draft;
         result
     }
@@ -49,8 +58,9 @@ impl State {
         if source && items { Ok(()) } else { Err(AdmitError::NotInstalled) }
     }
 
-    /// Decides what the items of a message come to, and adds the accepted ones to the frames.
-    fn decide(&self, draft: &mut Draft, index: usize, message: &Message<'_>) {
+    /// Decides what the items of a message come to, and adds the accepted ones to the frames. `kept` says of a message
+    /// that was rejected before whether it still is.
+    fn decide(&self, draft: &mut Draft, index: usize, message: &Message<'_>, kept: Option<bool>) {
         let start = draft.verdicts.len();
         let mut refused = Refused { message: index, rejects: Vec::new() };
         for item in message.items {
@@ -70,6 +80,9 @@ impl State {
             refused.rejects.push(Reject { message: index as u32, ..reject });
         }
         let cause = refused.rejects.first().map(|reject| reject.code);
+        if let Some(kept) = kept.filter(|kept| !kept || cause.is_some()) {
+            return draft.leave(start, message, refused, kept);
+        }
         if let (Some(code), false) = (cause, message.independent) {
             draft.withdraw(start, message, code);
         }
@@ -83,6 +96,7 @@ impl State {
             count(&mut counts, verdict);
         }
         draft.messages.push(counts);
+        draft.left.push(None);
         if cause.is_some() {
             draft.refused.push(refused);
         }
@@ -110,7 +124,7 @@ impl State {
         }
     }
 
-    fn look_for_room(&self, draft: &Draft, admission: &Admission<'_>) -> Result<(), AdmitError> {
+    fn look_for_room(&self, draft: &Draft, admission: &Admission<'_>, again: bool) -> Result<(), AdmitError> {
         if let Some(why) = self.node.as_ref().and_then(|node| node.failed.clone()) {
             return Err(AdmitError::LogFailed { stream: NODE.to_owned(), why });
         }
@@ -132,7 +146,7 @@ impl State {
             }
         }
         let Some(source) = self.sources.get(usize::from(admission.source)) else { return Ok(()) };
-        if admission.sync || draft.refused.is_empty() {
+        if admission.sync || again || draft.refused.is_empty() {
             return Ok(());
         }
         let weight =
@@ -162,7 +176,13 @@ impl State {
         owing.max_by_key(|sink| sink.counts.queued).map(|sink| sink.config.name.clone())
     }
 
-    fn commit(&mut self, draft: &mut Draft, admission: &Admission<'_>, now: Now) -> Receipt {
+    fn commit(
+        &mut self,
+        draft: &mut Draft,
+        admission: &Admission<'_>,
+        again: Option<&Again<'_>>,
+        now: Now,
+    ) -> Receipt {
         self.ordinal = draft.ordinal;
         for number in 0..draft.frames.len() {
             self.append(draft, number, now);
@@ -174,6 +194,9 @@ impl State {
             receipt.counts.add(counts);
         }
         receipt.offsets.clone_from(&draft.offsets);
+        if let Some(again) = again {
+            receipt.rejects = self.retake(draft, admission.source, again, now);
+        }
         for refused in draft.refused.drain(..) {
             receipt.rejects.extend_from_slice(&refused.rejects);
             let Some(message) = admission.messages.get(refused.message) else { continue };
@@ -271,7 +294,11 @@ impl State {
         let Some(source) = self.sources.get_mut(usize::from(admission.source)) else { return };
         let counts = &mut source.counts;
         let mut verdicts = draft.verdicts.iter();
-        for message in admission.messages {
+        for (message, left) in admission.messages.iter().zip(&draft.left) {
+            if left.is_some() {
+                verdicts.by_ref().take(message.items.len()).for_each(drop);
+                continue;
+            }
             counts.messages += 1;
             counts.received += message.items.len().max(1) as u64;
             if message.items.is_empty() {
@@ -310,6 +337,7 @@ impl Draft {
         self.verdicts.clear();
         self.messages.clear();
         self.refused.clear();
+        self.left.clear();
         self.offsets.clear();
         self.ids.clear();
         self.frames.resize_with(streams, mfgroute_log::Frame::new);
@@ -326,6 +354,16 @@ impl Draft {
             if !matches!(verdict, Verdict::Rejected(_)) {
                 *verdict = Verdict::Rejected(code);
             }
+        }
+    }
+
+    /// Leaves a message where it is that was rejected before: nothing of it is admitted or counted.
+    fn leave(&mut self, start: usize, message: &Message<'_>, refused: Refused, kept: bool) {
+        self.withdraw(start, message, Code::NoOutput);
+        self.messages.push(Counts::default());
+        self.left.push(Some(if kept { Retried::Refused } else { Retried::Gone }));
+        if kept {
+            self.refused.push(refused);
         }
     }
 

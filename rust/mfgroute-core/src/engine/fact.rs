@@ -29,7 +29,7 @@ pub(super) struct At {
     pub(super) copy: bool,
 }
 
-/// How an event ended: 0 delivered, 1 skipped, 2 dropped.
+/// How an event ended: 0 delivered, 1 skipped, 2 dropped, 3 superseded by the event whose id is the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct End<'a> {
     pub(super) how: u8,
@@ -95,6 +95,8 @@ pub(super) enum Fact<'a> {
     Acted { at_ms: u64, who: &'a str, what: &'a str, on: &'a str, why: &'a str },
     /// Which log a durable stream has.
     Log { stream: StreamNo, id: u128 },
+    /// A parked event ended, as another event took its place there: that one is parked behind whatever is before it.
+    Edited { at: At, end: End<'a>, admitted_ms: u64, record: &'a [u8] },
     /// Identities of events that leave a stream: ordinal, id and both prints, 56 bytes each.
     Keys(&'a [u8]),
     /// A sink gets events of the past once more: when that began, what was asked for, events in a
@@ -218,6 +220,9 @@ impl Fact<'_> {
                 &mut out
             }
             Self::Keys(keys) => out.byte(18).bytes(keys),
+            Self::Edited { at, end, admitted_ms, record } => {
+                out.byte(20).at(at).end(end).long(*admitted_ms).bytes(record)
+            }
             Self::Log { stream, id } => {
                 out.byte(19).short(*stream).0.extend_from_slice(&id.to_le_bytes());
                 &mut out
@@ -345,6 +350,12 @@ impl<'a> Fact<'a> {
                 why: from.str()?,
             },
             18 => Self::Keys(from.bytes()?),
+            20 => Self::Edited {
+                at: from.at()?,
+                end: from.end()?,
+                admitted_ms: from.long()?,
+                record: from.bytes()?,
+            },
             19 => Self::Log { stream: from.short()?, id: from.take().map(u128::from_le_bytes)? },
             30 => Self::Replay {
                 sink: from.short()?,
@@ -380,7 +391,7 @@ mod tests {
             Fact::Paused { sink: 1, on: true },
             Fact::Removed { sink: 1 },
             Fact::Ended { at, end: end.clone() },
-            Fact::Journal { at, end },
+            Fact::Journal { at, end: end.clone() },
             Fact::Tried { at, tries: 1, attempts: 2 },
             Fact::Parked {
                 at,
@@ -399,6 +410,7 @@ mod tests {
             Fact::Taken { source: 1, number: 2 },
             Fact::Position { source: 1, position: b"p" },
             Fact::Acted { at_ms: 1, who: "a", what: "b", on: "c", why: "d" },
+            Fact::Edited { at, end: end.clone(), admitted_ms: 9, record: b"r" },
             Fact::Keys(b"keys"),
             Fact::Log { stream: 1, id: 2 },
             Fact::Replay { sink: 1, at_ms: 2, about: "{}", rate: 3 },

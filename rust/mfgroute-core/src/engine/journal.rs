@@ -21,6 +21,11 @@ pub enum Settled {
     },
     /// Lost for room or with its sink, as the configuration or a person said.
     Dropped,
+    /// A person edited it: another event took its place.
+    Superseded {
+        /// The id of that event.
+        by: u128,
+    },
 }
 
 /// One end of one event at one sink.

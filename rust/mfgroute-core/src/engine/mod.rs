@@ -20,9 +20,11 @@
 mod act;
 mod admission;
 mod admit;
+mod again;
 mod clock;
 mod commit;
 mod config;
+mod edit;
 mod fact;
 mod hold;
 mod install;
@@ -66,12 +68,14 @@ pub use admission::write_attributes;
 pub use admission::{
     Admission, AdmitError, Attributes, Counts, Event, Item, Level, Message, Offsets, Receipt,
 };
+pub use again::{Again, Retried};
 pub use clock::{Clock, Now, SystemClock};
 pub use config::{
     Bound, EngineConfig, EngineOptions, InstallError, Installed, OnRefused, SinkConfig, SinkNo, SourceConfig,
     SourceNo, StreamConfig, StreamNo, WhenFull,
 };
 pub use job::{Chosen, Progress, REPLAY_EVENTS_MAX, Replaying};
+pub use edit::Edit;
 pub use journal::{Action, Settled, Settlement};
 pub use lanes::DeliveryId;
 pub use mfgroute_log::Report as LogReport;
@@ -243,7 +247,7 @@ impl Engine {
     /// Admits all messages or none.
     pub fn admit(&self, admission: &Admission<'_>) -> Result<Receipt, AdmitError> {
         let now = self.inner.clock.now();
-        let receipt = self.lock().admit(admission, now)?;
+        let receipt = self.lock().admit(admission, None, now)?;
         self.admitted(&receipt);
         Ok(receipt)
     }
@@ -264,7 +268,7 @@ impl Engine {
         let end = Instant::now() + wait;
         let mut state = self.lock();
         loop {
-            match state.admit(admission, self.inner.clock.now()) {
+            match state.admit(admission, None, self.inner.clock.now()) {
                 Err(error) if error.is_full() => {
                     let rest = end.saturating_duration_since(Instant::now());
                     if rest.is_zero() {

@@ -15,6 +15,7 @@ use lanes::Phase;
 use stored::Stored;
 
 mod home;
+mod people;
 
 use home::{Home, check_progress, config, options};
 
@@ -43,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
         5 => prop::collection::vec(message, 1..3).prop_map(|messages| Step::Admit { messages }),
         5 => (0_u16..3, 1_usize..5).prop_map(|(sink, max)| Step::Poll { sink, max }),
         9 => (0_u16..3, 0_usize..8, 0_u8..9).prop_map(|(sink, pick, how)| Step::Settle { sink, pick, how }),
-        2 => (0_u16..3, 0_usize..8, 0_u8..6).prop_map(|(sink, pick, how)| Step::Act { sink, pick, how }),
+        2 => (0_u16..3, 0_usize..8, 0_u8..7).prop_map(|(sink, pick, how)| Step::Act { sink, pick, how }),
         2 => (0_u64..4_000).prop_map(|ms| Step::Advance { ms }),
         1 => Just(Step::Reopen),
         1 => (2_u64..12, prop::bool::weighted(0.1)).prop_map(|(capacity, discard)| Step::Install { capacity, discard }),
@@ -76,6 +77,10 @@ struct Model {
     /// Where the engine lives, if it does on a disk.
     home: Option<Home>,
     capacity: u64,
+    /// The id of what took the place of an event at a sink, by sink, stream and number.
+    edited: HashMap<(u16, u16, u64), u128>,
+    /// Edits of this life of the engine, by sink.
+    edits: [u64; 3],
 }
 
 impl Model {
@@ -88,7 +93,8 @@ impl Model {
         engine.install(&config(8, None, home.is_some()), &[], "model").unwrap();
         let kind = "done/1".into();
         let (events, seen) = (Vec::new(), HashMap::new());
-        Self { engine, clock, events, seen, next: [0; 2], kind, home, capacity: 8 }
+        let (next, edited, edits) = ([0; 2], HashMap::new(), [0; 3]);
+        Self { engine, clock, events, seen, next, kind, home, capacity: 8, edited, edits }
     }
 
     /// Waits until everything that was said is durable and has taken effect.
@@ -101,6 +107,7 @@ impl Model {
     fn reopen(&mut self) {
         let Some(home) = &self.home else { return };
         let _ = self.engine.close();
+        self.edits = [0; 3];
         self.engine = home.open(&options(), &self.clock);
         self.engine.install(&config(self.capacity, None, true), &[], "model").unwrap();
         for fate in self.events.iter_mut().flat_map(|event| &mut event.fates) {
@@ -237,6 +244,9 @@ impl Model {
             let index = self.events.iter().position(this).expect("no phantom");
             let key = self.events[index].key;
             assert_eq!(delivery.key(), format!("key{key}").as_bytes());
+            let edited = self.edited.get(&(sink, delivery.stream, delivery.seq));
+            assert_eq!(delivery.record() == b"edited", edited.is_some(), "an edit is what is delivered");
+            assert!(edited.is_none_or(|&id| id == delivery.event_id()));
             let fate = self.events[index].fates[at].expect("only what a route wants");
             assert!(!matches!(fate, Fate::InFlight(_) | Fate::Final), "handed out twice: {fate:?}");
             for (other, event) in self.events.iter().enumerate().filter(|(_, event)| event.key == key) {
@@ -287,31 +297,6 @@ impl Model {
         event.fates[at] = Some(if fate == Fate::Open && parked(&self.engine) { Fate::Refused } else { fate });
     }
 
-    fn act(&mut self, sink: u16, pick: usize, how: u8) {
-        let parked = self.engine.parked(sink).unwrap();
-        let picked = (!parked.is_empty()).then(|| &parked[pick % parked.len()]);
-        match (how, picked) {
-            (0, _) => self.engine.pause(sink, ME).unwrap(),
-            (1, _) => self.engine.resume(sink, ME).unwrap(),
-            (2, Some(event)) => {
-                let _ = self.engine.retry_parked(sink, event.number, ME);
-            }
-            (3, Some(event)) => drop(self.engine.retry_key(sink, event.key(), ME).unwrap()),
-            (4, Some(event)) => {
-                self.engine.skip_parked(sink, event.number, None, ME).unwrap();
-                self.set_final(sink, |other| other.stream == event.stream && other.seq == event.seq);
-            }
-            _ => assert!(self.engine.retry_parked(sink, 1 << 40, ME).is_err()),
-        }
-    }
-
-    fn set_final(&mut self, sink: u16, which: impl Fn(&Admitted) -> bool) {
-        for event in self.events.iter_mut().filter(|event| which(event)) {
-            let fate = &mut event.fates[usize::from(sink)];
-            *fate = fate.map(|_| Fate::Final);
-        }
-    }
-
     fn install(&mut self, capacity: u64, discard: bool) {
         self.capacity = capacity;
         let durable = self.home.is_some();
@@ -329,6 +314,7 @@ impl Model {
     fn check(&self) {
         let stats = self.engine.stats();
         assert_eq!(stats.unaccounted, 0, "{stats:#?}");
+        assert_eq!(stats.sinks.iter().map(|sink| sink.superseded).collect::<Vec<_>>(), self.edits);
         let state = self.engine.lock();
         for sink in &state.sinks {
             let held = |in_flight| {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mfgroute_log::{Frame, NoRoom, Store};
+use mfgroute_log::{Frame, NoRoom, Record, Store};
 
 use crate::stats::Durations;
 
@@ -20,6 +20,8 @@ pub(super) enum Later {
     Retry { sink: SinkNo, numbers: Vec<u64> },
     /// A parked event is set aside.
     Skip { sink: SinkNo, number: u64, reason: String, posted_as: Option<String> },
+    /// Another event takes the place of a parked one.
+    Edit { sink: SinkNo, number: u64, record: Record },
     /// Records of a stream leave the disk.
     Free { stream: StreamNo, seq: u64 },
     /// Facts before a checkpoint leave the disk.

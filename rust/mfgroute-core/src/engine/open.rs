@@ -162,6 +162,7 @@ impl State {
                 cursor.skip_to(stream.log.finished_seq());
             }
             sink.retake(&state.streams);
+            sink.refollow();
             sink.recount(queued);
             sink.job.iter_mut().for_each(|job| job.begin_again());
         }

@@ -151,6 +151,27 @@ impl Parked {
         self.events.insert(held.ordinal, event);
     }
 
+    /// Puts another event in the place of one, to go as soon as nothing of its key is before it. Returns the one that
+    /// was there.
+    pub(super) fn replace(&mut self, number: u64, record: Record, at_ms: u64) -> Option<ParkedEvent> {
+        let event = self.events.get_mut(&number)?;
+        let new = ParkedEvent {
+            cause: Cause::Behind,
+            at_ms,
+            tries: 0,
+            blocking: true,
+            redelivered: false,
+            record,
+            ..event.clone()
+        };
+        self.copied_bytes += new.record.len() as u64;
+        self.blocking.entry(new.lane).or_default().insert(number);
+        let old = std::mem::replace(event, new);
+        self.copied_bytes = self.copied_bytes.saturating_sub(old.record.len() as u64);
+        self.in_doubt -= u64::from(matches!(old.cause, Cause::InDoubt { .. }));
+        Some(old)
+    }
+
     /// Takes an event out. Its copy counts as held until [`Parked::release`].
     pub(super) fn take(&mut self, number: u64) -> Option<ParkedEvent> {
         let event = self.events.remove(&number)?;
@@ -195,6 +216,11 @@ impl Parked {
             return None;
         }
         self.blocking.get(&lane)?.first().copied()
+    }
+
+    /// Lanes in which an event is parked that later ones wait for.
+    pub(super) fn blocked_lanes(&self) -> Vec<u64> {
+        self.blocking.keys().copied().collect()
     }
 
     /// Number of events and of those in doubt.

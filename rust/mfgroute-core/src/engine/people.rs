@@ -9,7 +9,6 @@ use super::journal::{Action, Settled, Settlement};
 use super::node::Later;
 use super::parked::ParkedEvent;
 use super::replay::skipped;
-use super::source::RejectedMessage;
 use super::state::State;
 
 /// Who acts, and why; both are recorded.
@@ -44,6 +43,10 @@ pub enum ActError {
         /// How many it may have.
         most: usize,
     },
+    /// The event was sent, and nobody knows what became of it: another one may be its double.
+    InDoubt,
+    /// The event is not the one that was looked at, or somebody else decides about it at this moment.
+    Changed,
     /// The node's own log has failed: whether this was done is seen after a restart.
     NotDurable,
 }
@@ -58,6 +61,10 @@ impl fmt::Display for ActError {
             Self::NoReason => f.write_str("a reason is needed"),
             Self::Replaying => f.write_str("a replay is under way at this sink; see it, or stop it"),
             Self::TooMany { most } => write!(f, "these are more than {most} events; take a shorter range"),
+            Self::InDoubt => f.write_str(
+                "the event was sent and its outcome is unknown: look into the target, then retry it or skip it",
+            ),
+            Self::Changed => f.write_str("somebody else has decided about this event; look again"),
             Self::NotDurable => f.write_str(
                 "the disk has failed and nothing can be recorded; restart the node, then see whether it was done",
             ),
@@ -216,27 +223,24 @@ impl State {
         Ok(events)
     }
 
-    /// Takes a rejected message out, after it was submitted again or because nobody wants it.
-    pub(super) fn take_reject(
+    /// Takes a rejected message out because nobody wants it.
+    pub(super) fn skip_reject(
         &mut self,
         source: SourceNo,
         number: u64,
-        retried: bool,
         actor: Actor<'_>,
         now: Now,
-    ) -> Result<RejectedMessage, ActError> {
-        if !retried && actor.why.trim().is_empty() {
+    ) -> Result<(), ActError> {
+        if actor.why.trim().is_empty() {
             return Err(ActError::NoReason);
         }
-        let no = source;
-        let source = self.source_mut(source).ok_or(ActError::NotInstalled)?;
-        let message = source.kept.take(number).or_else(|| source.answered.take(number));
-        let message = message.ok_or(ActError::NotFound)?;
-        let on = format!("{} {number}", source.config.name);
-        self.after.note(&Fact::Taken { source: no, number });
+        let name = self.source_mut(source).ok_or(ActError::NotInstalled)?.config.name.clone();
+        if !self.take_reject(source, number) {
+            return Err(ActError::NotFound);
+        }
         self.flush_after(Vec::new(), None);
-        self.note(if retried { "rejects retry" } else { "rejects skip" }, on, actor, now);
-        Ok(message)
+        self.note("rejects skip", format!("{name} {number}"), actor, now);
+        Ok(())
     }
 
     pub(super) fn note(&mut self, what: &'static str, on: String, actor: Actor<'_>, now: Now) {

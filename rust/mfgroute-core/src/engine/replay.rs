@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 
 use mfgroute_log::{Cursor, Record};
-use serde_json::{Value, json};
 
 use super::clock::Now;
 use super::config::{Bound, EngineOptions, SinkConfig, SourceConfig, StreamConfig, WhenFull};
+use super::edit::note_edited;
 use super::fact::{At, End, Fact, Facts, Named};
 use super::journal::{Action, Settled, Settlement};
 use super::lanes::{DeliveryId, Held};
 use super::node::Later;
 use super::parked::{Cause, ParkedEvent};
 use super::sink::{Sink, parked};
-use super::source::{RejectedMessage, Source};
+use super::source::{RejectedMessage, Source, note_reject, read_rejects};
 use super::state::State;
 use super::stream::Stream;
-use crate::reject::{Code, Reject};
+use crate::identity;
 
 /// A bound that holds nothing back: names without a configuration have none.
 const UNBOUND: Bound = Bound { count: u64::MAX, bytes: u64::MAX };
@@ -115,6 +115,12 @@ impl State {
             Fact::Acted { at_ms, who, what, on, why } => {
                 let [who, what, on, why] = [who, what, on, why].map(str::to_owned);
                 self.journal.act(Action { at_ms, who, what, on, why });
+            }
+            Fact::Edited { at, ref end, admitted_ms, record } => {
+                self.journal.write(settlement(at, end));
+                if let Some(sink) = self.sinks.get_mut(usize::from(at.sink)) {
+                    sink.parked.replace(at.ordinal, Record::alone(record, admitted_ms), end.at_ms);
+                }
             }
             Fact::Log { stream, id } => {
                 if let Some(stream) = self.streams.get_mut(usize::from(stream)) {
@@ -336,6 +342,10 @@ impl State {
                     facts.note(&skipped(*sink, event, reason, posted_as.as_deref(), at_ms));
                 }
             }
+            Later::Edit { sink, number, record } => {
+                let event = self.sinks.get(usize::from(*sink)).and_then(|sink| sink.parked.get(*number));
+                event.into_iter().for_each(|event| note_edited(facts, *sink, event, record, at_ms));
+            }
             Later::Free { .. } | Later::FreeFacts { .. } => {}
         }
     }
@@ -389,6 +399,7 @@ fn settlement(at: At, end: &End<'_>) -> Settlement {
         1 => {
             Settled::Skipped { reason: text.unwrap_or_default(), posted_as: end.posted_as.map(str::to_owned) }
         }
+        3 => Settled::Superseded { by: identity::number(end.text.unwrap_or_default()) },
         _ => Settled::Dropped,
     };
     let At { sink, stream, seq, ordinal, .. } = at;
@@ -399,10 +410,15 @@ fn settlement(at: At, end: &End<'_>) -> Settlement {
 fn note_settlement(facts: &mut Facts, settlement: &Settlement) {
     let Settlement { at_ms, sink, stream, seq, id, tries, ref what, lane, ordinal } = *settlement;
     let at = At { sink, stream, seq, ordinal, copy: false };
+    let by;
     let (how, text, posted_as) = match what {
         Settled::Delivered { reference } => (0, reference.as_deref(), None),
         Settled::Skipped { reason, posted_as } => (1, Some(reason.as_str()), posted_as.as_deref()),
         Settled::Dropped => (2, None, None),
+        Settled::Superseded { by: id } => {
+            by = identity::text(*id);
+            (3, Some(by.as_str()), None)
+        }
     };
     facts.note(&Fact::Journal { at, end: End { how, at_ms, id, lane, tries, text, posted_as } });
 }
@@ -412,50 +428,4 @@ pub(super) fn note_keys(keys: &[u8], facts: &mut Facts) {
     for some in keys.chunks(100 * KEY_BYTES) {
         facts.note(&Fact::Keys(some));
     }
-}
-
-/// Notes a message that was refused.
-pub(super) fn note_reject(facts: &mut Facts, source: u16, message: &RejectedMessage) {
-    let rejects = write_rejects(&message.rejects);
-    let RejectedMessage { number, at_ms, raw, meta, .. } = message;
-    facts.note(&Fact::Rejected { source, number: *number, at_ms: *at_ms, rejects: &rejects, raw, meta });
-}
-
-fn write_rejects(rejects: &[Reject]) -> Vec<u8> {
-    let one = |reject: &Reject| {
-        json!({
-            "message": reject.message,
-            "item": reject.item,
-            "code": reject.code.as_str(),
-            "pointer": reject.pointer,
-            "offset": reject.offset,
-            "field": reject.field,
-            "place": reject.place,
-            "found": reject.found,
-            "expected": reject.expected,
-        })
-    };
-    Value::from(rejects.iter().map(one).collect::<Vec<_>>()).to_string().into_bytes()
-}
-
-fn read_rejects(bytes: &[u8]) -> Vec<Reject> {
-    let found: Value = serde_json::from_slice(bytes).unwrap_or_default();
-    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
-    let one = |value: &Value| {
-        let code = text(value, "code")?;
-        let code = Code::ALL.iter().find(|(_, known, _)| *known == code).map(|known| known.0)?;
-        let number = |name: &str| value.get(name).and_then(Value::as_u64);
-        Some(Reject {
-            message: number("message").unwrap_or(0) as u32,
-            item: number("item").map(|item| item as u32),
-            code,
-            pointer: text(value, "pointer").unwrap_or_default(),
-            offset: number("offset"),
-            field: text(value, "field"),
-            place: text(value, "place"),
-            found: text(value, "found").unwrap_or_default(),
-            expected: text(value, "expected").unwrap_or_default(),
-        })
-    };
-    found.as_array().into_iter().flatten().filter_map(one).collect()
 }

@@ -278,6 +278,19 @@ impl Sink {
         self.promote(lane, now.steady_ms);
     }
 
+    /// Lets the events flow that wait behind nothing: an earlier life of the node ended when the one before them had
+    /// been decided about, and before it was written that they go.
+    pub(super) fn refollow(&mut self) {
+        for lane in self.parked.blocked_lanes() {
+            let first = self.parked.first_blocking(lane);
+            let held = self.lanes.line(lane).filter_map(|id| self.lanes.get(id));
+            let tried = held.filter(|held| held.copy).map(|held| held.ordinal).min();
+            if tried.is_none_or(|tried| first < Some(tried)) {
+                self.follow(lane, Now::default());
+            }
+        }
+    }
+
     /// Notes that a parked event is tried again.
     pub(super) fn note_unparked(&mut self, number: u64) {
         let stream = self.parked.get(number).map(|event| event.stream);

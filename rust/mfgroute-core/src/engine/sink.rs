@@ -23,6 +23,8 @@ pub(super) struct SinkCounts {
     pub(super) queued: u64,
     pub(super) in_flight: u64,
     pub(super) skipped: u64,
+    /// Those of the skipped that were edited.
+    pub(super) superseded: u64,
     pub(super) dropped: u64,
     pub(super) retries: u64,
 }

@@ -44,6 +44,7 @@ impl State {
             parked,
             in_doubt,
             skipped: counts.skipped,
+            superseded: counts.superseded,
             dropped: counts.dropped,
             retries: counts.retries,
             parked_total: sink.parked.total().clone(),

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use super::admission::{Counts, Message};
 use super::config::{Bound, SourceConfig};
+use super::fact::{Fact, Facts};
 use crate::reject::{Code, Reject};
 
 /// A message that was refused, in whole or in part, with its one stored copy.
@@ -68,6 +71,18 @@ impl Shelf {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &RejectedMessage> {
         self.messages.iter()
+    }
+
+    /// Those from a number on, in order.
+    pub(super) fn from(&self, number: u64) -> impl Iterator<Item = &RejectedMessage> {
+        let first = self.messages.partition_point(|message| message.number < number);
+        self.messages.range(first..)
+    }
+
+    /// A message by its number.
+    pub(super) fn get(&self, number: u64) -> Option<&RejectedMessage> {
+        let index = self.messages.binary_search_by_key(&number, |message| message.number).ok()?;
+        self.messages.get(index)
     }
 
     fn push(&mut self, message: RejectedMessage) {
@@ -185,4 +200,50 @@ impl Source {
         let sum = sums.accepted + sums.rejected + sums.duplicates + sums.filtered + sums.dropped;
         self.counts.received.abs_diff(sum)
     }
+}
+
+/// Notes a message that was refused.
+pub(super) fn note_reject(facts: &mut Facts, source: u16, message: &RejectedMessage) {
+    let rejects = write_rejects(&message.rejects);
+    let RejectedMessage { number, at_ms, raw, meta, .. } = message;
+    facts.note(&Fact::Rejected { source, number: *number, at_ms: *at_ms, rejects: &rejects, raw, meta });
+}
+
+fn write_rejects(rejects: &[Reject]) -> Vec<u8> {
+    let one = |reject: &Reject| {
+        json!({
+            "message": reject.message,
+            "item": reject.item,
+            "code": reject.code.as_str(),
+            "pointer": reject.pointer,
+            "offset": reject.offset,
+            "field": reject.field,
+            "place": reject.place,
+            "found": reject.found,
+            "expected": reject.expected,
+        })
+    };
+    Value::from(rejects.iter().map(one).collect::<Vec<_>>()).to_string().into_bytes()
+}
+
+pub(super) fn read_rejects(bytes: &[u8]) -> Vec<Reject> {
+    let found: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let one = |value: &Value| {
+        let code = text(value, "code")?;
+        let code = Code::ALL.iter().find(|(_, known, _)| *known == code).map(|known| known.0)?;
+        let number = |name: &str| value.get(name).and_then(Value::as_u64);
+        Some(Reject {
+            message: number("message").unwrap_or(0) as u32,
+            item: number("item").map(|item| item as u32),
+            code,
+            pointer: text(value, "pointer").unwrap_or_default(),
+            offset: number("offset"),
+            field: text(value, "field"),
+            place: text(value, "place"),
+            found: text(value, "found").unwrap_or_default(),
+            expected: text(value, "expected").unwrap_or_default(),
+        })
+    };
+    found.as_array().into_iter().flatten().filter_map(one).collect()
 }

@@ -8,6 +8,7 @@ use mfgroute_log::Frame;
 use siphasher::sip::SipHasher13;
 
 use super::admission::{AdmitError, Counts, Offsets, Receipt};
+use super::again::Retried;
 use super::clock::{Chance, Now};
 use super::config::{EngineOptions, SinkNo, SourceNo, StreamNo};
 use super::fact::Facts;
@@ -49,6 +50,8 @@ pub(super) struct Draft {
     pub(super) verdicts: Vec<Verdict>,
     pub(super) messages: Vec<Counts>,
     pub(super) refused: Vec<Refused>,
+    /// Of all messages, in order: what was rejected before and stays out.
+    pub(super) left: Vec<Option<Retried>>,
     /// By stream.
     pub(super) frames: Vec<Frame>,
     /// New ids of this admission.

@@ -26,7 +26,7 @@ impl Clock for TestClock {
 
 const ME: Actor<'static> = Actor { who: "test", why: "because" };
 
-fn config(sinks: &[&str]) -> EngineConfig {
+pub(super) fn config(sinks: &[&str]) -> EngineConfig {
     let big = Bound { count: 1_000, bytes: 1 << 20 };
     let stream = |name: &str| StreamConfig {
         name: name.into(),
@@ -42,15 +42,15 @@ fn config(sinks: &[&str]) -> EngineConfig {
     }
 }
 
-struct Rig {
-    engine: Engine,
+pub(super) struct Rig {
+    pub(super) engine: Engine,
     clock: Arc<TestClock>,
     kind: Arc<str>,
     next: std::cell::Cell<u128>,
 }
 
 impl Rig {
-    fn new(config: &EngineConfig) -> Self {
+    pub(super) fn new(config: &EngineConfig) -> Self {
         let clock = Arc::new(TestClock::default());
         let options = EngineOptions { dedup_window: 1_000, seed: Some(1), ..EngineOptions::default() };
         let engine = Engine::new(&options, clock.clone());
@@ -58,14 +58,14 @@ impl Rig {
         Self { engine, clock, kind: "done/1".into(), next: 1.into() }
     }
 
-    fn event<'a>(&'a self, key: &'a str, sinks: &'a [u16]) -> Item<'a> {
+    pub(super) fn event<'a>(&'a self, key: &'a str, sinks: &'a [u16]) -> Item<'a> {
         let id = self.next.replace(self.next.get() + 1);
         let prints = Prints { raw: id, body: id };
         let (key, record, kind) = (key.as_bytes(), key.as_bytes(), &self.kind);
         Item::Event(Event { item: 0, stream: 0, key, id, prints, kind, sinks, record })
     }
 
-    fn admit(&self, items: &[Item<'_>]) -> Result<Receipt, AdmitError> {
+    pub(super) fn admit(&self, items: &[Item<'_>]) -> Result<Receipt, AdmitError> {
         self.admit_as(items, false, false)
     }
 
@@ -76,7 +76,7 @@ impl Rig {
         result
     }
 
-    fn poll(&self, sink: u16) -> Vec<Delivery> {
+    pub(super) fn poll(&self, sink: u16) -> Vec<Delivery> {
         self.engine.poll(sink, 100, u64::MAX)
     }
 

@@ -109,6 +109,9 @@ pub enum Waiting {
     },
 }
 
+/// Events by their place and id: one that was edited shares its place with the one that took it.
+type Found = BTreeMap<(u64, u128), Trace>;
+
 /// A line of the inbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InboxLine {
@@ -127,7 +130,7 @@ impl State {
             Find::Text(text) => (None, self.ids_with(text)),
         };
         let matches = |lane: u64, id: u128| wanted == Some(lane) || ids.contains(&id);
-        let mut found: BTreeMap<u64, Trace> = BTreeMap::new();
+        let mut found = Found::new();
         for (number, stream) in self.streams.iter().enumerate() {
             for (seq, record) in stream.log.records_from(stream.log.at_hand()) {
                 let stored = Stored::read(record.bytes());
@@ -153,6 +156,7 @@ impl State {
         for trace in &mut traces {
             trace.sinks.sort_by_key(|at| at.sink);
         }
+        traces.sort_by_key(|trace| (trace.number, superseded_ms(trace)));
         traces
     }
 
@@ -228,7 +232,7 @@ impl State {
 }
 
 /// Events whose bytes the sink holds itself: parked, tried again, or in flight when their record went.
-fn trace_copies(sink: &Sink, found: &mut BTreeMap<u64, Trace>, matches: impl Fn(u64, u128) -> bool) {
+fn trace_copies(sink: &Sink, found: &mut Found, matches: impl Fn(u64, u128) -> bool) {
     for event in sink.parked.iter().filter(|event| matches(event.lane, event.id())) {
         let trace = entry(found, event.number, (event.stream, event.seq), event.id());
         trace.admitted_ms = Some(event.admitted_ms());
@@ -250,10 +254,19 @@ fn trace_copies(sink: &Sink, found: &mut BTreeMap<u64, Trace>, matches: impl Fn(
     }
 }
 
-fn entry(found: &mut BTreeMap<u64, Trace>, number: u64, at: (StreamNo, u64), id: u128) -> &mut Trace {
+/// When an event was superseded. The one that took its place comes after it.
+fn superseded_ms(trace: &Trace) -> u64 {
+    let at = |at: &AtSink| match at.standing {
+        Standing::Settled { what: Settled::Superseded { .. }, at_ms } => Some(at_ms),
+        _ => None,
+    };
+    trace.sinks.iter().filter_map(at).min().unwrap_or(u64::MAX)
+}
+
+fn entry(found: &mut Found, number: u64, at: (StreamNo, u64), id: u128) -> &mut Trace {
     let (stream, seq) = at;
     let new = || Trace { number, stream, seq, id, admitted_ms: None, record: None, sinks: Vec::new() };
-    found.entry(number).or_insert_with(new)
+    found.entry((number, id)).or_insert_with(new)
 }
 
 fn set(trace: &mut Trace, at: AtSink) {

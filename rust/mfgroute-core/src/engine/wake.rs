@@ -152,6 +152,7 @@ impl State {
                 Later::Skip { sink, number, reason, posted_as } => {
                     self.set_aside(sink, number, reason, posted_as, now);
                 }
+                Later::Edit { sink, number, record } => self.supersede(sink, number, record, now),
                 Later::Free { stream, seq } => self.free(stream, seq),
                 Later::FreeFacts { seq } => self.free_facts(seq),
             }

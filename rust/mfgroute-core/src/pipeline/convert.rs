@@ -156,7 +156,7 @@ impl Form {
 
     /// The further attributes as the inside of a JSON object, with the conversions after those of another node.
     /// What the envelope said of the end of its contract is not said of this one.
-    fn attributes(&self, header: &Header<'_>) -> String {
+    pub(super) fn attributes(&self, header: &Header<'_>) -> String {
         let mut members: Map<String, Json> = match header.mapping.strip_prefix(',') {
             Some(inside) => serde_json::from_str(&format!("{{{inside}}}")).unwrap_or_default(),
             None => [("mfgmapping".to_owned(), Json::from(header.mapping))].into_iter().collect(),

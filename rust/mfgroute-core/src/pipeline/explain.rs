@@ -58,15 +58,6 @@ pub fn outcomes(
     out
 }
 
-/// As [`outcomes`], for a message as it is stored when it is rejected: a CSV row with its header.
-#[must_use]
-pub fn outcomes_again(plan: &Plan, source: usize, bytes: &[u8], meta: Meta<'_>) -> Vec<Json> {
-    let intake = Intake { plan, source, recorded: "1970-01-01T00:00:00Z", mapping: None };
-    let (mut worker, mut batch) = (Worker::on_trees(), Batch::default());
-    worker.message(&intake, Read::Bytes(bytes), bytes, meta, &mut batch);
-    batch.items.iter().map(|item| outcome(plan, &batch, item, &mut worker)).collect()
-}
-
 /// What a conversion makes of `data`. Time, key, id and sinks are those of an event, which there is none of.
 fn conversion(plan: &Plan, mapping: usize, worker: &mut Worker, data: &[u8]) -> Json {
     let label = plan.mappings.get(mapping).map(|mapping| &mapping.label);

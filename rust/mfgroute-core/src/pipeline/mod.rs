@@ -15,6 +15,7 @@ pub mod again;
 pub mod batch;
 pub mod canonical;
 pub mod convert;
+pub mod edit;
 pub mod examples;
 pub mod explain;
 pub mod finish;

@@ -6,23 +6,27 @@
 //! |---|---|---|---|
 //! | rejects | `list` | `source?`, `code?`, `answered?` | a list without raw bytes |
 //! | rejects | `show` | `number`, `source?` | one, with its text |
-//! | rejects | `retry` | `number` or `code`/`source`, `who`, `why?` | what became of each |
+//! | rejects | `retry` | `number`, `who`, `why?` | what became of it |
+//! | rejects | `retry` | `code`/`source`, `who`, `why?`, `from?`, `until?` | what became of those it dealt with, and `next`: `from` of the request that goes on |
 //! | rejects | `edit` | `number`, `message`, `who`, `why?` | what became of it |
 //! | rejects | `skip` | `number`, `who`, `why` | `{skipped}` |
 //! | parked | `list` | `sink?` | a list |
 //! | parked | `show` | `number`, `sink` | one, with its CloudEvent |
 //! | parked | `retry` | `number`, `sink`, `who` | `{retried}` |
 //! | parked | `retry-key` | `key`, `sink`, `who` | `{retried}` |
+//! | parked | `edit` | `number`, `sink`, `data` or `set`, `who`, `why` | the ids, or why `data` was `rejected` |
 //! | parked | `skip` | `number`, `sink`, `who`, `why`, `posted_as?` | `{skipped}` |
 //! | both | `export` | as `list` | whole messages or CloudEvents |
 //! | replay | see [`super::replay`] | | |
 //! | inbox | `list` | | everything that waits for a person |
+//! | actions | `list` | | what people did, oldest first, as far back as is known |
 
 use serde_json::{Value as Json, json};
 
 use super::report::{Names, cause_json, when};
-use super::{Ask, Router, RouterError};
-use crate::engine::{ActError, Actor, ParkedEvent, RejectedMessage};
+use super::retry::Submitted;
+use super::{Active, Router, RouterError};
+use crate::engine::{ActError, Actor, ParkedEvent, RejectedMessage, SourceNo};
 use crate::pipeline::explain::reject_json;
 use crate::record;
 
@@ -30,6 +34,16 @@ use crate::record;
 pub(super) struct Request<'r>(pub(super) &'r Json);
 
 impl Request<'_> {
+    pub(super) fn count(&self, name: &str) -> Option<u64> {
+        self.0.get(name).and_then(Json::as_u64)
+    }
+
+    /// Whether a rejected message has the code that is asked for, if one is.
+    pub(super) fn wants(&self, message: &RejectedMessage) -> bool {
+        let code = self.text("code");
+        code.is_none_or(|code| message.rejects.iter().any(|reject| reject.code.as_str() == code))
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Json::as_str)
     }
@@ -38,9 +52,21 @@ impl Request<'_> {
         self.text(name).ok_or_else(|| RouterError::Request(format!("the request has no {name}")))
     }
 
-    fn number(&self) -> Result<u64, RouterError> {
+    pub(super) fn number(&self) -> Result<u64, RouterError> {
         let number = self.0.get("number").and_then(Json::as_u64);
         number.ok_or_else(|| RouterError::Request("the request has no number".to_owned()))
+    }
+
+    /// A list of pairs of texts; empty if it is not given.
+    pub(super) fn pairs(&self, name: &str) -> Result<Vec<(String, String)>, RouterError> {
+        let pair = |pair: &Json| match pair.as_array()?.as_slice() {
+            [Json::String(left), Json::String(right)] => Some((left.clone(), right.clone())),
+            _ => None,
+        };
+        let pairs =
+            self.0.get(name).map(|list| list.as_array().and_then(|list| list.iter().map(pair).collect()));
+        let wrong = || RouterError::Request(format!("{name} is a list of pairs of texts"));
+        pairs.map_or_else(|| Ok(Vec::new()), |pairs| pairs.ok_or_else(wrong))
     }
 
     pub(super) fn actor(&self) -> Actor<'_> {
@@ -62,11 +88,12 @@ impl Router {
         let request = Request(request);
         match (request.required("kind")?, request.required("verb")?) {
             ("inbox", _) => Ok(self.inbox()),
+            ("actions", _) => Ok(self.actions()),
             ("rejects", verb) => self.rejects(verb, &request),
             ("parked", verb) => self.parked(verb, &request),
             ("replay", verb) => self.replay(verb, &request),
             (kind, _) => Err(RouterError::Request(format!(
-                "kind is {kind}, expected rejects, parked, replay or inbox"
+                "kind is {kind}, expected rejects, parked, replay, inbox or actions"
             ))),
         }
     }
@@ -81,18 +108,14 @@ impl Router {
             }
             "retry" if request.0.get("number").is_some() => {
                 let (source, message) = self.reject(request)?;
-                self.submit_again(&source, &message, &message.raw, request)
+                let submitted = Submitted { message: &message, bytes: &message.raw };
+                self.retry_one(&source, &submitted, ("rejects retry", request))
             }
-            "retry" => {
-                let messages = self.selected(request)?;
-                let again = |(source, message): &(String, RejectedMessage)| {
-                    self.submit_again(source, message, &message.raw, request)
-                };
-                messages.iter().map(again).collect()
-            }
+            "retry" => self.retry_selected(request),
             "edit" => {
                 let (source, message) = self.reject(request)?;
-                self.submit_again(&source, &message, request.required("message")?.as_bytes(), request)
+                let bytes = request.required("message")?.as_bytes();
+                self.retry_one(&source, &Submitted { message: &message, bytes }, ("rejects edit", request))
             }
             "skip" => {
                 let (source, message) = self.reject(request)?;
@@ -121,25 +144,28 @@ impl Router {
     /// The rejected messages that `source`, `code` and `answered` select.
     fn selected(&self, request: &Request<'_>) -> Result<Vec<(String, RejectedMessage)>, RouterError> {
         let active = self.active();
-        if let Some(name) = request.text("source") {
-            self.source_number(name)?;
-        }
         let answered = request.0.get("answered").and_then(Json::as_bool).unwrap_or(false);
         let mut found = Vec::new();
-        for (source, number) in active.plan.sources.iter().zip(&active.installed.sources) {
-            if request.text("source").is_some_and(|name| name != source.name) {
-                continue;
-            }
-            for message in act(self.engine().rejects(*number, answered))? {
-                let wanted = request.text("code");
-                if wanted.is_none_or(|code| message.rejects.iter().any(|reject| reject.code.as_str() == code))
-                {
-                    found.push((source.name.clone(), message));
-                }
-            }
+        for (name, number) in self.wanted_sources(&active, request)? {
+            let messages = act(self.engine().rejects(number, answered))?;
+            let wanted = messages.into_iter().filter(|message| request.wants(message));
+            found.extend(wanted.map(|message| (name.to_owned(), message)));
         }
         found.sort_by_key(|(_, message)| message.number);
         Ok(found)
+    }
+
+    /// The source that a request names, or all; with their numbers.
+    pub(super) fn wanted_sources<'a>(
+        &self,
+        active: &'a Active,
+        request: &Request<'_>,
+    ) -> Result<Vec<(&'a str, SourceNo)>, RouterError> {
+        let name = request.text("source");
+        name.map(|name| self.source_number(name)).transpose()?;
+        let sources = active.plan.sources.iter().zip(&active.installed.sources);
+        let all = sources.map(|(source, number)| (source.name.as_str(), *number));
+        Ok(all.filter(|(source, _)| name.is_none_or(|name| name == *source)).collect())
     }
 
     fn reject(&self, request: &Request<'_>) -> Result<(String, RejectedMessage), RouterError> {
@@ -154,35 +180,6 @@ impl Router {
             }
         }
         Err(RouterError::Request(format!("there is no rejected message {number}")))
-    }
-
-    /// Submits a rejected message as new through the current plan. If it would be refused again it
-    /// stays where it is, and the answer says why.
-    fn submit_again(
-        &self,
-        source: &str,
-        message: &RejectedMessage,
-        bytes: &[u8],
-        request: &Request<'_>,
-    ) -> Result<Json, RouterError> {
-        let meta: serde_json::Map<String, Json> = serde_json::from_slice(&message.meta).unwrap_or_default();
-        let pairs: Vec<(&str, &str)> =
-            meta.iter().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?))).collect();
-        let active = self.active();
-        let index = active.plan.source(source).unwrap_or(usize::MAX);
-        let outcomes = crate::pipeline::explain::outcomes_again(&active.plan, index, bytes, &pairs);
-        let refused: Vec<&Json> = outcomes.iter().filter_map(|outcome| outcome.get("reject")).collect();
-        if !refused.is_empty() {
-            return Ok(json!({"number": message.number, "source": source, "rejected": refused}));
-        }
-        let answer = self.submit(source, std::iter::once((bytes, pairs.as_slice())), Ask::default())?;
-        act(self.engine().reject_retried(self.source_number(source)?, message.number, request.actor()))?;
-        let counts = answer.receipt.counts;
-        Ok(json!({
-            "number": message.number, "source": source, "accepted": counts.accepted,
-            "duplicates": counts.duplicates, "filtered": counts.filtered,
-            "rejected": answer.receipt.rejects.iter().map(reject_json).collect::<Vec<_>>(),
-        }))
     }
 
     fn parked(&self, verb: &str, request: &Request<'_>) -> Result<Json, RouterError> {
@@ -223,9 +220,9 @@ impl Router {
                 act(self.engine().skip_parked(sink, request.number()?, posted_as, request.actor()))?;
                 Ok(json!({"skipped": 1}))
             }
-            "edit" => Err(RouterError::Request("parked edit is not available in this version".to_owned())),
+            "edit" => self.edit_parked(request),
             _ => Err(RouterError::Request(format!(
-                "parked knows list, show, retry, retry-key, skip, export, not {verb}"
+                "parked knows list, show, edit, retry, retry-key, skip, export, not {verb}"
             ))),
         }
     }

@@ -1,17 +1,19 @@
 //! A plan and an engine together: what a node is, without adapters.
 //!
 //! * [`Router`] submits and settles by name; [`hand`] hands out events in the version that a sink asked for.
-//! * [`letters`] answers requests about rejects and parked events.
+//! * [`letters`] answers requests about rejects and parked events; `retry` submits rejected messages again.
 //! * [`look`] reads the logs of a data folder that may be damaged, for people.
 //! * [`replay`] sends events of the past to a sink again.
 //! * [`report`] writes counters, traces and the inbox as JSON.
 
 mod ask;
+mod edit;
 pub mod hand;
 pub mod letters;
 pub mod look;
 pub mod replay;
 pub mod report;
+mod retry;
 
 use std::fmt;
 use std::path::Path;

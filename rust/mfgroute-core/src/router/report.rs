@@ -95,6 +95,13 @@ impl Router {
         json!({"query": query, "events": events})
     }
 
+    /// What people did, oldest first, as far back as is known.
+    #[must_use]
+    pub fn actions(&self) -> Json {
+        let one = |act: crate::engine::Action| json!({"at": when(act.at_ms), "who": act.who, "what": act.what, "on": act.on, "why": act.why});
+        self.engine().actions().into_iter().map(one).collect()
+    }
+
     /// Everything that waits for a person, oldest first.
     #[must_use]
     pub fn inbox(&self) -> Json {
@@ -195,6 +202,9 @@ fn standing(standing: &Standing) -> Json {
         Standing::Settled { what: Settled::Dropped, at_ms } => {
             json!({"state": "dropped", "at": when(*at_ms)})
         }
+        Standing::Settled { what: Settled::Superseded { by }, at_ms } => {
+            json!({"state": "superseded", "by": identity::text(*by), "at": when(*at_ms)})
+        }
         Standing::Finished => json!({"state": "finished"}),
     }
 }
@@ -228,6 +238,7 @@ fn sink_json(sink: &SinkStats) -> Json {
         "parked": sink.parked,
         "in_doubt": sink.in_doubt,
         "skipped": sink.skipped,
+        "superseded": sink.superseded,
         "dropped": sink.dropped,
         "retries": sink.retries,
         "parked_by_cause": sink.parked_total,

@@ -1,0 +1,252 @@
+//! Submitting rejected messages again: one, or all of a cause.
+//!
+//! Messages go again in the order of their numbers, in pieces that are admitted whole, so that a thousand of them wait
+//! for the disk a few times and not a thousand times, and no more than a piece is in memory twice. A piece for which
+//! there is no room is halved.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::letters::{Request, act};
+use super::{Active, Router, RouterError, recorded_now, source_index};
+use crate::engine::{AdmitError, Again, Counts, RejectedMessage, Retried};
+use crate::pipeline::batch::Origin;
+use crate::pipeline::explain::reject_json;
+use crate::pipeline::message::{Intake, Read};
+use crate::reject::Reject;
+
+/// Messages of a piece, and their bytes.
+const PIECE: (usize, usize) = (64, 1 << 20);
+/// Messages that one request deals with; who asks goes on from where it ended.
+const REQUEST: usize = 512;
+/// Messages that are shown with why they were rejected again.
+const SHOWN: usize = 20;
+
+/// What became of one message.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    retried: Retried,
+    counts: Counts,
+    rejects: Vec<Reject>,
+}
+
+/// A rejected message with the bytes that are submitted: its own, or corrected ones.
+pub(super) struct Submitted<'m> {
+    pub(super) message: &'m RejectedMessage,
+    pub(super) bytes: &'m [u8],
+}
+
+impl Router {
+    /// Submits one message again and says what came of it.
+    pub(super) fn retry_one(
+        &self,
+        source: &str,
+        submitted: &Submitted<'_>,
+        (what, request): (&'static str, &Request<'_>),
+    ) -> Result<Json, RouterError> {
+        let mut outcomes = Vec::new();
+        let number = submitted.message.number;
+        self.retry_piece(source, std::slice::from_ref(submitted), (what, request), &mut outcomes)?;
+        let outcome = outcomes.pop().filter(|outcome| outcome.retried != Retried::Gone);
+        let outcome = outcome.ok_or_else(|| {
+            RouterError::Request(format!("rejected message {number} was taken out by another"))
+        })?;
+        let Counts { accepted, duplicates, filtered, .. } = outcome.counts;
+        Ok(json!({
+            "number": number, "source": source, "accepted": accepted, "duplicates": duplicates,
+            "filtered": filtered, "rejected": outcome.rejects.iter().map(reject_json).collect::<Vec<_>>(),
+        }))
+    }
+
+    /// Submits the messages again that a request selects, oldest first, as many as one request deals with.
+    pub(super) fn retry_selected(&self, request: &Request<'_>) -> Result<Json, RouterError> {
+        let until = request.count("until").unwrap_or_else(|| self.engine().rejects_next());
+        let found = self.page(request, request.count("from").unwrap_or(0), until, REQUEST)?;
+        let next = (found.len() == REQUEST).then(|| found.last().map(|(_, message)| message.number + 1));
+        let (mut tally, mut stopped) = (Tally::default(), None);
+        for piece in pieces(&found) {
+            let (Some((source, _)), mut outcomes) = (piece.first(), Vec::new()) else { continue };
+            let submitted: Vec<Submitted<'_>> =
+                piece.iter().map(|(_, message)| Submitted { message, bytes: &message.raw }).collect();
+            let result = self.retry_piece(source, &submitted, ("rejects retry", request), &mut outcomes);
+            for ((source, message), outcome) in piece.iter().zip(outcomes) {
+                tally.add(source, message.number, &outcome);
+            }
+            match result {
+                Err(error) if tally.is_empty() => return Err(error),
+                Err(error) => {
+                    stopped = Some(error.to_string());
+                    break;
+                }
+                Ok(()) => {}
+            }
+        }
+        let next = next.flatten().filter(|_| stopped.is_none());
+        let mut answer = tally.json();
+        if let Json::Object(members) = &mut answer {
+            let left = if next.is_none() { Some(self.count_selected(request)?) } else { None };
+            members.insert("left".to_owned(), json!(left));
+            members.insert("stopped".to_owned(), json!(stopped));
+            members.insert("next".to_owned(), json!(next));
+            members.insert("until".to_owned(), json!(until));
+        }
+        Ok(answer)
+    }
+
+    /// The oldest messages that a request selects, from one number up to another.
+    fn page(
+        &self,
+        request: &Request<'_>,
+        from: u64,
+        until: u64,
+        count_max: usize,
+    ) -> Result<Vec<(String, RejectedMessage)>, RouterError> {
+        let active = self.active();
+        let mut found = Vec::new();
+        for (name, number) in self.wanted_sources(&active, request)? {
+            let wanted = |message: &RejectedMessage| message.number < until && request.wants(message);
+            let messages = act(self.engine().rejects_from(number, from, count_max, wanted))?;
+            found.extend(messages.into_iter().map(|message| (name.to_owned(), message)));
+        }
+        found.sort_by_key(|(_, message)| message.number);
+        found.truncate(count_max);
+        Ok(found)
+    }
+
+    fn count_selected(&self, request: &Request<'_>) -> Result<u64, RouterError> {
+        let mut count = 0;
+        for (_, number) in self.wanted_sources(&self.active(), request)? {
+            count += act(self.engine().rejects_count(number, |message| request.wants(message)))?;
+        }
+        Ok(count)
+    }
+
+    /// Submits messages of one source again, and says of each what became of it; of those behind an error, nothing.
+    fn retry_piece(
+        &self,
+        source: &str,
+        messages: &[Submitted<'_>],
+        (what, request): (&'static str, &Request<'_>),
+        outcomes: &mut Vec<Outcome>,
+    ) -> Result<(), RouterError> {
+        let active = self.active();
+        match self.retry_whole(&active, source, messages, (what, request)) {
+            Ok(found) => outcomes.extend(found),
+            Err(RouterError::Admit(error)) if messages.len() > 1 && is_room(&error) => {
+                let (first, second) = messages.split_at(messages.len() / 2);
+                self.retry_piece(source, first, (what, request), outcomes)?;
+                self.retry_piece(source, second, (what, request), outcomes)?;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Submits messages of one source again through the current plan, all at once or none.
+    fn retry_whole(
+        &self,
+        active: &Active,
+        source: &str,
+        messages: &[Submitted<'_>],
+        (what, request): (&'static str, &Request<'_>),
+    ) -> Result<Vec<Outcome>, RouterError> {
+        let index = source_index(active, source)?;
+        let recorded = recorded_now();
+        let intake = Intake { plan: &active.plan, source: index, recorded: &recorded, mapping: None };
+        let (mut worker, mut batch) = self.worker();
+        for Submitted { message, bytes } in messages {
+            let meta: Map<String, Json> = serde_json::from_slice(&message.meta).unwrap_or_default();
+            let pairs: Vec<(&str, &str)> =
+                meta.iter().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?))).collect();
+            worker.message(&intake, Read::Bytes(bytes), bytes, &pairs, &mut batch);
+        }
+        let numbers: Vec<u64> = messages.iter().map(|one| one.message.number).collect();
+        let again = Again { numbers: &numbers, what, actor: request.actor() };
+        let mut retried = Vec::new();
+        let admit = |admission: &crate::engine::Admission<'_>| {
+            let (receipt, each) = self.engine().admit_again(admission, &again)?;
+            retried = each;
+            Ok(receipt)
+        };
+        let said = (false, None);
+        let receipt = batch.admit(&active.plan, &active.installed, index, Origin::default(), said, admit);
+        self.give_back(worker, batch);
+        let receipt = receipt.map_err(RouterError::Admit)?;
+        self.engine().wait(&receipt, false).map_err(RouterError::Admit)?;
+        let of = |at: usize| {
+            receipt.rejects.iter().filter(move |reject| reject.message as usize == at).cloned().collect()
+        };
+        let counted = receipt.messages.iter().zip(retried).enumerate();
+        Ok(counted
+            .map(|(at, (counts, retried))| Outcome { retried, counts: *counts, rejects: of(at) })
+            .collect())
+    }
+}
+
+/// Whether fewer messages may be admitted where these were not.
+fn is_room(error: &AdmitError) -> bool {
+    error.is_full() || matches!(error, AdmitError::TooLarge { .. })
+}
+
+/// Runs of messages of one source, none with too many or too much.
+fn pieces(found: &[(String, RejectedMessage)]) -> Vec<&[(String, RejectedMessage)]> {
+    let (count_max, bytes_max) = PIECE;
+    let (mut pieces, mut rest) = (Vec::new(), found);
+    while let Some((source, _)) = rest.first() {
+        let mut bytes = 0;
+        let fits = |(other, message): &&(String, RejectedMessage)| {
+            bytes += message.raw.len();
+            other == source && bytes <= bytes_max
+        };
+        let count = rest.iter().take(count_max).take_while(fits).count().max(1);
+        let (piece, behind) = rest.split_at(count);
+        pieces.push(piece);
+        rest = behind;
+    }
+    pieces
+}
+
+/// What became of many messages.
+#[derive(Debug, Default)]
+struct Tally {
+    admitted: u64,
+    counts: Counts,
+    refused: u64,
+    codes: BTreeMap<&'static str, u64>,
+    gone: u64,
+    shown: Vec<Json>,
+}
+
+impl Tally {
+    fn add(&mut self, source: &str, number: u64, outcome: &Outcome) {
+        match outcome.retried {
+            Retried::Gone => self.gone += 1,
+            Retried::Admitted => {
+                self.admitted += 1;
+                self.counts.add(&outcome.counts);
+            }
+            Retried::Refused => {
+                self.refused += 1;
+                let code = outcome.rejects.first().map_or("no_output", |reject| reject.code.as_str());
+                *self.codes.entry(code).or_default() += 1;
+                if self.shown.len() < SHOWN {
+                    let rejects: Vec<Json> = outcome.rejects.iter().map(reject_json).collect();
+                    self.shown.push(json!({"number": number, "source": source, "rejected": rejects}));
+                }
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.admitted + self.refused + self.gone == 0
+    }
+
+    fn json(&self) -> Json {
+        let Counts { accepted, duplicates, filtered, .. } = self.counts;
+        json!({
+            "admitted": self.admitted, "accepted": accepted, "duplicates": duplicates, "filtered": filtered,
+            "refused": self.refused, "codes": self.codes, "gone": self.gone, "again": self.shown,
+        })
+    }
+}
