@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use mfgroute_log::{Disk, DiskFile, Frame, OpenError, Options, Verified, open, salvage, stat, verify};
 
-use crate::dice::Dice;
-use crate::machine::Machine;
+use mfgroute_log::testing::{Dice, Machine};
 use crate::number;
 
 pub(crate) const SEGMENT: u64 = 16 * 1024;

@@ -10,8 +10,7 @@ use mfgroute_log::{
 };
 
 use crate::counts::Counts;
-use crate::dice::Dice;
-use crate::machine::{Faults, Machine};
+use mfgroute_log::testing::{Dice, Faults, Machine};
 use crate::model::{FREES, Known, Model, Shown};
 use crate::swarm::Swarm;
 
