@@ -282,6 +282,21 @@ impl Machine {
         self.state().free = free;
     }
 
+    /// Runs something to which nothing happens: a look at what is on the disk.
+    pub fn calmly<T>(&self, run: impl FnOnce() -> T) -> T {
+        let calm = |state: &mut State| (std::mem::take(&mut state.faults), state.fuse.take());
+        let (faults, fuse) = calm(&mut self.state());
+        let found = run();
+        let mut state = self.state();
+        (state.faults, state.fuse) = (faults, fuse);
+        found
+    }
+
+    /// Bytes that the disk says are free.
+    pub fn free(&self) -> u64 {
+        self.state().free
+    }
+
     /// Whether an operation may fail: the process is dead, or a fault is on.
     pub fn may_fail(&self) -> bool {
         let state = self.state();

@@ -4,7 +4,12 @@
 //! asked the same things in the same order.
 
 // A place that is not there is a fault of the test.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::missing_panics_doc, clippy::must_use_candidate)]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate
+)]
 
 mod dice;
 mod disk;
