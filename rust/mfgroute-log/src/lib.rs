@@ -25,6 +25,8 @@ pub mod mutant;
 mod recover;
 mod segment;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod writer;
 
 pub use cursor::{Cursor, DISTANCE_MAX};

@@ -8,14 +8,8 @@
 
 #[path = "simulation/counts.rs"]
 mod counts;
-#[path = "simulation/dice.rs"]
-mod dice;
-#[path = "simulation/disk.rs"]
-mod disk;
 #[path = "simulation/history.rs"]
 mod history;
-#[path = "simulation/machine.rs"]
-mod machine;
 #[path = "simulation/model.rs"]
 mod model;
 #[path = "simulation/swarm.rs"]

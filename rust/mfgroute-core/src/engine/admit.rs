@@ -4,7 +4,6 @@ use super::admission::{Admission, AdmitError, Counts, Event, Item, Level, Messag
 use super::again::{Again, Retried};
 use super::clock::Now;
 use super::config::WhenFull;
-use super::fact::Fact;
 use super::log::NoFit;
 use super::source::{Refused, RejectedMessage, note_reject};
 use super::state::{Draft, Life, NODE, State, Verdict};
@@ -136,13 +135,18 @@ impl State {
             if let Some(why) = stream.failed() {
                 return Err(AdmitError::LogFailed { stream: name(), why });
             }
-            match stream.log.fits(frame) {
+            let drops = stream.config.when_full == WhenFull::DropOldest;
+            let fits = match stream.log.fits(frame) {
+                Err(NoFit::NoRoom) if drops => stream.log.fits_without(frame),
+                other => other,
+            };
+            match fits {
                 Err(NoFit::TooLarge) => return Err(AdmitError::TooLarge { stream: name() }),
                 Err(NoFit::NoDisk) => return Err(AdmitError::NoDisk { stream: name() }),
-                Err(NoFit::NoRoom) if stream.config.when_full == WhenFull::Block => {
+                Err(NoFit::NoRoom) => {
                     return Err(AdmitError::StreamFull { stream: name(), sink: self.holder(stream) });
                 }
-                _ => {}
+                Ok(()) => {}
             }
         }
         let Some(source) = self.sources.get(usize::from(admission.source)) else { return Ok(()) };
@@ -226,9 +230,6 @@ impl State {
     /// What an admission says besides its events follows them to the disk.
     fn send_after(&mut self, admission: &Admission<'_>, offsets: &[Offsets]) {
         let position = admission.position.filter(|_| self.is_durable());
-        if let Some(position) = position {
-            self.after.note(&Fact::Position { source: admission.source, position });
-        }
         let durable =
             |offsets: &&Offsets| self.stream(offsets.stream).is_some_and(|stream| stream.config.durable);
         let streams =

@@ -13,7 +13,8 @@ use mfgroute_log::{Pending, Poisoned, Writer, Written};
 use super::Inner;
 use super::clock::Now;
 use super::config::StreamNo;
-use super::node::{After, Later};
+use super::fact::{Fact, Facts};
+use super::node::{After, Later, room_for};
 use super::open::write_key;
 use super::replay::note_keys;
 use super::state::{Life, State};
@@ -60,10 +61,7 @@ impl Committer {
     /// Writes until the engine is closed and everything is on the disk.
     pub(super) fn run(mut self) {
         loop {
-            if self.cycle() || self.tidy() {
-                continue;
-            }
-            if self.seal() {
+            if self.step(&mut || ()) {
                 continue;
             }
             let state = self.inner.lock();
@@ -85,18 +83,28 @@ impl Committer {
             let quiet = timeout.timed_out() && !has_work(&state);
             drop(state);
             if unsealed && quiet {
-                self.unsealable = !self.seal_all();
+                self.unsealable = !self.seal_all(&mut || ());
             }
         }
     }
 
+    /// Does what is most urgent. Says whether there was anything to do. `between` is called wherever the lock is free
+    /// while the disk works: a test puts there what others do meanwhile.
+    pub(super) fn step(&mut self, between: &mut dyn FnMut()) -> bool {
+        self.cycle(between) || self.tidy() || self.seal(between)
+    }
+
     /// Writes what has come in. Says whether there was anything.
-    pub(super) fn cycle(&mut self) -> bool {
+    pub(super) fn cycle(&mut self, between: &mut dyn FnMut()) -> bool {
         let now = self.inner.clock.now();
         let Some(cut) = self.cut(now) else { return false };
         let began = Instant::now();
-        let written: Vec<(StreamNo, Result<Written, Poisoned>)> =
-            cut.streams.iter().map(|(no, group)| (*no, self.write(Which::Stream(*no), group))).collect();
+        let mut written: Vec<(StreamNo, Result<Written, Poisoned>)> = Vec::new();
+        for (no, group) in &cut.streams {
+            between();
+            written.push((*no, self.write(Which::Stream(*no), group)));
+        }
+        between();
         let facts = {
             let mut state = self.inner.lock();
             for (no, written) in written {
@@ -105,7 +113,9 @@ impl Committer {
             state.pass_after(cut.after, now);
             state.node.as_mut().map(|node| node.store.take_pending()).unwrap_or_default()
         };
+        between();
         let result = if facts.is_empty() { Ok(None) } else { self.write(Which::Node, &facts).map(Some) };
+        between();
         let mut state = self.inner.lock();
         if let Some(node) = &mut state.node {
             match result {
@@ -160,7 +170,7 @@ impl Committer {
     }
 
     /// Does one piece of what can wait: a segment that is to go, or a part of a spare one. Says whether it did.
-    fn tidy(&mut self) -> bool {
+    pub(super) fn tidy(&mut self) -> bool {
         let (inner, retired) = (Arc::clone(&self.inner), self.retired.front().cloned());
         let free = inner.hold.free(inner.clock.now());
         self.cramped |= retired.is_some() && free.is_none();
@@ -176,7 +186,7 @@ impl Committer {
             }
         }
         let needs =
-            self.inner.lock().node.as_ref().map_or(0, |node| node.needs / node.store.segment_bytes() + 1);
+            self.inner.lock().node.as_ref().map_or(0, |node| node.wanted() / node.store.segment_bytes() + 1);
         self.writers
             .get_mut(&Which::Node)
             .into_iter()
@@ -221,15 +231,15 @@ impl Committer {
     }
 
     /// Seals at once if someone waits for it, or the engine is closed. Says whether it did.
-    fn seal(&mut self) -> bool {
+    fn seal(&mut self, between: &mut dyn FnMut()) -> bool {
         let state = self.inner.lock();
         let wanted = (state.life == Life::Closed || state.seal_wanted) && unsealed(&state);
         drop(state);
-        wanted && self.seal_all()
+        wanted && self.seal_all(between)
     }
 
     /// Attests everything that is durable.
-    fn seal_all(&mut self) -> bool {
+    pub(super) fn seal_all(&mut self, between: &mut dyn FnMut()) -> bool {
         let mut sealed = false;
         let whiches: Vec<Which> = self.writers.keys().copied().collect();
         for which in whiches {
@@ -237,7 +247,9 @@ impl Committer {
             if begun != Some(true) {
                 continue;
             }
+            between();
             let result = self.writers.get_mut(&which).map(Writer::seal);
+            between();
             let mut state = self.inner.lock();
             match result {
                 Some(Ok(written)) => {
@@ -323,16 +335,20 @@ impl State {
             let durable = |&(no, end): &(StreamNo, u64)| {
                 self.streams.get(usize::from(no)).is_some_and(|stream| stream.log.visible() >= end)
             };
-            if !streams.iter().all(durable) {
-                continue;
-            }
-            if let Some((source, position)) = position
-                && let Some(source) = self.sources.get_mut(usize::from(source))
+            let passes = streams.iter().all(durable);
+            let mut facts = Facts { frame: facts, on: true };
+            if let Some((number, position)) = position
+                && let Some(source) = self.sources.get_mut(usize::from(number))
             {
-                source.position = Some(position);
+                // What was read before must not be passed over: from there on it is read again.
+                source.stuck |= !passes;
+                if !source.stuck {
+                    facts.note(&Fact::Position { source: number, position: &position });
+                    source.position = Some(position);
+                }
             }
-            if let Some(node) = &mut self.node {
-                node.note(facts, Vec::new(), now.wall_ms);
+            if let (Some(node), true) = (&mut self.node, passes && !facts.frame.is_empty()) {
+                node.note(facts.frame, Vec::new(), now.wall_ms);
             }
         }
     }
@@ -347,6 +363,10 @@ impl State {
             log.freeing = true;
             let first = log.store.first_seq();
             self.carry(number, first, seq);
+            // What a sink does not want leaves no fact of its own: without this it would look as if it had been lost.
+            for sink in &self.sinks {
+                self.facts.note(&Fact::Low { sink: sink.no, stream: number as StreamNo, seq });
+            }
             self.flush(vec![Later::Free { stream: number as StreamNo, seq }], now);
         }
         let Some(node) = &mut self.node else { return };
@@ -363,8 +383,7 @@ impl State {
         let facts = self.checkpoint(now.wall_ms).frame;
         let Some(node) = &mut self.node else { return };
         let (seq, bytes) = (node.store.next_seq(), facts.bytes() as u64);
-        // Pieces of a quarter of a segment leave at most a third of each empty.
-        node.needs = (bytes + 8 * facts.len() as u64) * 3 / 2 + (1 << 16);
+        node.needs = room_for(&facts);
         if node.store.fits(&facts).is_err() {
             return;
         }

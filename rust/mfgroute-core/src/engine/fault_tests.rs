@@ -22,6 +22,8 @@ struct Faulty {
 struct Faults {
     /// Syncs of files in folders that end so fail.
     broken: Mutex<Option<String>>,
+    /// Reads of files in folders that end so fail.
+    unreadable: Mutex<Option<String>>,
     /// The disk has no room.
     full: AtomicBool,
     syncs: AtomicU64,
@@ -80,7 +82,11 @@ impl DiskFile for FaultyFile {
     }
 
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize> {
-        self.file.read_at(into, at)
+        let unreadable = self.faults.unreadable.lock().unwrap().clone();
+        match unreadable.filter(|unreadable| self.name.ends_with(unreadable)) {
+            Some(_) => Err(io::Error::from_raw_os_error(5)),
+            None => self.file.read_at(into, at),
+        }
     }
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
@@ -127,18 +133,49 @@ impl Rig {
         self.engine = open(&self.path, &self.faults, &self.clock);
     }
 
-    /// Admits one event and waits for its level.
-    fn submit(&mut self, stream: u16, bytes: usize) -> Result<(), AdmitError> {
+    /// Admits one event.
+    fn admit(
+        &mut self,
+        stream: u16,
+        bytes: usize,
+        sinks: &[u16],
+        position: Option<&[u8]>,
+    ) -> Result<Receipt, AdmitError> {
         self.next += 1;
         let record = vec![7; bytes];
         let (id, prints) = (self.next, Prints { raw: self.next, body: self.next });
-        let (key, kind, sinks) = (&b"order/1"[..], &self.kind, &[0][..]);
+        let (key, kind) = (&b"order/1"[..], &self.kind);
         let event = Item::Event(Event { item: 0, stream, key, id, prints, kind, sinks, record: &record });
         let items = [event];
         let messages = [Message { raw: b"", meta: Attributes::Json(b""), independent: false, items: &items }];
-        let admission = Admission { source: 0, sync: false, messages: &messages, position: None };
-        let receipt = self.engine.admit(&admission)?;
+        self.engine.admit(&Admission { source: 0, sync: false, messages: &messages, position })
+    }
+
+    /// Admits one event for the first sink and waits for its level.
+    fn submit(&mut self, stream: u16, bytes: usize) -> Result<(), AdmitError> {
+        let receipt = self.admit(stream, bytes, &[0], None)?;
         self.engine.wait(&receipt, false)
+    }
+
+    /// What a sink gets next.
+    fn next(&self, sink: u16) -> Option<Delivery> {
+        self.engine.poll(sink, 1, u64::MAX).pop()
+    }
+
+    fn done(&self, sink: u16, delivery: &Delivery) {
+        self.engine.settle(sink, [(delivery.id, Outcome::Done { reference: None })]).unwrap();
+    }
+
+    fn refused(&self, sink: u16, delivery: &Delivery) {
+        let outcome = Outcome::Refused { code: "M7".into(), reason: "closed".into() };
+        self.engine.settle(sink, [(delivery.id, outcome)]).unwrap();
+        self.quiesce();
+    }
+
+    /// Waits until everything that was said is durable.
+    fn quiesce(&self) {
+        let ticket = self.engine.lock().node.as_ref().map_or(0, |node| node.ticket);
+        drop(self.engine.wait_for(ticket));
     }
 
     fn queued(&self) -> u64 {
@@ -149,20 +186,25 @@ impl Rig {
 fn open(path: &std::path::Path, faults: &Arc<Faults>, clock: &Arc<TestClock>) -> Engine {
     let folder: Arc<dyn Disk> = Arc::new(Folder::open(path).unwrap());
     let disk = Faulty { folder, faults: faults.clone(), name: String::new() };
-    let disk_options = DiskOptions { segment_bytes: Some(64 << 10), seed: Some(1), ..DiskOptions::default() };
+    let (segment_bytes, tail_bytes, seed) = (Some(64 << 10), Some(0), Some(1));
+    let disk_options = DiskOptions { segment_bytes, tail_bytes, seed, ..DiskOptions::default() };
     let options = EngineOptions { dedup_window: 1_000, seed: Some(1), ..EngineOptions::default() };
     let engine = Engine::open(&options, Arc::new(disk), &disk_options, clock.clone()).unwrap().0;
     let capacity = Bound { count: 100_000, bytes: 64 << 20 };
-    let stream = |name: &str| StreamConfig {
+    let stream = |name: &str, when_full, count, keep_ms| StreamConfig {
         name: name.into(),
-        capacity,
-        when_full: WhenFull::Block,
+        capacity: Bound { count, ..capacity },
+        when_full,
         durable: true,
-        keep_ms: u64::MAX,
+        keep_ms,
     };
     let config = EngineConfig {
-        streams: vec![stream("business"), stream("quality")],
-        sinks: vec![SinkConfig::new("sap")],
+        streams: vec![
+            stream("business", WhenFull::Block, 100_000, u64::MAX),
+            stream("quality", WhenFull::Block, 100_000, 0),
+            stream("telemetry", WhenFull::DropOldest, 3, 0),
+        ],
+        sinks: vec![SinkConfig::new("sap"), SinkConfig::new("wms")],
         sources: vec![SourceConfig { name: "mes".into(), rejects_max: capacity }],
     };
     engine.install(&config, &[], "test").unwrap();
@@ -265,4 +307,127 @@ fn what_comes_in_during_a_sync_shares_the_next_one() {
     }
     let syncs = rig.faults.syncs.load(Ordering::SeqCst) - before;
     assert!(syncs < 150, "{syncs} syncs for 200 admissions");
+}
+
+const ME: Actor<'static> = Actor { who: "test", why: "because" };
+
+#[test]
+fn a_sink_that_wants_few_events_is_not_taken_for_one_that_lost_some() {
+    let mut rig = Rig::new("few");
+    let receipt = rig.admit(1, 100, &[0, 1], None).unwrap();
+    rig.engine.wait(&receipt, false).unwrap();
+    let first = rig.next(1).unwrap();
+    rig.done(1, &first);
+    // Only the other sink wants the rest, until the first segment goes.
+    while rig.engine.stats().streams[1].first_seq == 0 {
+        rig.submit(1, 8 << 10).unwrap();
+        while let Some(delivery) = rig.next(0) {
+            rig.done(0, &delivery);
+            rig.quiesce();
+        }
+        assert!(rig.next < 1_000, "finished events that are not kept leave the disk");
+    }
+    rig.reopen();
+    assert_eq!(rig.queued(), 0);
+}
+
+#[test]
+fn a_source_does_not_go_on_behind_something_that_was_lost() {
+    let mut rig = Rig::new("position");
+    let receipt = rig.admit(1, 100, &[0], Some(b"1")).unwrap();
+    rig.engine.wait(&receipt, false).unwrap();
+    *rig.faults.broken.lock().unwrap() = Some("/business".to_owned());
+    let lost = rig.admit(0, 100, &[0], Some(b"2")).unwrap();
+    let after = rig.admit(1, 100, &[0], Some(b"3")).unwrap();
+    rig.engine.wait(&lost, false).unwrap_err();
+    rig.engine.wait(&after, false).unwrap();
+    assert_eq!(rig.engine.position(0).as_deref(), Some(&b"1"[..]));
+    *rig.faults.broken.lock().unwrap() = None;
+    rig.reopen();
+    assert_eq!(rig.engine.position(0).as_deref(), Some(&b"1"[..]), "from there it reads again");
+}
+
+#[test]
+fn an_event_that_waited_behind_a_parked_one_and_was_sent_is_said_to_be_sent_again() {
+    let mut rig = Rig::new("again");
+    rig.submit(0, 100).unwrap();
+    rig.submit(0, 100).unwrap();
+    let first = rig.next(0).unwrap();
+    rig.refused(0, &first);
+    assert!(rig.next(0).is_none(), "the second is parked behind the first");
+    rig.engine.retry_key(0, b"order/1", ME).unwrap();
+    let first = rig.next(0).unwrap();
+    rig.done(0, &first);
+    rig.quiesce();
+    let second = rig.next(0).unwrap();
+    assert!(!second.redelivered);
+    rig.reopen();
+    let again = rig.next(0).unwrap();
+    assert_eq!((again.seq, again.redelivered), (second.seq, true));
+}
+
+#[test]
+fn of_two_people_who_decide_about_one_event_at_the_same_time_one_is_told_that_it_is_decided() {
+    let mut rig = Rig::new("two");
+    rig.submit(0, 100).unwrap();
+    let first = rig.next(0).unwrap();
+    rig.refused(0, &first);
+    let number = rig.engine.parked(0).unwrap()[0].number;
+    let now = rig.clock.now();
+    let mut state = rig.engine.lock();
+    assert_eq!(state.retry(0, number, ME, now), Ok(()));
+    assert_eq!(state.skip(0, number, None, ME, now), Err(ActError::NotFound));
+    assert_eq!(state.retry(0, number, ME, now), Err(ActError::NotFound));
+    assert_eq!(state.retry_key(0, b"order/1", ME, now), Err(ActError::NoKey));
+    drop(state);
+    rig.quiesce();
+    let again = rig.next(0).unwrap();
+    rig.refused(0, &again);
+    assert_eq!(rig.engine.skip_parked(0, number, None, ME), Ok(()), "parked again, it can be decided again");
+    assert_eq!(rig.engine.stats().sinks[0].skipped, 1);
+}
+
+#[test]
+fn a_stream_that_drops_its_oldest_takes_nothing_that_the_disk_has_no_room_for() {
+    let mut rig = Rig::new("drops");
+    rig.faults.full.store(true, Ordering::SeqCst);
+    let refused = loop {
+        match rig.admit(2, 8 << 10, &[0], None) {
+            Ok(receipt) => assert_eq!(receipt.offsets.len(), 1, "what is admitted is in a log"),
+            Err(error) => break error,
+        }
+        assert!(rig.next < 100, "the disk is full");
+    };
+    assert!(matches!(&refused, AdmitError::NoDisk { stream } if stream == "telemetry"), "{refused}");
+}
+
+#[test]
+fn more_facts_at_once_than_fit_into_the_segments_that_are_ready_are_written_all_the_same() {
+    let mut rig = Rig::new("facts");
+    for _ in 0..40 {
+        rig.submit(0, 8 << 10).unwrap();
+    }
+    let first = rig.next(0).unwrap();
+    rig.refused(0, &first);
+    assert!(rig.next(0).is_none(), "all others are parked behind the first");
+    assert_eq!(rig.engine.stats().sinks[0].parked, 40);
+    let end = Instant::now() + Duration::from_secs(20);
+    while rig.submit(0, 100).is_err() {
+        assert!(Instant::now() < end, "it goes on as soon as there is room");
+        std::thread::yield_now();
+    }
+    rig.reopen();
+    assert_eq!(rig.engine.stats().sinks[0].parked, 40);
+}
+
+#[test]
+fn what_was_admitted_behind_an_event_that_cannot_be_read_does_not_pass_it() {
+    let mut rig = Rig::new("unreadable");
+    rig.submit(0, 100).unwrap();
+    rig.submit(1, 100).unwrap();
+    *rig.faults.unreadable.lock().unwrap() = Some("/business".to_owned());
+    assert!(rig.next(0).is_none(), "they are of one key");
+    assert!(rig.engine.stats().streams[0].failed.as_deref().is_some_and(|why| why.contains("os error 5")));
+    *rig.faults.unreadable.lock().unwrap() = None;
+    assert_eq!(rig.next(0).unwrap().stream, 0);
 }

@@ -107,6 +107,11 @@ impl DiskLog {
         if open.0 + bytes > self.limits.bytes || open.1 + count > self.limits.count {
             return Err(NoFit::NoRoom);
         }
+        self.fits_disk(frame)
+    }
+
+    /// Whether the disk has room for a frame, whatever the limits say.
+    fn fits_disk(&self, frame: &Frame) -> Result<(), NoFit> {
         self.store.fits(frame).map_err(|no| match no {
             NoRoom::TooLarge => NoFit::TooLarge,
             NoRoom::Later => NoFit::NoDisk,
@@ -170,6 +175,14 @@ impl Log {
                 AppendError::NoRoom => NoFit::NoRoom,
             }),
             Self::Disk(log) => log.fits(frame),
+        }
+    }
+
+    /// As [`Log::fits`] once older records are given up: only the disk can be in the way.
+    pub(super) fn fits_without(&self, frame: &Frame) -> Result<(), NoFit> {
+        match self {
+            Self::Memory(_) => Ok(()),
+            Self::Disk(log) => log.fits_disk(frame),
         }
     }
 

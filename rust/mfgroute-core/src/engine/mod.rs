@@ -58,6 +58,8 @@ mod rerun_model;
 #[cfg(test)]
 mod rerun_tests;
 #[cfg(test)]
+mod sim;
+#[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -166,10 +168,7 @@ impl Engine {
         disk_options: &DiskOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Reports), OpenError> {
-        let (state, writer, reports) = State::open(options, disk, disk_options)?;
-        let (state, wake) = (Mutex::new(state), Wake::default());
-        let inner = Arc::new(Inner { state, wake, work: Condvar::new(), clock, hold: hold::Hold::default() });
-        let committer = Committer::new(Arc::clone(&inner), writer);
+        let (engine, committer, reports) = Self::assemble(options, disk, disk_options, clock)?;
         let thread = std::thread::Builder::new().name("mfgroute-log".to_owned());
         let failed = |error: std::io::Error| OpenError {
             stream: "_node".to_owned(),
@@ -177,7 +176,22 @@ impl Engine {
             corrupt: false,
         };
         let thread = thread.spawn(move || committer.run()).map_err(failed)?;
-        Ok((Self { inner, committer: Mutex::new(Some(thread)) }, reports))
+        *engine.committer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok((engine, reports))
+    }
+
+    /// The engine of a data folder, and the one who writes to it, who has not begun yet.
+    fn assemble(
+        options: &EngineOptions,
+        disk: Arc<dyn Disk>,
+        disk_options: &DiskOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Self, Committer, Reports), OpenError> {
+        let (state, writer, reports) = State::open(options, disk, disk_options)?;
+        let (state, wake) = (Mutex::new(state), Wake::default());
+        let inner = Arc::new(Inner { state, wake, work: Condvar::new(), clock, hold: hold::Hold::default() });
+        let committer = Committer::new(Arc::clone(&inner), writer);
+        Ok((Self { inner, committer: Mutex::new(None) }, committer, reports))
     }
 
     /// Waits until everything that was noted up to a ticket is durable, or cannot become so.

@@ -110,6 +110,11 @@ impl Node {
         }
     }
 
+    /// Room that must be made ready beyond the usual: for the next checkpoint, or for facts that wait for it.
+    pub(super) fn wanted(&self) -> u64 {
+        self.needs.max(self.backlog.front().map_or(0, |(facts, _)| room_for(facts)))
+    }
+
     /// Whether facts wait for room, so that nothing more is to be admitted.
     pub(super) fn is_cramped(&self) -> bool {
         !self.backlog.is_empty()
@@ -140,4 +145,9 @@ impl Node {
     pub(super) fn has_work(&self) -> bool {
         self.store.has_pending() || !self.after.is_empty() || (self.ticket > self.done && !self.is_cramped())
     }
+}
+
+/// Room that facts take in segments: pieces of a quarter of a segment leave at most a third of each empty.
+pub(super) fn room_for(facts: &Frame) -> u64 {
+    (facts.bytes() as u64 + 8 * facts.len() as u64) * 3 / 2 + (1 << 16)
 }

@@ -43,6 +43,8 @@ pub struct DiskOptions {
     pub tail_bytes: Option<u64>,
     /// Seed of generations; random unless a test needs the same run twice.
     pub seed: Option<u64>,
+    /// The wall clock that segments are marked with, in milliseconds since 1970; that of the machine if not given.
+    pub wall: Option<fn() -> u64>,
 }
 
 /// Why a data folder does not open. Nothing was deleted or changed.
@@ -93,6 +95,7 @@ impl Home {
         let segment_bytes = segment_bytes.next_multiple_of(4096);
         let reserve_bytes = self.options.reserve_bytes.unwrap_or(RESERVE_MIN.max(2 * segment_bytes));
         let tail_bytes = self.options.tail_bytes.unwrap_or(TAIL);
+        let wall = self.options.wall.unwrap_or(wall);
         Options { segment_bytes, reserve_bytes, tail_bytes, seed: self.options.seed, wall }
     }
 
@@ -161,7 +164,8 @@ impl State {
             for (cursor, stream) in sink.cursors.iter_mut().zip(&state.streams) {
                 cursor.skip_to(stream.log.finished_seq());
             }
-            sink.retake(&state.streams);
+            sink.doubt_copies();
+            sink.retake(&state.streams)?;
             sink.refollow();
             sink.recount(queued);
             sink.job.iter_mut().for_each(|job| job.begin_again());
@@ -257,14 +261,31 @@ fn check_cursors(sinks: &[Sink], stream: usize, (first, next): (u64, u64)) -> Re
 }
 
 impl Sink {
+    /// Events that come back from the parked ones may have been sent by an earlier life of the node, as those in the
+    /// logs may.
+    fn doubt_copies(&mut self) {
+        let ids: Vec<_> = self.lanes.iter().map(|(id, _)| id).collect();
+        for id in ids {
+            self.lanes.change(id, |held| held.redelivered = true);
+        }
+    }
+
     /// Takes the events again that were taken before one that is parked or tried again: they come before it.
-    fn retake(&mut self, streams: &[Stream]) {
+    fn retake(&mut self, streams: &[Stream]) -> Result<(), OpenError> {
         let tried = self.lanes.iter().map(|(_, held)| held.ordinal).max();
-        let Some(limit) = self.parked.iter().last().map(|event| event.number).max(tried) else { return };
+        let Some(limit) = self.parked.iter().last().map(|event| event.number).max(tried) else {
+            return Ok(());
+        };
         for (number, stream) in (0..).zip(streams) {
             while let Some(seq) = self.cursor(number).map(|cursor| cursor.next()) {
-                let record = (seq < stream.log.visible()).then(|| stream.read(seq)).flatten();
-                let Some(record) = record else { break };
+                let record = if seq < stream.log.visible() { stream.log.read(seq) } else { Ok(None) };
+                // Without it, what was admitted later would come before it.
+                let unreadable = |error: std::io::Error| OpenError {
+                    stream: stream.config.name.clone(),
+                    why: error.to_string(),
+                    corrupt: false,
+                };
+                let Some(record) = record.map_err(unreadable)? else { break };
                 let stored = Stored::read(record.bytes());
                 if stored.ordinal > limit {
                     break;
@@ -280,6 +301,7 @@ impl Sink {
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -292,6 +314,7 @@ fn open_node(
     let mut replay = Replay::new(*options);
     let (mut unread, mut read) = (None, 0);
     let segment_bytes = home.options.segment_bytes.unwrap_or(NODE_SEGMENT);
+    let wall = home.options.wall.unwrap_or(wall);
     let log_options =
         Options { segment_bytes, reserve_bytes: 0, tail_bytes: 0, seed: home.options.seed, wall };
     let mut each = |seq: u64, _: u64, bytes: &[u8]| {

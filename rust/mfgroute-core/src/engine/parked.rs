@@ -82,6 +82,8 @@ pub struct ParkedEvent {
     pub(super) lane: u64,
     pub(super) blocking: bool,
     pub(super) redelivered: bool,
+    /// Somebody has decided about it, and that is not durable yet.
+    pub(super) decided: bool,
 }
 
 impl ParkedEvent {
@@ -147,6 +149,7 @@ impl Parked {
             lane: held.lane,
             blocking,
             redelivered,
+            decided: false,
         };
         self.events.insert(held.ordinal, event);
     }
@@ -199,6 +202,18 @@ impl Parked {
 
     pub(super) fn get(&self, number: u64) -> Option<&ParkedEvent> {
         self.events.get(&number)
+    }
+
+    /// An event about which nobody has decided.
+    pub(super) fn undecided(&self, number: u64) -> Option<&ParkedEvent> {
+        self.get(number).filter(|event| !event.decided)
+    }
+
+    /// Notes that somebody has decided about an event: nobody else does until it is parked again.
+    pub(super) fn decide(&mut self, number: u64) {
+        if let Some(event) = self.events.get_mut(&number) {
+            event.decided = true;
+        }
     }
 
     /// In order of admission.

@@ -99,7 +99,7 @@ impl State {
         now: Now,
     ) -> Result<(), ActError> {
         let sink = self.sink_mut(sink).ok_or(ActError::NotInstalled)?;
-        let event = sink.parked.get(number).ok_or(ActError::NotFound)?;
+        let event = sink.parked.undecided(number).ok_or(ActError::NotFound)?;
         let lane = event.lane;
         if let Some(first) = sink.parked.first_blocking(lane).filter(|&first| first < number) {
             return Err(ActError::NotFirst { first });
@@ -123,8 +123,12 @@ impl State {
         now: Now,
     ) -> Result<u64, ActError> {
         let sink = self.sink_mut(sink).ok_or(ActError::NotInstalled)?;
-        let numbers: Vec<u64> =
-            sink.parked.iter().filter(|event| event.key() == key).map(|event| event.number).collect();
+        let numbers: Vec<u64> = sink
+            .parked
+            .iter()
+            .filter(|event| event.key() == key && !event.decided)
+            .map(|event| event.number)
+            .collect();
         if numbers.is_empty() {
             return Err(ActError::NoKey);
         }
@@ -142,6 +146,7 @@ impl State {
         if durable {
             for &number in &numbers {
                 sink.note_unparked(number);
+                sink.parked.decide(number);
             }
             self.flush(vec![Later::Retry { sink: no, numbers }], now);
         } else {
@@ -164,11 +169,12 @@ impl State {
             return Err(ActError::NoReason);
         }
         let sink = self.sink_mut(sink).ok_or(ActError::NotInstalled)?;
-        let event = sink.parked.get(number).ok_or(ActError::NotFound)?;
+        let event = sink.parked.undecided(number).ok_or(ActError::NotFound)?;
         let (on, no, reason) = (format!("{} {number}", sink.config.name), sink.no, actor.why.to_owned());
         let fact = skipped(no, event, &reason, posted_as.as_deref(), now.wall_ms);
         let durable = sink.is_durable(event.stream);
         if durable {
+            sink.parked.decide(number);
             self.facts.note(&fact);
         }
         self.note("parked skip", on, actor, now);

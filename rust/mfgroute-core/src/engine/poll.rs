@@ -138,7 +138,10 @@ impl<'a> Poll<'a> {
             if self.sink.next_of(lane, self.now.steady_ms) != Some(id) {
                 continue;
             }
-            let Some(record) = self.bytes_of(held) else { continue };
+            let Some(record) = self.bytes_of(held) else {
+                held_back.push(id);
+                continue;
+            };
             if !self.fits(&record) {
                 self.sink.ready.push_front(id);
                 room = false;
@@ -162,7 +165,7 @@ impl<'a> Poll<'a> {
     fn scan_logs(&mut self) {
         while self.batch.len() < self.events_max && self.scanned < SCAN_MAX {
             let Some((stream, seq)) = self.next_wanted() else { return };
-            let Some(record) = self.streams.get(usize::from(stream)).and_then(|s| s.log.get(seq)) else {
+            let Some(record) = self.streams.get(usize::from(stream)).and_then(|s| s.read(seq)) else {
                 return;
             };
             let stored = Stored::read(record.bytes());
@@ -208,7 +211,8 @@ impl<'a> Poll<'a> {
             let (number, stream) = stream;
             cursor.skip_to(stream.log.floor());
             while cursor.next() < stream.log.visible() {
-                let Some(record) = stream.read(cursor.next()) else { break };
+                // What cannot be read could be of a key that comes next elsewhere.
+                let record = stream.read(cursor.next())?;
                 if !cursor.has_reach() {
                     // What lies beyond could be of a key that comes next elsewhere.
                     return None;
@@ -245,7 +249,7 @@ impl<'a> Poll<'a> {
     }
 
     fn bytes_of(&self, held: &Held) -> Option<Record> {
-        let logged = || self.streams.get(usize::from(held.stream))?.log.get(held.seq);
+        let logged = || self.streams.get(usize::from(held.stream))?.read(held.seq);
         held.record.clone().or_else(logged)
     }
 

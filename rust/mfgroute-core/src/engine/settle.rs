@@ -241,8 +241,11 @@ impl Sink {
         let mut freed = false;
         while let Some(id) = self.blocked(lane) {
             let Some(held) = self.lanes.get(id) else { break };
-            let logged = || streams.get(usize::from(held.stream))?.log.get(held.seq);
-            let Some(record) = held.record.clone().or_else(logged) else { break };
+            let logged = || streams.get(usize::from(held.stream))?.read(held.seq);
+            let Some(record) = held.record.clone().or_else(logged) else {
+                self.spilled.insert(lane);
+                break;
+            };
             if !held.copy && !self.may_park(record.len() as u64) {
                 self.spilled.insert(lane);
                 break;
@@ -269,7 +272,7 @@ impl Sink {
     /// Lets the events flow that only waited for one that is no longer parked.
     pub(super) fn follow(&mut self, lane: u64, now: Now) {
         while let Some(number) = self.parked.first_blocking(lane) {
-            if self.parked.get(number).is_none_or(|event| event.cause.is_own()) {
+            if self.parked.get(number).is_none_or(|event| event.cause.is_own() || event.decided) {
                 return;
             }
             self.note_unparked(number);

@@ -160,6 +160,8 @@ pub(super) struct Source {
     pub(super) answered: Shelf,
     /// How far it has read, as it said with the last messages that are durable.
     pub(super) position: Option<Arc<[u8]>>,
+    /// Something that it read with a position did not become durable: the position stays before that.
+    pub(super) stuck: bool,
 }
 
 impl Source {
@@ -171,6 +173,7 @@ impl Source {
             kept: Shelf::default(),
             answered: Shelf::default(),
             position: None,
+            stuck: false,
         }
     }
 

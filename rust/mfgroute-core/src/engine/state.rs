@@ -156,7 +156,7 @@ impl State {
     ) {
         let Some(node) = &mut self.node else { return };
         let facts = std::mem::take(&mut self.after.frame);
-        if !facts.is_empty() {
+        if !facts.is_empty() || position.is_some() {
             node.after.push(After { streams, facts, position });
             node.ticket += 1;
         }

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use mfgroute_log::{Disk, DiskFile, Frame, OpenError, Options, Verified, open, salvage, stat, verify};
 
-use crate::dice::Dice;
-use crate::machine::Machine;
 use crate::number;
+use mfgroute_log::testing::{Dice, Machine};
 
 pub(crate) const SEGMENT: u64 = 16 * 1024;
 const PAGE: usize = 4096;

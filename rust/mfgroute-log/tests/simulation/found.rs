@@ -3,8 +3,7 @@
 use mfgroute_log::{Frame, OpenError, Store, Writer, open, stat, verify};
 
 use crate::damage::{SEGMENT, options};
-use crate::dice::Dice;
-use crate::machine::{Faults, Machine};
+use mfgroute_log::testing::{Dice, Faults, Machine};
 
 /// A small log with some durable records, on a machine without faults.
 fn small(machine: &Machine, records: u64) -> (Writer, Store) {

@@ -10,10 +10,9 @@ use mfgroute_log::{
 };
 
 use crate::counts::Counts;
-use crate::dice::Dice;
-use crate::machine::{Faults, Machine};
 use crate::model::{FREES, Known, Model, Shown};
 use crate::swarm::Swarm;
+use mfgroute_log::testing::{Dice, Faults, Machine};
 
 /// A mistake of the owner, which is not in the log and so not among its mutants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,11 +7,8 @@
 
 mod counts;
 mod damage;
-mod dice;
-mod disk;
 mod found;
 mod history;
-mod machine;
 mod model;
 mod swarm;
 

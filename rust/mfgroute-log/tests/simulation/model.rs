@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mfgroute_log::{Report, Store};
 
-use crate::machine::Rot;
+use mfgroute_log::testing::Rot;
 
 /// A record as its caller knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

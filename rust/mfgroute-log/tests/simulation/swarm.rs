@@ -1,7 +1,6 @@
 //! Each seed has its own sizes, weights and a random part of the faults: what would drown in all of them is met so.
 
-use crate::dice::Dice;
-use crate::machine::Faults;
+use mfgroute_log::testing::{Dice, Faults};
 
 /// What this seed's history is like.
 pub(crate) struct Swarm {

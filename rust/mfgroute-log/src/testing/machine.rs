@@ -11,38 +11,44 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use mfgroute_log::Disk;
+use super::dice::Dice;
+use super::disk::Place;
+use crate::Disk;
 
-use crate::dice::Dice;
-use crate::disk::Place;
-
-pub(crate) const SECTOR: usize = 512;
+/// Bytes that reach the platter together or not at all.
+pub const SECTOR: usize = 512;
 /// Where the frames of a segment begin.
 const HEAD: usize = 4096;
 
 /// How often what goes wrong: once in so many operations of the kind, 0 for never.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Faults {
-    pub(crate) sync: u64,
-    pub(crate) write: u64,
-    pub(crate) short_write: u64,
-    pub(crate) full: u64,
-    pub(crate) names: u64,
-    pub(crate) read: u64,
+pub struct Faults {
+    /// A sync fails, and leaves all pages clean.
+    pub sync: u64,
+    /// A write fails half way.
+    pub write: u64,
+    /// A write does less than asked.
+    pub short_write: u64,
+    /// A write finds no room.
+    pub full: u64,
+    /// A change of names, or their sync, fails.
+    pub names: u64,
+    /// A read fails.
+    pub read: u64,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Node {
-    pub(crate) cache: Vec<u8>,
-    pub(crate) platter: Vec<u8>,
+pub(super) struct Node {
+    pub(super) cache: Vec<u8>,
+    pub(super) platter: Vec<u8>,
     /// Sectors that a sync would write.
-    pub(crate) dirty: Vec<bool>,
+    pub(super) dirty: Vec<bool>,
     /// Whether the length is to be written too.
-    pub(crate) grown: bool,
+    pub(super) grown: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Change {
+pub(super) enum Change {
     Create(String, usize),
     Rename(String, String, usize),
     Remove(String, usize),
@@ -50,44 +56,44 @@ pub(crate) enum Change {
 }
 
 #[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) dice: Dice,
-    pub(crate) faults: Faults,
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) names: BTreeMap<String, usize>,
-    pub(crate) durable: BTreeMap<String, usize>,
-    pub(crate) folders: BTreeSet<String>,
-    pub(crate) durable_folders: BTreeSet<String>,
-    pub(crate) changes: Vec<Change>,
-    pub(crate) free: u64,
+pub(super) struct State {
+    pub(super) dice: Dice,
+    pub(super) faults: Faults,
+    pub(super) nodes: Vec<Node>,
+    pub(super) names: BTreeMap<String, usize>,
+    pub(super) durable: BTreeMap<String, usize>,
+    pub(super) folders: BTreeSet<String>,
+    pub(super) durable_folders: BTreeSet<String>,
+    pub(super) changes: Vec<Change>,
+    pub(super) free: u64,
     /// Operations until the process dies.
-    pub(crate) fuse: Option<u64>,
-    pub(crate) dead: bool,
-    pub(crate) operations: u64,
+    pub(super) fuse: Option<u64>,
+    pub(super) dead: bool,
+    pub(super) operations: u64,
 }
 
 /// The machine. Handles of folders and files share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Machine(Arc<Mutex<State>>);
+pub struct Machine(Arc<Mutex<State>>);
 
 /// What one operation does beyond what was asked.
-pub(crate) enum Fate {
+pub(super) enum Fate {
     Fine,
     /// The process dies; what was asked has happened if true.
     Dies(bool),
 }
 
-pub(crate) fn dead() -> io::Error {
+pub(super) fn dead() -> io::Error {
     io::Error::other("the process is dead")
 }
 
-pub(crate) fn eio() -> io::Error {
+pub(super) fn eio() -> io::Error {
     io::Error::other("input/output error")
 }
 
 impl State {
     /// Counts an operation, and says whether the process survives it.
-    pub(crate) fn step(&mut self) -> io::Result<Fate> {
+    pub(super) fn step(&mut self) -> io::Result<Fate> {
         if self.dead {
             return Err(dead());
         }
@@ -106,7 +112,7 @@ impl State {
     }
 
     /// Runs a change of names, which may fail or be the last that this process does.
-    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Self) -> io::Result<Change>) -> io::Result<()> {
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Self) -> io::Result<Change>) -> io::Result<()> {
         let fate = self.step()?;
         if matches!(fate, Fate::Dies(false)) {
             return Err(dead());
@@ -120,11 +126,11 @@ impl State {
         if matches!(fate, Fate::Dies(_)) { Err(dead()) } else { Ok(()) }
     }
 
-    pub(crate) fn node(&self, name: &str) -> io::Result<usize> {
+    pub(super) fn node(&self, name: &str) -> io::Result<usize> {
         self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    pub(crate) fn write(&mut self, node: usize, bytes: &[u8], at: usize) {
+    pub(super) fn write(&mut self, node: usize, bytes: &[u8], at: usize) {
         let file = &mut self.nodes[node];
         if at + bytes.len() > file.cache.len() {
             file.cache.resize(at + bytes.len(), 0);
@@ -141,9 +147,11 @@ impl State {
 
 /// One flipped bit.
 #[derive(Clone, Debug)]
-pub(crate) struct Rot {
-    pub(crate) name: String,
-    pub(crate) at: usize,
+pub struct Rot {
+    /// Path of the file.
+    pub name: String,
+    /// Offset of the byte.
+    pub at: usize,
     bit: u8,
     node: usize,
 }
@@ -164,7 +172,7 @@ impl Node {
     }
 
     /// Brings some dirty sectors to the platter, and forgets that the others are dirty.
-    pub(crate) fn keep_some(&mut self, dice: &mut Dice) {
+    pub(super) fn keep_some(&mut self, dice: &mut Dice) {
         let odds = dice.pick(&[0, 1, 2, 4, 1000]);
         for sector in 0..self.dirty.len() {
             let chosen = if odds == 1000 { !dice.once_in(8) } else { dice.once_in(odds) };
@@ -177,7 +185,7 @@ impl Node {
         }
     }
 
-    pub(crate) fn keep_all(&mut self) {
+    pub(super) fn keep_all(&mut self) {
         for sector in 0..self.dirty.len() {
             if std::mem::take(&mut self.dirty[sector]) {
                 self.keep(sector);
@@ -209,7 +217,7 @@ impl Node {
     }
 }
 
-pub(crate) fn apply(names: &mut BTreeMap<String, usize>, folders: &mut BTreeSet<String>, change: &Change) {
+pub(super) fn apply(names: &mut BTreeMap<String, usize>, folders: &mut BTreeSet<String>, change: &Change) {
     let mut gone = |name: &String, node: usize| {
         if names.get(name) == Some(&node) {
             names.remove(name);
@@ -226,8 +234,14 @@ pub(crate) fn apply(names: &mut BTreeMap<String, usize>, folders: &mut BTreeSet<
     }
 }
 
+/// Whether all folders that a path leads through are among these.
+fn is_held(folders: &BTreeSet<String>, path: &str) -> bool {
+    path.match_indices('/').all(|(end, _)| folders.contains(&path[..end]))
+}
+
 impl Machine {
-    pub(crate) fn new(dice: Dice) -> Self {
+    /// A machine with an empty disk.
+    pub fn new(dice: Dice) -> Self {
         Self(Arc::new(Mutex::new(State {
             dice,
             faults: Faults::default(),
@@ -244,45 +258,64 @@ impl Machine {
         })))
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
 
     /// The folder of the log.
-    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+    pub fn disk(&self) -> Arc<dyn Disk> {
         Arc::new(Place::of(self))
     }
 
-    pub(crate) fn set_faults(&self, faults: Faults) {
+    /// What goes wrong from now on.
+    pub fn set_faults(&self, faults: Faults) {
         self.state().faults = faults;
     }
 
     /// Lets the process die at the operation after so many others.
-    pub(crate) fn set_fuse(&self, fuse: Option<u64>) {
+    pub fn set_fuse(&self, fuse: Option<u64>) {
         self.state().fuse = fuse;
     }
 
-    pub(crate) fn set_free(&self, free: u64) {
+    /// Bytes that the disk says are free.
+    pub fn set_free(&self, free: u64) {
         self.state().free = free;
     }
 
+    /// Runs something to which nothing happens: a look at what is on the disk.
+    pub fn calmly<T>(&self, run: impl FnOnce() -> T) -> T {
+        let calm = |state: &mut State| (std::mem::take(&mut state.faults), state.fuse.take());
+        let (faults, fuse) = calm(&mut self.state());
+        let found = run();
+        let mut state = self.state();
+        (state.faults, state.fuse) = (faults, fuse);
+        found
+    }
+
+    /// Bytes that the disk says are free.
+    pub fn free(&self) -> u64 {
+        self.state().free
+    }
+
     /// Whether an operation may fail: the process is dead, or a fault is on.
-    pub(crate) fn may_fail(&self) -> bool {
+    pub fn may_fail(&self) -> bool {
         let state = self.state();
         let Faults { sync, write, full, names, read, .. } = state.faults;
         state.dead || [sync, write, full, names, read].iter().any(|&times| times > 0)
     }
 
-    pub(crate) fn is_dead(&self) -> bool {
+    /// Whether the process has died.
+    pub fn is_dead(&self) -> bool {
         self.state().dead
     }
 
-    pub(crate) fn operations(&self) -> u64 {
+    /// Operations so far.
+    pub fn operations(&self) -> u64 {
         self.state().operations
     }
 
     /// A new process on the same machine: the cache is as it was, but for clean pages that were dropped.
-    pub(crate) fn restart(&self) {
+    pub fn restart(&self) {
         let state = &mut *self.state();
         (state.dead, state.fuse) = (false, None);
         for node in &mut state.nodes {
@@ -293,7 +326,7 @@ impl Machine {
     }
 
     /// The machine loses power.
-    pub(crate) fn power_cut(&self) {
+    pub fn power_cut(&self) {
         let state = &mut *self.state();
         (state.dead, state.fuse) = (false, None);
         let odds = state.dice.pick(&[0, 1, 2, 3]);
@@ -303,8 +336,8 @@ impl Machine {
             }
         }
         let folders = state.durable_folders.clone();
-        let held = |name: &str| name.split_once('/').is_none_or(|(folder, _)| folders.contains(folder));
-        state.durable.retain(|name, _| held(name));
+        state.durable.retain(|name, _| is_held(&folders, name));
+        state.durable_folders.retain(|name| is_held(&folders, name));
         state.names.clone_from(&state.durable);
         state.folders.clone_from(&state.durable_folders);
         for node in &mut state.nodes {
@@ -315,7 +348,7 @@ impl Machine {
     }
 
     /// Flips one bit on the platter in a file of the log, and drops the page. Says where.
-    pub(crate) fn rot(&self) -> Option<Rot> {
+    pub fn rot(&self) -> Option<Rot> {
         let state = &mut *self.state();
         let logs: Vec<_> = state.names.iter().filter(|(name, _)| name.contains(".log")).collect();
         let count = logs.len() as u64;
@@ -336,22 +369,20 @@ impl Machine {
     }
 
     /// Flips the bit back, if the file is still there as it was.
-    pub(crate) fn heal(&self, rot: &Rot) {
+    pub fn heal(&self, rot: &Rot) {
         self.state().nodes[rot.node].flip(rot);
     }
 
     /// All files as a process sees them.
-    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let state = self.state();
         state.names.iter().map(|(name, &node)| (name.clone(), state.nodes[node].cache.clone())).collect()
     }
 
     /// A file as it would be found after a power cut, whatever became of what is not synced.
-    pub(crate) fn durable_file(&self, name: &str) -> Option<Vec<u8>> {
+    pub fn durable_file(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
-        let folder = name.split_once('/').map(|(folder, _)| folder);
-        let node = *state.durable.get(name)?;
-        folder.is_none_or(|folder| state.durable_folders.contains(folder)).then_some(())?;
+        let node = *state.durable.get(name).filter(|_| is_held(&state.durable_folders, name))?;
         Some(state.nodes[node].platter.clone())
     }
 }

@@ -3,19 +3,19 @@
 use std::io;
 use std::sync::Arc;
 
-use mfgroute_log::{Disk, DiskFile};
+use crate::{Disk, DiskFile};
 
-use crate::machine::{Change, Fate, Machine, Node, apply, dead, eio};
+use super::machine::{Change, Fate, Machine, Node, apply, dead, eio};
 
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(super) struct Place {
     machine: Machine,
     prefix: String,
 }
 
 impl Place {
     /// The folder of the log.
-    pub(crate) fn of(machine: &Machine) -> Self {
+    pub(super) fn of(machine: &Machine) -> Self {
         Self { machine: machine.clone(), prefix: String::new() }
     }
 
@@ -115,13 +115,14 @@ impl Disk for Place {
     }
 
     fn folder(&self, name: &str) -> io::Result<Arc<dyn Disk>> {
-        let missing = !self.machine.state().folders.contains(name);
+        let full = self.full(name);
+        let missing = !self.machine.state().folders.contains(&full);
         if missing {
-            self.machine.state().change(|_| Ok(Change::Folder(name.to_owned())))?;
+            self.machine.state().change(|_| Ok(Change::Folder(full.clone())))?;
         }
         // As the real folder does: its own name is durable before anything is put into it.
         self.sync_names()?;
-        Ok(Arc::new(Self { machine: self.machine.clone(), prefix: format!("{}{name}/", self.prefix) }))
+        Ok(Arc::new(Self { machine: self.machine.clone(), prefix: format!("{full}/") }))
     }
 }
 
