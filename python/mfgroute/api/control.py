@@ -22,11 +22,11 @@ import orjson
 
 from mfgroute import _core
 from mfgroute.api.ingress import receipt_document
-from mfgroute.errors import ConfigError, MfgrouteError, UnknownName
+from mfgroute.errors import ConfigError, MfgrouteError
 from mfgroute.observe.logs import get_logger
-from mfgroute.observe.stats import named
-from mfgroute.observe.stats import waiting as waiting_at
+from mfgroute.runtime import requests
 from mfgroute.runtime.app import Router
+from mfgroute.runtime.requests import BadRequest
 
 SOCKET_NAME = "control.sock"
 LINE_BYTES_MAX = 16 << 20
@@ -34,10 +34,6 @@ HOLD_MAX_S = 600
 _log = get_logger()
 
 Request = dict[str, Any]
-
-
-class BadRequest(MfgrouteError):  # noqa: N818 - as `Closed`
-    """A request without what its verb needs."""
 
 
 class ControlSocket:
@@ -148,47 +144,36 @@ class ControlSocket:
         return [pulse.as_dict() for pulse in self._router.pulses()]
 
     async def _pause(self, request: Request) -> Any:
-        name = self._sink(request)
-        self._router.engine.pause(name, who=request["by"], why=str(request.get("why", "")))
-        _log.info("paused", sink=name, by=request["by"])
-        return {"sink": name, "paused": True}
+        return self._turn(request, paused=True)
 
     async def _resume(self, request: Request) -> Any:
-        name = self._sink(request)
-        self._router.engine.resume(name, who=request["by"], why=str(request.get("why", "")))
-        _log.info("resumed", sink=name, by=request["by"])
-        return {"sink": name, "paused": False}
+        return self._turn(request, paused=False)
+
+    def _turn(self, request: Request, *, paused: bool) -> Any:
+        router = self._router
+        done = requests.turn(router.engine, request, router.project.model.sinks, paused=paused)
+        _log.info("paused" if paused else "resumed", sink=done["sink"], by=request["by"])
+        return done
 
     async def _find(self, request: Request) -> bytes:
-        return await asyncio.to_thread(self._router.engine.find, _text(request, "query"))
+        return await asyncio.to_thread(requests.find, self._router.engine, request)
 
     async def _dead_letters(self, request: Request) -> bytes:
-        asked = request.get("request")
-        if not isinstance(asked, dict):
-            raise BadRequest("`dead_letters` needs a `request` with `kind` and `verb`")
-        line = orjson.dumps({**asked, "who": request["by"]})
-        return await asyncio.to_thread(self._router.engine.dead_letters, line)
+        return await asyncio.to_thread(requests.dead_letters, self._router.engine, request)
 
     async def _inbox(self, _: Request) -> Any:
         """Everything that waits for a person, oldest first, and parts that do not work."""
-        asked = orjson.dumps({"kind": "inbox", "verb": "list"})
-        waiting = await asyncio.to_thread(self._router.engine.dead_letters, asked)
         parts = [pulse.as_dict() for pulse in self._router.pulses() if pulse.state != "up"]
-        sinks = named(self._router.engine.stats(), "sinks")
-        return {
-            "waiting": orjson.Fragment(waiting),
-            "paused": [
-                {"sink": name, "waiting": waiting_at(one)} for name, one in sinks.items() if one.get("paused")
-            ],
-            "parts": parts,
-            "problems": self._router.health().problems,
-        }
+        problems = self._router.health().problems
+        return await asyncio.to_thread(requests.inbox, self._router.engine, parts, problems)
 
     async def _submit(self, request: Request) -> Any:
         messages = request.get("messages")
         if not isinstance(messages, list) or not all(isinstance(one, str) for one in messages):
             raise BadRequest("`submit` needs `messages`, a list of texts")
-        receipt = await self._router.submit(_text(request, "source"), [one.encode() for one in messages])
+        receipt = await self._router.submit(
+            requests.text(request, "source"), [one.encode() for one in messages]
+        )
         return receipt_document(receipt)
 
     async def _reload(self, request: Request) -> Any:
@@ -209,12 +194,6 @@ class ControlSocket:
             _log.info("segments are held" if seconds else "segments go", by=request["by"])
         return {"held": held}
 
-    def _sink(self, request: Request) -> str:
-        name = _text(request, "sink")
-        if name not in self._router.project.model.sinks:
-            raise UnknownName(f"no sink is called `{name}`")
-        return name
-
 
 @contextlib.contextmanager
 def short_path(path: Path) -> Any:
@@ -234,13 +213,6 @@ def _peer(writer: asyncio.StreamWriter) -> str | None:
         _log.warning("control connection refused", uid=uid, pid=pid)
         return None
     return f"uid {uid}"
-
-
-def _text(request: Request, name: str) -> str:
-    value = request.get(name)
-    if not isinstance(value, str) or not value:
-        raise BadRequest(f"`{request['verb']}` needs `{name}`, a text")
-    return value
 
 
 def _failed(kind: str, message: str, **fields: Any) -> bytes:

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::RouterError;
 use crate::engine::{Level, Receipt};
 use crate::pipeline::slab::Cursor;
@@ -43,4 +45,14 @@ impl Ask<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// The first stream in memory that one of these outcomes of a message goes to.
+pub(super) fn in_memory<'p>(plan: &'p Plan, outcomes: &[Json]) -> Option<&'p str> {
+    outcomes.iter().find_map(|outcome| {
+        let to = outcome.get("to")?.as_str()?;
+        let contract = plan.contracts.iter().position(|contract| contract.label() == to)?;
+        let stream = plan.engine.streams.get(*plan.stream_of.get(contract)?)?;
+        (!stream.durable).then_some(stream.name.as_str())
+    })
 }

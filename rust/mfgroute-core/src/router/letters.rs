@@ -16,11 +16,13 @@
 //! | parked | `skip` | `number`, `sink`, `who`, `why`, `posted_as?` | `{skipped}` |
 //! | both | `export` | as `list` | whole messages or CloudEvents |
 //! | inbox | `list` | | everything that waits for a person |
+//!
+//! With `durable`, a message that gives events of a stream in memory is not submitted again: who asks ends soon.
 
 use serde_json::{Value as Json, json};
 
 use super::report::{Names, cause_json, when};
-use super::{Ask, Router, RouterError};
+use super::{Ask, Router, RouterError, ask};
 use crate::engine::{ActError, Actor, ParkedEvent, RejectedMessage};
 use crate::pipeline::explain::reject_json;
 use crate::record;
@@ -172,6 +174,14 @@ impl Router {
         let refused: Vec<&Json> = outcomes.iter().filter_map(|outcome| outcome.get("reject")).collect();
         if !refused.is_empty() {
             return Ok(json!({"number": message.number, "source": source, "rejected": refused}));
+        }
+        let durable = request.0.get("durable").and_then(Json::as_bool).unwrap_or(false);
+        if let Some(stream) = ask::in_memory(&active.plan, &outcomes).filter(|_| durable) {
+            return Err(RouterError::Request(format!(
+                "message {} of {source} gives events of stream {stream}, which is in memory: they would be gone with \
+                 this command; start the node and do it then",
+                message.number
+            )));
         }
         let answer = self.submit(source, std::iter::once((bytes, pairs.as_slice())), Ask::default())?;
         act(self.engine().reject_retried(self.source_number(source)?, message.number, request.actor()))?;

@@ -1,0 +1,81 @@
+"""What people ask of an engine, whether its node runs or only its data folder was opened."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from mfgroute.errors import MfgrouteError, UnknownName
+from mfgroute.observe.stats import named, waiting
+
+
+class BadRequest(MfgrouteError):  # noqa: N818 - as `Closed`
+    """A request without what its verb needs."""
+
+
+def text(request: Mapping[str, Any], name: str) -> str:
+    """A text that the request needs.
+
+    Raises:
+        BadRequest: it has none.
+    """
+    value = request.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f"`{request['verb']}` needs `{name}`, a text")
+    return value
+
+
+def find(engine: Any, request: Mapping[str, Any]) -> bytes:
+    """Where the events of ``query`` are and were, as JSON."""
+    found: bytes = engine.find(text(request, "query"))
+    return found
+
+
+def dead_letters(engine: Any, request: Mapping[str, Any]) -> bytes:
+    """Look at rejects or parked events, or decide about them, as ``request`` says; JSON.
+
+    Raises:
+        BadRequest: there is no ``request`` in it.
+        MfgrouteError: the engine refuses.
+    """
+    asked = request.get("request")
+    if not isinstance(asked, dict):
+        raise BadRequest("`dead_letters` needs a `request` with `kind` and `verb`")
+    answer: bytes = engine.dead_letters(orjson.dumps({**asked, "who": request["by"]}))
+    return answer
+
+
+def inbox(engine: Any, parts: Sequence[Any] = (), problems: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything that waits for a person, oldest first, and the sinks that are paused.
+
+    Args:
+        engine: of the node.
+        parts: sources and sinks that do not work.
+        problems: why the node is not ready.
+    """
+    found = engine.dead_letters(orjson.dumps({"kind": "inbox", "verb": "list"}))
+    sinks = named(engine.stats(), "sinks")
+    return {
+        "waiting": orjson.Fragment(found),
+        "paused": [
+            {"sink": name, "waiting": waiting(one)} for name, one in sinks.items() if one.get("paused")
+        ],
+        "parts": list(parts),
+        "problems": list(problems),
+    }
+
+
+def turn(engine: Any, request: Mapping[str, Any], sinks: Collection[str], *, paused: bool) -> dict[str, Any]:
+    """Pause ``sink``, or let it go on.
+
+    Raises:
+        UnknownName: it is none of `sinks`.
+    """
+    name = text(request, "sink")
+    if name not in sinks:
+        raise UnknownName(f"no sink is called `{name}`")
+    act = engine.pause if paused else engine.resume
+    act(name, who=request["by"], why=str(request.get("why", "")))
+    return {"sink": name, "paused": paused}
