@@ -130,6 +130,7 @@ class ControlSocket:
             "draining": router.draining,
             "ready": health.ready,
             "problems": health.problems,
+            "notes": health.notes,
             "parts": [pulse.as_dict() for pulse in router.pulses()],
             "stats": router.engine.stats(),
         }

@@ -18,7 +18,7 @@ import orjson
 from mfgroute import _core
 from mfgroute.config.load import Project
 from mfgroute.errors import MfgrouteError
-from mfgroute.runtime import requests
+from mfgroute.runtime import folder, requests
 from mfgroute.runtime.lock import DataLock
 
 
@@ -34,9 +34,11 @@ def check(data_dir: Path) -> None:
     """Refuse a folder that a node never wrote to, or that belongs to another user.
 
     Raises:
+        FolderUnfit: it is a symbolic link or no folder.
         NothingKept: there is no log.
         OtherOwner: it belongs to another user.
     """
+    folder.refuse_unfit(data_dir)
     try:
         owner = (data_dir / "node").stat().st_uid
     except (FileNotFoundError, NotADirectoryError):

@@ -68,7 +68,7 @@ pub use config::{
 pub use journal::{Action, Settled, Settlement};
 pub use lanes::DeliveryId;
 pub use mfgroute_log::Report as LogReport;
-pub use open::{DiskOptions, OpenError, Reports};
+pub use open::{DiskOptions, OpenError, OpenKind, Reports, Room, known_streams};
 pub use parked::{Cause, ParkedEvent};
 pub use people::{ActError, Actor};
 pub use poll::Delivery;
@@ -159,11 +159,7 @@ impl Engine {
         let inner = Arc::new(Inner { state, wake, work: Condvar::new(), clock, hold: hold::Hold::default() });
         let committer = Committer::new(Arc::clone(&inner), writer);
         let thread = std::thread::Builder::new().name("mfgroute-log".to_owned());
-        let failed = |error: std::io::Error| OpenError {
-            stream: "_node".to_owned(),
-            why: error.to_string(),
-            corrupt: false,
-        };
+        let failed = |error| OpenError::io(open::NODE, &error);
         let thread = thread.spawn(move || committer.run()).map_err(failed)?;
         Ok((Self { inner, committer: Mutex::new(Some(thread)) }, reports))
     }
