@@ -13,6 +13,7 @@ CORE = RUST / "mfgroute-core" / "src"
 
 # From the ground up: a module uses only what stands before it.
 ORDER = [
+    "machine",
     "reject",
     "problem",
     "tree",

@@ -17,8 +17,10 @@ __all__ = [
     "Reject",
     "__version__",
     "__zone_rules__",
+    "build_info",
     "check_schema",
     "explain",
+    "log_known",
     "log_salvage",
     "log_stat",
     "log_verify",
@@ -209,12 +211,14 @@ class Engine:
 
         Raises:
             LogDamaged: durable records are damaged or missing.
+            FolderUnfit: the folder is a symbolic link, or a later version wrote it.
+            FolderDenied: this user may not read or write it.
             LogFailed: a log does not open.
             ValueError: a stream is durable and there is no folder.
         """
     @property
     def opened(self) -> list[dict[str, Any]]:
-        """What opening the data folder found: for each log its stream, life, records and torn tail."""
+        """What opening the data folder found: of each log stream, life, records, torn tail, quarantined."""
     def position(self, source: str) -> bytes | None:
         """The position that came with the last durable messages of a source, or `None`."""
     def install(self, plan: Plan, *, discard: Sequence[str] = ...) -> None: ...
@@ -318,6 +322,21 @@ def run_mapping(plan: Plan, mapping: str, message: bytes, meta: Mapping[str, str
     The message of a conversion is `data`; its event has no time, key and id.
     """
 
+def build_info() -> dict[str, Any]:
+    """What this build is, and how it works on this machine.
+
+    Returns:
+        ``version``, ``arch``, ``debug`` (without optimization), ``text``: how ends of texts are found
+        (``sse2``, ``bytes``), ``checksum``: how those of the log are made (``sse4.2``, ``crc``, ``table``).
+    """
+
+def log_known(folder: str | PathLike[str]) -> list[dict[str, str]]:
+    """The durable streams that the node's own log in a folder knows: ``name``, and ``log``, the id of each.
+
+    Raises:
+        LogFailed: the disk refuses.
+    """
+
 def log_verify(folder: str | PathLike[str]) -> dict[str, Any]:
     """Read the whole log of a folder and change nothing. It may be in use: see `mfgroute.runtime.folder`.
 
@@ -335,9 +354,10 @@ def log_stat(folder: str | PathLike[str]) -> list[dict[str, Any]]:
     """Say what is in each segment of the log of a folder, oldest record first.
 
     Returns:
-        For each file ``name``, ``bytes``, ``records``, ``used`` (bytes), ``watermark``, ``state`` (``whole``,
-        ``torn``, ``damaged``, ``superseded``, ``newer``, ``misnamed``), ``why``, and ``head``: ``log``,
-        ``first``, ``life`` and ``created_ms``, or `None` when it is unreadable.
+        For each file ``name``, ``bytes``, ``records``, ``used`` (bytes), ``watermark``, ``newest_ms`` (of
+        the newest record, 0 without any), ``state`` (``whole``, ``torn``, ``damaged``, ``superseded``,
+        ``newer``, ``misnamed``), ``why``, and ``head``: ``log``, ``first``, ``life`` and ``created_ms``, or
+        `None` when it is unreadable.
 
     Raises:
         LogFailed: the disk refuses.

@@ -9,6 +9,8 @@ that the program or its surroundings failed::
     ├── Closed               the engine is closed or draining
     ├── Locked               another process runs on this data folder
     ├── LogFailed            the disk refused a log: nothing of the call may count as safe
+    │   ├── FolderUnfit      the data folder is a symbolic link, or a later version wrote it
+    │   └── FolderDenied     this user may not read or write the data folder
     ├── LogDamaged           what was durable in the data folder is damaged or missing
     ├── CannotListen         the address of the listener is taken or not ours
     ├── UnknownName          no source, sink or stream has this name
@@ -98,6 +100,14 @@ class LogFailed(MfgrouteError):  # noqa: N818 - as `Closed`
 
     Nothing of the call may count as safe.
     """
+
+
+class FolderUnfit(LogFailed):
+    """The data folder is a symbolic link or a file, or a later version wrote it. Nothing was changed."""
+
+
+class FolderDenied(LogFailed):
+    """This user may not read or write the data folder, or a part of it."""
 
 
 class LogDamaged(MfgrouteError):  # noqa: N818 - as `Closed`

@@ -24,3 +24,42 @@ def test_a_mapping_whose_contract_has_ended_is_refused_and_a_node_would_start(
     assert "emit its successor production.operation.completed/2" in found.err
     warnings = [problem.message for problem in load_project(project).warnings]
     assert any(message.endswith(f"its events are rejected from {sunset} on") for message in warnings)
+
+
+@pytest.mark.parametrize("durability", ["memory", "fsync"])
+def test_a_capacity_without_room_for_one_message_is_refused_with_its_place(mfgroute, project, durability):
+    file = project / "mfgroute.yaml"
+    written = f"durability: {durability}, capacity: 512KiB"
+    file.write_text(file.read_text().replace("durability: memory, capacity: 16MiB", written))
+    line = next(number for number, text in enumerate(file.read_text().splitlines(), 1) if written in text)
+    column = file.read_text().splitlines()[line - 1].index("512KiB") + 1
+    ended = mfgroute("check")
+    assert ended.code == 78
+    found = f"mfgroute.yaml:{line}:{column}: stream business has a capacity of 524288 bytes, expected at least the 1048576"
+    assert found in ended.err
+    assert "hint: write for example capacity: 64MiB" in ended.err
+
+
+def test_a_durable_stream_whose_segments_are_smaller_than_a_message_is_warned_about(mfgroute, project):
+    file = project / "mfgroute.yaml"
+    text = file.read_text()
+    file.write_text(text.replace("durability: memory, capacity: 16MiB", "durability: fsync, capacity: 4MiB"))
+    [problem] = mfgroute("check", "--output", "json").json["problems"]
+    assert problem["severity"] == "warning"
+    assert "stream business refuses events of more than 257964 bytes for good" in problem["message"]
+    file.write_text(text.replace("durability: memory, capacity: 16MiB", "durability: fsync, capacity: 32MiB"))
+    assert mfgroute("check", "--output", "json").json["problems"] == []
+
+
+def test_capacities_beyond_the_disk_are_warned_about_where_the_data_folder_is(mfgroute, project):
+    file = project / "mfgroute.yaml"
+    text = file.read_text().replace(
+        "durability: memory, capacity: 16MiB", "durability: fsync, capacity: 900TiB"
+    )
+    file.write_text(text)
+    assert mfgroute("check", "--output", "json").json["problems"] == []
+    (project / "data").mkdir()
+    [problem] = mfgroute("check", "--output", "json").json["problems"]
+    assert (problem["severity"], text.splitlines()[problem["line"] - 1]) == ("warning", "streams:")
+    assert "the disk of the data folder has room for" in problem["message"]
+    assert mfgroute("check", "--strict").code == 1

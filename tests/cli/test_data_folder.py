@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 
 from cli_projects import PROJECT, report  # isort: skip
 import pytest
@@ -160,6 +161,19 @@ def test_stat_counts_segments_records_bytes_and_lives(run, data, open_engine):
     assert header.split() == ["log", "segments", "first", "next", "records", "bytes", "life", "state"]
     assert own.split()[0] == "_node"
     assert business.split()[:5] == ["business", "1", "0", "20", "20"]
+
+
+def test_a_stream_whose_folder_is_missing_is_named(run, data):
+    shutil.rmtree(data / "streams" / "business")
+    ended = run("log", "verify")
+    assert ended.code == 65
+    assert "business: its folder is missing, and the node's own log knows this stream\n" in ended.out
+    found = run("log", "verify", "--output", "json").json
+    assert [(one["name"], one["damage"] is None) for one in found["logs"]] == [
+        ("_node", True),
+        ("business", False),
+    ]
+    assert not (data / "streams" / "business").exists()
 
 
 def test_a_folder_without_logs_is_no_success(run, project):

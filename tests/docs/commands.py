@@ -68,7 +68,9 @@ class Shell:
             self.cwd = (self.cwd / command[3:].strip()).resolve()
             return 0, ""
         self._follow_ports()
-        real = re.sub(r"(^|\| )mfgroute\b", lambda found: found[1] + MFGROUTE, self.real(command))
+        real = re.sub(
+            r"(^|\| |[A-Z_]+=\S+ )mfgroute\b", lambda found: found[1] + MFGROUTE, self.real(command)
+        )
         real = re.sub(r"(^|\| )python\b", lambda found: found[1] + shlex.quote(sys.executable), real)
         if real.endswith("&"):
             self._start(real.removesuffix("&"))

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import http.server
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.engine.conftest import CONTRACT, MAPPING, MATERIALS
+import pytest
+from tests.engine.conftest import CONTRACT, MAPPING, MATERIALS, message
 
 TOKEN = "token-of-the-durable-tests"
 MAIN = """\
@@ -87,6 +91,12 @@ class Node:
             with self._heard:
                 self.log.append(line)
                 self._heard.notify_all()
+
+    def logged(self, text, times=1, seconds=60.0):
+        """Wait until so many lines of the log hold `text`."""
+        there = lambda: sum(text in line for line in self.log) >= times  # noqa: E731
+        with self._heard:
+            assert self._heard.wait_for(there, seconds), self.log[-20:]
 
     @property
     def address(self):
@@ -208,3 +218,92 @@ def serving(target):
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def target():
+    with serving(Target()) as one:
+        yield one
+
+
+@pytest.fixture
+def project(tmp_path, target):
+    return write_project(tmp_path / "project", target.url)
+
+
+@pytest.fixture
+def start(project):
+    """Starts nodes; they are killed at the end."""
+    nodes = []
+
+    def of(*arguments, folder=project, ready=True, **more):
+        nodes.append(Node(folder, *arguments, life=len(nodes), **more))
+        assert (nodes[-1].ready is not None) == ready, nodes[-1].log
+        return nodes[-1]
+
+    yield of
+    for node in nodes:
+        if not node.process.stdout.closed:
+            node.stop(signal.SIGKILL)
+
+
+def everything_in(folder):
+    """All files below a folder with what is in them, but for the lock."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "router.lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def used(start, target):
+    """A data folder with acknowledged events that were not delivered."""
+    target.closed = True
+    node = start()
+    for number in range(20):
+        node.post(message(number, order=str(number)))
+    node.process.kill()
+    node.ended()
+    return node.data
+
+
+def segment_of(data):
+    (segment,) = (data / "streams" / "business").glob("*.log")
+    return segment
+
+
+@pytest.fixture
+def mount():
+    """Mounts file systems of a given size; skips where this user may not."""
+    folder = Path(tempfile.mkdtemp(prefix="mfgroute-"))
+    mounted = []
+
+    def of(mebibytes):
+        options = ["-o", f"size={mebibytes}m,mode=700"]
+        command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)]
+        if not shutil.which("mount") or subprocess.run(command, check=False, capture_output=True).returncode:
+            pytest.skip("mounting a small file system needs root")
+        mounted.append(folder)
+        return folder
+
+    yield of
+    for one in mounted:
+        subprocess.run(["umount", "-l", str(one)], check=True)
+    folder.rmdir()
+
+
+def fill(ballast):
+    """Write until the disk has no room; the node may be writing a spare segment at the same time."""
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(65536))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC  # noqa: PT017 - any other error is one of this test
+
+
+@pytest.fixture
+def ordinary():
+    """What a command begins with so that permissions bind it, also if root starts it."""
+    if os.geteuid() != 0:
+        return []
+    if not shutil.which("setpriv"):
+        pytest.skip("root without setpriv may read and write everything")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]

@@ -22,11 +22,11 @@ import orjson
 
 from mfgroute import _core
 from mfgroute.api.ingress import receipt_document
-from mfgroute.errors import ConfigError, MfgrouteError, UnknownName
+from mfgroute.errors import ConfigError, MfgrouteError
 from mfgroute.observe.logs import get_logger
-from mfgroute.observe.stats import named
-from mfgroute.observe.stats import waiting as waiting_at
+from mfgroute.runtime import requests
 from mfgroute.runtime.app import Router
+from mfgroute.runtime.requests import BadRequest
 
 SOCKET_NAME = "control.sock"
 LINE_BYTES_MAX = 16 << 20
@@ -34,10 +34,6 @@ HOLD_MAX_S = 600
 _log = get_logger()
 
 Request = dict[str, Any]
-
-
-class BadRequest(MfgrouteError):  # noqa: N818 - as `Closed`
-    """A request without what its verb needs."""
 
 
 class ControlSocket:
@@ -135,6 +131,7 @@ class ControlSocket:
             "draining": router.draining,
             "ready": health.ready,
             "problems": health.problems,
+            "notes": health.notes,
             "parts": [pulse.as_dict() for pulse in router.pulses()],
             "stats": router.engine.stats(),
         }
@@ -149,72 +146,44 @@ class ControlSocket:
         return [pulse.as_dict() for pulse in self._router.pulses()]
 
     async def _pause(self, request: Request) -> Any:
-        name = self._sink(request)
-        self._router.engine.pause(name, who=request["by"], why=str(request.get("why", "")))
-        _log.info("paused", sink=name, by=request["by"])
-        return {"sink": name, "paused": True}
+        return self._turn(request, paused=True)
 
     async def _resume(self, request: Request) -> Any:
-        name = self._sink(request)
-        self._router.engine.resume(name, who=request["by"], why=str(request.get("why", "")))
-        _log.info("resumed", sink=name, by=request["by"])
-        return {"sink": name, "paused": False}
+        return self._turn(request, paused=False)
+
+    def _turn(self, request: Request, *, paused: bool) -> Any:
+        router = self._router
+        done = requests.turn(router.engine, request, router.project.model.sinks, paused=paused)
+        _log.info("paused" if paused else "resumed", sink=done["sink"], by=request["by"])
+        return done
 
     async def _find(self, request: Request) -> bytes:
-        return await asyncio.to_thread(self._router.engine.find, _text(request, "query"))
+        return await asyncio.to_thread(requests.find, self._router.engine, request)
 
     async def _dead_letters(self, request: Request) -> bytes:
-        asked = request.get("request")
-        if not isinstance(asked, dict):
-            raise BadRequest("`dead_letters` needs a `request` with `kind` and `verb`")
-        line = orjson.dumps({**asked, "who": request["by"]})
-        return await asyncio.to_thread(self._router.engine.dead_letters, line)
+        return await asyncio.to_thread(requests.dead_letters, self._router.engine, request)
 
-    async def _replay(self, request: Request) -> Any:
-        """Look at, start, read or stop a replay; what a target cannot recognise is not sent to it again."""
-        asked = request.get("request")
-        if not isinstance(asked, dict):
-            raise BadRequest("`replay` needs a `request` with `verb`")
-        asked = {**asked, "kind": "replay", "who": request["by"]}
-        if asked.get("verb") != "start":
-            return await self._engine_replay(asked)
-        to = asked.get("to") or _text(asked, "sink")
-        if to == asked.get("sink") and asked.get("effects") is not True:
-            raise BadRequest(f"a replay to {to} itself has effects there, and `effects` is not set")
-        effect = self._router.project.model.sinks[self._sink({"sink": to})].section.effect
-        if effect is not None and effect.by not in ("key", "upsert"):
-            seen = orjson.loads(await self._engine_replay({**asked, "verb": "preview"}))["seen"]
-            if seen:
-                raise BadRequest(
-                    f"{to} has delivered {seen} of these events and cannot recognise them "
-                    f"(effect.by is {effect.by}): each would have its effect twice"
-                )
-        _log.info("replay", sink=asked.get("sink"), to=to, by=request["by"])
-        return await self._engine_replay(asked)
-
-    async def _engine_replay(self, asked: Request) -> bytes:
-        return await asyncio.to_thread(self._router.engine.dead_letters, orjson.dumps(asked))
+    async def _replay(self, request: Request) -> bytes:
+        router = self._router
+        answer = await asyncio.to_thread(requests.replay, router.engine, request, router.project.model.sinks)
+        asked = request["request"]
+        if asked.get("verb") in ("start", "stop"):
+            _log.info(f"replay {asked['verb']}", sink=asked.get("sink"), to=asked.get("to"), by=request["by"])
+        return answer
 
     async def _inbox(self, _: Request) -> Any:
         """Everything that waits for a person, oldest first, and parts that do not work."""
-        asked = orjson.dumps({"kind": "inbox", "verb": "list"})
-        waiting = await asyncio.to_thread(self._router.engine.dead_letters, asked)
         parts = [pulse.as_dict() for pulse in self._router.pulses() if pulse.state != "up"]
-        sinks = named(self._router.engine.stats(), "sinks")
-        return {
-            "waiting": orjson.Fragment(waiting),
-            "paused": [
-                {"sink": name, "waiting": waiting_at(one)} for name, one in sinks.items() if one.get("paused")
-            ],
-            "parts": parts,
-            "problems": self._router.health().problems,
-        }
+        problems = self._router.health().problems
+        return await asyncio.to_thread(requests.inbox, self._router.engine, parts, problems)
 
     async def _submit(self, request: Request) -> Any:
         messages = request.get("messages")
         if not isinstance(messages, list) or not all(isinstance(one, str) for one in messages):
             raise BadRequest("`submit` needs `messages`, a list of texts")
-        receipt = await self._router.submit(_text(request, "source"), [one.encode() for one in messages])
+        receipt = await self._router.submit(
+            requests.text(request, "source"), [one.encode() for one in messages]
+        )
         return receipt_document(receipt)
 
     async def _reload(self, request: Request) -> Any:
@@ -235,12 +204,6 @@ class ControlSocket:
             _log.info("segments are held" if seconds else "segments go", by=request["by"])
         return {"held": held}
 
-    def _sink(self, request: Request) -> str:
-        name = _text(request, "sink")
-        if name not in self._router.project.model.sinks:
-            raise UnknownName(f"no sink is called `{name}`")
-        return name
-
 
 @contextlib.contextmanager
 def short_path(path: Path) -> Any:
@@ -260,13 +223,6 @@ def _peer(writer: asyncio.StreamWriter) -> str | None:
         _log.warning("control connection refused", uid=uid, pid=pid)
         return None
     return f"uid {uid}"
-
-
-def _text(request: Request, name: str) -> str:
-    value = request.get(name)
-    if not isinstance(value, str) or not value:
-        raise BadRequest(f"`{request['verb']}` needs `{name}`, a text")
-    return value
 
 
 def _failed(kind: str, message: str, **fields: Any) -> bytes:

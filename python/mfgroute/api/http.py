@@ -26,7 +26,7 @@ _log = get_logger()
 
 def application(router: Router) -> ASGIApp:
     """The application that serves `router`."""
-    metrics = Metrics(router.engine.stats, router.pulses)
+    metrics = Metrics(router.engine.stats, router.pulses, lambda: router.quarantined)
     description = document(getattr(_core, "__version__", "0"))
 
     async def post(request: Request) -> Response:
@@ -37,7 +37,8 @@ def application(router: Router) -> ASGIApp:
 
     async def readyz(_: Request) -> Response:
         health = router.health()
-        body = {"status": "ready" if health.ready else "not ready", "problems": health.problems}
+        status = "ready" if health.ready else "not ready"
+        body = {"status": status, "problems": health.problems, "notes": health.notes}
         return answer(body, 200 if health.ready else 503)
 
     async def scrape(_: Request) -> Response:

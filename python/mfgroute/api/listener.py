@@ -41,7 +41,7 @@ class HttpListener:
         http = self._router.project.model.http
         if http is None:
             return self
-        bound = _bind(http.host, http.port)
+        bound = bind(http.host, http.port)
         self.address = bound.getsockname()[:2]
         config = uvicorn.Config(
             application(self._router),
@@ -94,7 +94,7 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:

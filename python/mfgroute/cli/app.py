@@ -34,9 +34,10 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "Run": {
         "run": "Run a node until it is told to stop.",
+        "doctor": "Look at everything that a node needs: disk, clock, ports, logs.",
         "pki": "Make and show keys for the edge link.",
     },
-    "Operate a running node": {
+    "Operate a node": {
         "inbox": "List everything that waits for a person.",
         "trace": "Show where the events of an order, lot or document are.",
         "parked": "Look at parked events; retry or skip them.",
@@ -56,7 +57,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 }
 #: What the interface names and this version does not have.
 UNAVAILABLE = (
-    "tap", "top", "link", "effects", "reconcile", "bench", "doctor",
+    "tap", "top", "link", "effects", "reconcile", "bench",
 )  # fmt: skip
 
 #: Modules that are not called as their command: `try` is a word of the language, some commands are alike.

@@ -115,6 +115,12 @@ def _known(error: BaseException) -> _Told | None:  # noqa: C901, PLR0911, PLR091
             return _Told(name, str(error), PERMISSION if error.denied else UNAVAILABLE, hint)
         case errors.Locked():
             return _Told(name, str(error), TRY_AGAIN, "end it, or name another folder in $MFGROUTE_DATA_DIR")
+        case errors.FolderUnfit():
+            hint = "name the folder itself in `node.data_dir`, or run the version that wrote it"
+            return _Told(name, str(error), CONFIGURATION, hint)
+        case errors.FolderDenied():
+            hint = "run as the user who owns the data folder, or give it back to that user"
+            return _Told(name, str(error), PERMISSION, hint)
         case errors.LogFailed():
             return _Told(name, str(error), IO, "see that the disk of the data folder works, then start again")
         case errors.LogDamaged():

@@ -1,4 +1,4 @@
-"""The running node of a project: where its control socket is, and questions to it."""
+"""The node of a project, and questions to it or, where none runs, to its data folder."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mfgroute.api.client import Control, Refused
+from mfgroute.api.client import Control, NotRunning, Refused
+from mfgroute.cli import show
 from mfgroute.cli.app import session
+from mfgroute.cli.failures import PERMISSION, TRY_AGAIN, Failure
+
+#: Requests about dead letters that decide nothing.
+_LOOKS = frozenset({"list", "show", "export"})
 
 
 def data_dir() -> Path:
@@ -25,8 +30,7 @@ def data_dir() -> Path:
     from mfgroute.config.substitute import Substitution  # noqa: PLC0415
 
     file = project_file()
-    document, _, _ = _core.parse_yaml(file.read_bytes(), file.name)
-    node = document.get("node") if isinstance(document, dict) else None
+    node = _document().get("node")
     written = node.get("data_dir", "data") if isinstance(node, dict) else "data"
     text = str(written)
     if "${" in text:
@@ -35,6 +39,15 @@ def data_dir() -> Path:
         )
         text = str(small[0]["value"])
     return file.parent / text
+
+
+def _document() -> dict[str, Any]:
+    """The ``mfgroute.yaml`` as it is written, without replacements; empty if it is no map."""
+    from mfgroute import _core  # noqa: PLC0415 - not for --help
+
+    file = project_file()
+    document, _, _ = _core.parse_yaml(file.read_bytes(), file.name)
+    return document if isinstance(document, dict) else {}
 
 
 def project_file() -> Path:
@@ -49,14 +62,87 @@ def project_file() -> Path:
 
 
 def ask(verb: str, **arguments: Any) -> Any:
-    """Ask the running node.
+    """Ask the running node, or open its data folder where none runs.
 
     Raises:
-        NotRunning: there is none.
+        NotRunning: there is none, and nothing is kept without one.
         Refused: it refuses.
+        Failure: a process holds the data folder and does not answer, or it is another user's.
     """
-    with Control(data_dir()) as control:
-        return control.ask(verb, **arguments)
+    folder = data_dir()
+    try:
+        control = Control(folder)
+    except NotRunning as gone:
+        return _offline(folder, verb, arguments, gone)
+    try:
+        with control:
+            return control.ask(verb, **arguments)
+    except TimeoutError:
+        _refuse_held(folder)
+        raise
+
+
+def _offline(folder: Path, verb: str, arguments: dict[str, Any], gone: NotRunning) -> Any:
+    """Answer from the data folder itself."""
+    from mfgroute.errors import Locked  # noqa: PLC0415 - only where no node runs
+    from mfgroute.runtime import offline  # noqa: PLC0415
+
+    if verb not in offline.VERBS:
+        raise gone
+    try:
+        offline.check(folder)
+    except offline.NothingKept:
+        _refuse_held(folder)
+        raise NotRunning(f"{gone}, and {_why_nothing()}") from None
+    except offline.OtherOwner as error:
+        hint = "run it as that user, as with `sudo -u`, or start the node"
+        raise Failure(str(error), code=PERMISSION, hint=hint) from None
+    from mfgroute.project import load_project  # noqa: PLC0415
+
+    project = load_project(project_file())
+    try:
+        node = offline.Offline(project, folder)
+    except Locked:
+        _refuse_held(folder)
+        raise
+    with node:
+        _tell(folder, verb, arguments, node.opened)
+        return node.ask(verb, **arguments)
+
+
+def _refuse_held(folder: Path) -> None:
+    """End with 75 if a process holds the folder: it does not answer."""
+    from mfgroute.runtime.lock import holder  # noqa: PLC0415 - only where no node answers
+
+    who = holder(folder)
+    if who is not None:
+        message = f"data folder `{folder}` is in use by {who}, which does not answer on its control socket"
+        raise Failure(message, code=TRY_AGAIN, hint="it starts, stops or hangs: try again, and see its log")
+
+
+def _why_nothing() -> str:
+    """Why a data folder holds nothing, as far as the project says."""
+    streams = _document().get("streams")
+    durable = isinstance(streams, dict) and any(
+        isinstance(one, dict) and one.get("durability") == "fsync" for one in streams.values()
+    )
+    if durable:
+        return "nothing is kept there yet"
+    return "its streams are in memory: nothing is kept without a node"
+
+
+def _tell(folder: Path, verb: str, arguments: dict[str, Any], opened: list[dict[str, Any]]) -> None:
+    """Say to people that no node does what they ask for."""
+    one = session()
+    if one.json or one.quiet:
+        return
+    looks = verb in {"find", "inbox"} or arguments.get("request", {}).get("verb") in _LOOKS
+    then = "this is what it has kept" if looks else "this is recorded, and done when one starts"
+    show.line(f"no node runs on `{folder}`; {then}", error=True)
+    for log in opened:
+        if log["torn"]:
+            kept = f"quarantine/{log['torn']['kept']}"
+            show.line(f"the log of {log['stream']} had a torn tail, kept in {kept}", error=True)
 
 
 def letters(kind: str, verb: str, **arguments: Any) -> Any:

@@ -200,10 +200,12 @@ class Health(msgspec.Struct, frozen=True):
     Attributes:
         ready: everything that has work makes progress.
         problems: why not, one sentence each.
+        notes: what does not stand in the way and somebody should know, one sentence each.
     """
 
     ready: bool
     problems: list[str]
+    notes: list[str] = []
 
 
 def check(
@@ -212,6 +214,7 @@ def check(
     *,
     stopped: Iterable[str] = (),
     failed: Mapping[str, str] | None = None,
+    quarantined: Mapping[str, int] | None = None,
     draining: bool = False,
 ) -> Health:
     """Ask every part.
@@ -221,6 +224,7 @@ def check(
         queued: events that wait for each sink and could be delivered.
         stopped: sinks that stopped because too much of theirs is parked.
         failed: streams whose log has failed, with what the disk said.
+        quarantined: for each log, bytes of torn tails that starts have kept.
         draining: whether the node is about to stop.
     """
     problems = []
@@ -233,4 +237,8 @@ def check(
         problems.append(f"stream {name} takes nothing, since its log failed: {why}; restart the node")
     if draining:
         problems.append("the node is draining")
-    return Health(ready=not problems, problems=problems)
+    notes = [
+        f"the log of {name} has {size} bytes in quarantine: writes that were under way at a crash"
+        for name, size in (quarantined or {}).items()
+    ]
+    return Health(ready=not problems, problems=problems, notes=notes)

@@ -5,7 +5,7 @@ Labels are names from the configuration, never ids of events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -25,10 +25,17 @@ class Metrics(Collector):
     Args:
         stats: takes one snapshot of the engine.
         pulses: the source and sink tasks.
+        quarantined: for each log, bytes of torn tails that starts have kept.
     """
 
-    def __init__(self, stats: Callable[[], Stats], pulses: Callable[[], Iterable[Pulse]]) -> None:
+    def __init__(
+        self,
+        stats: Callable[[], Stats],
+        pulses: Callable[[], Iterable[Pulse]],
+        quarantined: Callable[[], Mapping[str, int]] = dict,
+    ) -> None:
         self._stats = stats
+        self._quarantined = quarantined
         self._pulses = pulses
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -50,6 +57,7 @@ class Metrics(Collector):
         yield from _tasks(pulses)
         yield from _adapters(pulses)
         yield from _recordings(pulses)
+        yield _quarantine(self._quarantined())
         yield from _node(stats, pulses)
 
 
@@ -127,6 +135,17 @@ def _adapters(pulses: list[Pulse]) -> Iterator[Metric]:
         for counter, count in sorted(pulse.counters().items()):
             family.add_metric([pulse.kind, pulse.name, counter], count)
     yield family
+
+
+def _quarantine(found: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(
+        "mfgroute_log_quarantined_bytes",
+        "Bytes of writes that were under way at a crash, kept in `quarantine`.",
+        labels=["stream"],
+    )
+    for name, size in found.items():
+        family.add_metric([name], size)
+    return family
 
 
 def _node(stats: Stats, pulses: list[Pulse]) -> Iterator[Metric]:

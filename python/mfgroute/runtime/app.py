@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -25,9 +26,11 @@ from mfgroute.observe.stats import Stats, deliverable, failed_streams, named, un
 from mfgroute.observe.text import MASK
 from mfgroute.project import load_project
 from mfgroute.registry import Registry
+from mfgroute.runtime import folder
 from mfgroute.runtime.ingest import THREAD_BYTES_MIN
 from mfgroute.runtime.lock import DataLock
 from mfgroute.runtime.parts import Parts
+from mfgroute.runtime.room import room_of
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes, wait
 
@@ -56,6 +59,7 @@ class Router:
         engine: streams, sinks and dead letters.
         address: where the HTTP listener listens, once it does.
         draining: whether a stop has begun.
+        quarantined: for each log, bytes of torn tails that starts have kept.
     """
 
     #: Run beside the sources and sinks; each is called with the router.
@@ -75,6 +79,7 @@ class Router:
         self.engine: Any = None
         self.address: tuple[str, int] | None = None
         self.draining = False
+        self.quarantined: dict[str, int] = {}
         self._given = project
         self._data_dir = data_dir
         self._adapters = adapters or Registry()
@@ -118,11 +123,14 @@ class Router:
         Raises:
             ConfigError: the project has problems.
             Locked: another process runs on the data folder.
+            FolderUnfit: the data folder is a symbolic link, or a later version wrote it.
             CannotListen: the listener's address is taken.
         """
         self._began = time.monotonic()
         self.project = self._given if isinstance(self._given, Project) else await self._load(self._given)
         MASK.add(self.project.secrets)
+        if self.durable:
+            folder.refuse_unfit(self.data_dir)
         async with AsyncExitStack() as stack:
             lock = DataLock(self.data_dir)
             stack.callback(lock.release)
@@ -131,6 +139,8 @@ class Router:
             stack.callback(self.engine.close)
             for log in self.engine.opened:
                 _tell_opened(log)
+            if self.durable:
+                await asyncio.to_thread(self._look_at_disk)
             self._wakes = Wakes(self.engine.wake_fd())
             stack.callback(self._wakes.close)
             self._parts = Parts(
@@ -142,6 +152,17 @@ class Router:
             await self._inboxes_open()
             self._stack = stack.pop_all()
         _log.info("started", node=self.project.model.node.id, sources=len(self._parts.sources))
+
+    def _look_at_disk(self) -> None:
+        """Note what is in quarantine, and say if the disk is smaller than the capacities."""
+        short = None
+        with contextlib.suppress(OSError):
+            self.quarantined = folder.quarantined(self.data_dir)
+            short = room_of(self.project, self.data_dir).shortage
+        for name, size in self.quarantined.items():
+            _log.warning("writes that were under way at a crash are in quarantine", stream=name, bytes=size)
+        if short:
+            _log.warning("the disk may become full before streams do", why=short)
 
     async def stop(self, *, drain_timeout_s: float | None = None) -> int:
         """Read no more, deliver what is queued, and close.
@@ -309,6 +330,7 @@ class Router:
             {name: deliverable(one) for name, one in sinks.items()},
             stopped=[name for name, one in sinks.items() if one.get("stopped")],
             failed=failed_streams(stats),
+            quarantined=self.quarantined,
             draining=self.draining,
         )
 

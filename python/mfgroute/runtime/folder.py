@@ -8,6 +8,7 @@ way moves on.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from mfgroute import _core
-from mfgroute.errors import LogFailed
+from mfgroute.errors import FolderUnfit, LogFailed
 
 NODE = "_node"
 _READINGS = 6
@@ -56,6 +57,70 @@ def verify(log: Log) -> dict[str, Any]:
         LogFailed: the disk refuses, or a later version wrote the log.
     """
     return _steady(lambda: _core.log_verify(log.path), lambda found: found["damage"] is None)
+
+
+def refuse_unfit(data_dir: Path) -> None:
+    """Refuse what no log may be written to.
+
+    Raises:
+        FolderUnfit: it is a symbolic link or no folder.
+    """
+    if data_dir.is_symlink():
+        raise FolderUnfit(f"data folder `{data_dir}` is a symbolic link, expected a folder")
+    if data_dir.exists() and not data_dir.is_dir():
+        raise FolderUnfit(f"data folder `{data_dir}` is no folder")
+
+
+def quarantined(data_dir: Path) -> dict[str, int]:
+    """For each log with torn tails in its ``quarantine``, how many bytes these have.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    found: dict[str, int] = {}
+    for log in logs(data_dir):
+        kept = log.path / "quarantine"
+        size = sum(one.lstat().st_size for one in kept.iterdir()) if kept.is_dir() else 0
+        if size:
+            found[log.name] = size
+    return found
+
+
+def verify_all(data_dir: Path) -> list[dict[str, Any]]:
+    """Read every log of a data folder, and name those that are missing.
+
+    Returns:
+        For each log ``name``, what `verify` says, and ``error``: why it cannot be read, else `None`.
+
+    Raises:
+        OSError: the folder is not there or cannot be read.
+    """
+    known: list[dict[str, str]] = []
+    own = data_dir / "node"
+    if own.is_dir():
+        # Before the folders are listed: the folder of a stream is there before the node's log knows it.
+        with contextlib.suppress(LogFailed):
+            known = _core.log_known(own)
+    found = logs(data_dir)
+    results: list[dict[str, Any]] = []
+    for log in found:
+        try:
+            results.append({"name": log.name, **verify(log), "error": None})
+        except LogFailed as error:
+            results.append({"name": log.name, "error": str(error)})
+    there = {log.name for log in found}
+    return results + [_missing(one["name"]) for one in known if one["name"] not in there]
+
+
+def _missing(name: str) -> dict[str, Any]:
+    why = "its folder is missing, and the node's own log knows this stream"
+    damage = {"segment": None, "offset": None, "first": None, "next": None, "why": why}
+    return {
+        "name": name,
+        **dict.fromkeys(("first", "next", "sealed", "torn")),
+        "damage": damage,
+        "error": None,
+    }
 
 
 def stat(log: Log) -> list[dict[str, Any]]:

@@ -11,6 +11,30 @@ from mfgroute.errors import Locked
 _NAME = "router.lock"
 
 
+def holder(data_dir: Path) -> str | None:
+    """Who holds a data folder, as ``process 4711``; `None` if nobody does. Nothing is made or written.
+
+    Raises:
+        OSError: the lock cannot be read.
+    """
+    try:
+        handle = os.open(data_dir / _NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _who(handle)
+    finally:
+        os.close(handle)
+    return None
+
+
+def _who(handle: int) -> str:
+    number = os.pread(handle, 32, 0).decode(errors="replace").strip()
+    return f"process {number}" if number.isdigit() else "another process"
+
+
 class DataLock:
     """Holds a data folder for this process until `release`.
 
@@ -25,9 +49,8 @@ class DataLock:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(self._fd, 32, 0).decode(errors="replace").strip()
+            who = _who(self._fd)
             os.close(self._fd)
-            who = f"process {holder}" if holder.isdigit() else "another process"
             raise Locked(f"data folder `{data_dir}` is in use by {who}") from None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)

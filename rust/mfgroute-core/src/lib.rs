@@ -12,7 +12,7 @@
 //! * [`identity`] makes event ids; [`dedup`] remembers them; [`record`] is an event as the log stores it.
 //! * [`pipeline`] is the one straight path of a message; [`engine`] holds streams, lanes and dead letters.
 //! * [`router`] is a plan and an engine together.
-//! * [`reject`] lists why we refuse; [`stats`] counts.
+//! * [`reject`] lists why we refuse; [`stats`] counts; [`machine`] is what this build is.
 
 pub mod contract;
 pub mod decode;
@@ -21,6 +21,7 @@ pub mod engine;
 pub mod expr;
 pub mod flat;
 pub mod identity;
+pub mod machine;
 pub mod map;
 pub mod path;
 pub mod pipeline;

@@ -51,6 +51,8 @@ pub struct SegmentStat {
     pub used: u64,
     /// The highest watermark in it: records below were durable when it was written.
     pub watermark: u64,
+    /// The latest time of its records, in milliseconds since 1970.
+    pub newest_ms: u64,
     /// What is to be said of it.
     pub state: SegmentState,
 }
@@ -97,7 +99,8 @@ pub fn stat(disk: &dyn Disk) -> io::Result<Vec<SegmentStat>> {
     let (kept, superseded) = split(found);
     let mut stats = Vec::new();
     for (name, bytes, state) in unreadable {
-        stats.push(SegmentStat { name, bytes, head: None, records: 0, used: 0, watermark: 0, state });
+        let (records, used, watermark, newest_ms) = (0, 0, 0, 0);
+        stats.push(SegmentStat { name, bytes, head: None, records, used, watermark, newest_ms, state });
     }
     for segment in superseded {
         stats.push(stat_of(&segment, None, Some(SegmentState::Superseded))?);
@@ -114,7 +117,9 @@ pub fn stat(disk: &dyn Disk) -> io::Result<Vec<SegmentStat>> {
 
 fn stat_of(segment: &Segment, until: Option<u64>, state: Option<SegmentState>) -> io::Result<SegmentStat> {
     let bytes = segment::load(segment)?;
-    let walk = segment::walk(&bytes, &segment.head, until, &mut |_, _, _| ());
+    let mut newest_ms = 0;
+    let walk =
+        segment::walk(&bytes, &segment.head, until, &mut |_, at_ms, _| newest_ms = newest_ms.max(at_ms));
     let checked = check(segment, &walk, until, bytes.len() as u64);
     let state = match (Head::read(&bytes), state, checked) {
         (Err(_), _, _) => SegmentState::Damaged(damaged_head(&segment.name, segment.head.first)),
@@ -126,7 +131,8 @@ fn stat_of(segment: &Segment, until: Option<u64>, state: Option<SegmentState>) -
     let Head { log, generation, first, life, created_ms, .. } = segment.head;
     let head = Some(SegmentHead { log, generation, first, life, created_ms });
     let (name, records, used) = (segment.name.clone(), walk.end - first, walk.offset);
-    Ok(SegmentStat { name, bytes: bytes.len() as u64, head, records, used, watermark: walk.watermark, state })
+    let (bytes, watermark) = (bytes.len() as u64, walk.watermark);
+    Ok(SegmentStat { name, bytes, head, records, used, watermark, newest_ms, state })
 }
 
 /// The name that a segment was made with.

@@ -37,7 +37,7 @@ pub use frame::{Frame, Record};
 pub use inspect::{Salvaged, SegmentHead, SegmentStat, SegmentState, Verified, salvage, stat, verify};
 pub use memory::{AppendError, Limits, MemoryLog};
 pub use recover::{Report, Torn, open};
-pub use store::{NoRoom, Pending, Store};
+pub use store::{NoRoom, Pending, Store, record_max};
 pub use writer::{Writer, Written};
 
 /// What a log on a disk is told.

@@ -15,6 +15,15 @@ const CHUNK: usize = 256 * 1024;
 /// Chunks kept for readers that lag behind.
 const CHUNKS: usize = 8;
 
+/// Bytes before a record in its frame.
+const LENGTH: u64 = 4;
+
+/// The longest record that a log with segments of this size takes.
+#[must_use]
+pub fn record_max(segment_bytes: u64) -> u64 {
+    format::room(segment_bytes).saturating_sub(FRAME as u64 + LENGTH)
+}
+
 /// Records of one frame that wait to be written.
 #[derive(Clone, Debug)]
 pub struct Pending {
@@ -134,10 +143,10 @@ impl Store {
 
     /// The records of a frame in pieces that fit anywhere.
     fn pieces(&self, frame: &Frame) -> Result<Vec<Vec<(u32, u32)>>, NoRoom> {
-        let max = format::room(self.segment_bytes).saturating_sub(FRAME as u64);
+        let max = record_max(self.segment_bytes) + LENGTH;
         let (mut pieces, mut piece, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (start, end) in frame.spans() {
-            let size = u64::from(end - start) + 4;
+            let size = u64::from(end - start) + LENGTH;
             if size > max {
                 return Err(NoRoom::TooLarge);
             }

@@ -100,7 +100,10 @@ impl Engine {
             let torn = report.torn.as_ref().map(|torn| {
                 json!({"segment": torn.segment, "offset": torn.offset, "bytes": torn.bytes, "kept": torn.kept})
             });
-            json!({"stream": stream, "life": report.life, "records": report.records, "torn": torn})
+            json!({
+                "stream": stream, "life": report.life, "records": report.records, "torn": torn,
+                "quarantined": report.quarantined,
+            })
         };
         to_python(py, &self.reports.iter().map(one).collect::<serde_json::Value>())
     }

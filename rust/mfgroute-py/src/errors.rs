@@ -1,6 +1,6 @@
 //! Errors of the engine as exceptions of `mfgroute.errors`.
 
-use mfgroute_core::engine::AdmitError;
+use mfgroute_core::engine::{AdmitError, OpenKind};
 use mfgroute_core::problem::{Problem, Severity};
 use mfgroute_core::router::RouterError;
 use pyo3::prelude::*;
@@ -53,8 +53,15 @@ pub fn router_error(py: Python<'_>, error: &RouterError) -> PyErr {
             exception(py, "Full", &text, Some((format!("stream {stream}"), None)))
         }
         RouterError::Admit(AdmitError::LogFailed { .. }) => exception(py, "LogFailed", &text, None),
-        RouterError::Open(error) if error.corrupt => exception(py, "LogDamaged", &text, None),
-        RouterError::Open(_) => exception(py, "LogFailed", &text, None),
+        RouterError::Open(error) => {
+            let name = match error.kind {
+                OpenKind::Damage => "LogDamaged",
+                OpenKind::Unfit => "FolderUnfit",
+                OpenKind::Denied => "FolderDenied",
+                OpenKind::Disk => "LogFailed",
+            };
+            exception(py, name, &text, None)
+        }
         RouterError::Admit(AdmitError::Closing) => exception(py, "Closed", &text, None),
         RouterError::Level(_) => pyo3::exceptions::PyValueError::new_err(text),
         RouterError::Admit(_) | RouterError::Install(_) | RouterError::Stale(_) | RouterError::Request(_) => {

@@ -4,7 +4,7 @@
 //! * [`config`]: YAML and plans.
 //! * [`plan`]: plans, schema checks and dry runs.
 //! * [`engine`]: submit, poll, settle and everything else a node does; [`eventfd`] wakes the event loop.
-//! * [`look`]: the logs of a data folder, which may be damaged.
+//! * [`look`]: the logs of a data folder, which may be damaged, and the machine.
 //! * [`json`]: documents as Python objects.
 //! * [`errors`]: errors as exceptions of `mfgroute.errors`.
 
@@ -43,6 +43,8 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(plan::check_schema, module)?)?;
     module.add_function(wrap_pyfunction!(plan::reject_codes, module)?)?;
     module.add_function(wrap_pyfunction!(plan::units, module)?)?;
+    module.add_function(wrap_pyfunction!(look::build_info, module)?)?;
+    module.add_function(wrap_pyfunction!(look::log_known, module)?)?;
     module.add_function(wrap_pyfunction!(look::log_verify, module)?)?;
     module.add_function(wrap_pyfunction!(look::log_stat, module)?)?;
     module.add_function(wrap_pyfunction!(look::log_salvage, module)?)?;

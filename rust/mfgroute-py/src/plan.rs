@@ -7,6 +7,7 @@ use std::sync::Arc;
 use mfgroute_core::contract::Contract;
 use mfgroute_core::decode::Limits;
 use mfgroute_core::decode::json::JsonDecoder;
+use mfgroute_core::engine::Room;
 use mfgroute_core::pipeline::explain::outcomes;
 use mfgroute_core::plan::contract::code_set;
 use mfgroute_core::plan::project::{self, Plan as CorePlan};
@@ -146,7 +147,20 @@ fn summary(plan: &CorePlan) -> Value {
             json!({"name": route.name, "to": sinks, "sources": route.sources, "delivers": delivers})
         })
         .collect();
+    let streams: Vec<Value> = plan
+        .engine
+        .streams
+        .iter()
+        .map(|stream| {
+            let room = stream.durable.then(|| Room::of(stream.capacity.bytes));
+            json!({
+                "name": stream.name, "durable": stream.durable, "capacity": stream.capacity.bytes,
+                "takes": room.map(|room| room.takes), "reserve": room.map(|room| room.reserve),
+            })
+        })
+        .collect();
     json!({
+        "streams": streams,
         "contracts": contracts, "mappings": mappings, "lookups": tables, "routes": routes, "sources": sources,
         "sinks": plan.engine.sinks.iter().map(|sink| sink.name.as_str()).collect::<Vec<_>>(),
         "examples": plan.examples.len(),

@@ -31,6 +31,7 @@ def command(*, strict: bool, online: bool) -> int:
     import msgspec  # noqa: PLC0415 - not for --help
 
     from mfgroute.cli import origin  # noqa: PLC0415
+    from mfgroute.cli.disk import small_disk  # noqa: PLC0415
     from mfgroute.cli.dryrun import project  # noqa: PLC0415
     from mfgroute.config import owners  # noqa: PLC0415
     from mfgroute.errors import ConfigError  # noqa: PLC0415
@@ -44,7 +45,7 @@ def command(*, strict: bool, online: bool) -> int:
         problems = msgspec.to_builtins(error.problems)
         show.document({"ok": False, "problems": problems})
         return CONFIGURATION
-    warnings = found.warnings
+    warnings = [*found.warnings, *small_disk(found)]
     failed = strict and bool(warnings)
     summary = found.plan.summary
     counts = {name: len(summary[name]) for name in ("contracts", "mappings", "lookups", "routes")}

@@ -37,16 +37,10 @@ def verify(*, folder: Path | None) -> int:
       mfgroute log verify
       mfgroute log verify --data-dir /srv/backup/data --output json
     """
-    from mfgroute.errors import LogFailed  # noqa: PLC0415 - not for --help
-    from mfgroute.runtime import folder as data  # noqa: PLC0415
+    from mfgroute.runtime import folder as data  # noqa: PLC0415 - not for --help
 
-    where, found = _logs(folder)
-    results: list[dict[str, Any]] = []
-    for log in found:
-        try:
-            results.append({"name": log.name, **data.verify(log), "error": None})
-        except LogFailed as error:
-            results.append({"name": log.name, "error": str(error)})
+    where, _ = _logs(folder)
+    results = data.verify_all(where)
     refused = any(one["error"] for one in results)
     whole = not refused and all(one["damage"] is None for one in results)
     if session().json:

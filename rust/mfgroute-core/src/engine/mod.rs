@@ -76,12 +76,12 @@ pub use config::{
     Bound, EngineConfig, EngineOptions, InstallError, Installed, OnRefused, SinkConfig, SinkNo, SourceConfig,
     SourceNo, StreamConfig, StreamNo, WhenFull,
 };
-pub use job::{Chosen, Progress, REPLAY_EVENTS_MAX, Replaying};
 pub use edit::Edit;
+pub use job::{Chosen, Progress, REPLAY_EVENTS_MAX, Replaying};
 pub use journal::{Action, Settled, Settlement};
 pub use lanes::DeliveryId;
 pub use mfgroute_log::Report as LogReport;
-pub use open::{DiskOptions, OpenError, Reports};
+pub use open::{DiskOptions, OpenError, OpenKind, Reports, Room, known_streams};
 pub use parked::{Cause, ParkedEvent};
 pub use people::{ActError, Actor};
 pub use poll::Delivery;
@@ -170,11 +170,7 @@ impl Engine {
     ) -> Result<(Self, Reports), OpenError> {
         let (engine, committer, reports) = Self::assemble(options, disk, disk_options, clock)?;
         let thread = std::thread::Builder::new().name("mfgroute-log".to_owned());
-        let failed = |error: std::io::Error| OpenError {
-            stream: "_node".to_owned(),
-            why: error.to_string(),
-            corrupt: false,
-        };
+        let failed = |error| OpenError::io(open::NODE, &error);
         let thread = thread.spawn(move || committer.run()).map_err(failed)?;
         *engine.committer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok((engine, reports))

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,6 +19,8 @@ use super::stored::Stored;
 use super::stream::{Stream, limits};
 use crate::dedup::Prints;
 
+/// What the node's own log is called.
+pub(crate) const NODE: &str = "_node";
 /// Largest and smallest segment of a stream.
 const SEGMENT: (u64, u64) = (256 << 10, 64 << 20);
 /// Segments that a stream of full capacity has.
@@ -28,6 +31,36 @@ const NODE_SEGMENT: u64 = 4 << 20;
 const RESERVE_MIN: u64 = 64 << 20;
 /// Bytes of records of a stream that stay in memory.
 const TAIL: u64 = 64 << 20;
+
+/// What a durable stream takes of the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes of a segment; an event must fit into one.
+    pub segment: u64,
+    /// Most bytes of one event, with what the log notes of it.
+    pub event: u64,
+    /// Most bytes of its segments: those of the capacity, the one that is written and one that is ready.
+    pub takes: u64,
+    /// Bytes that it leaves to the node's own log.
+    pub reserve: u64,
+}
+
+impl Room {
+    /// That of a stream of this capacity.
+    #[must_use]
+    pub fn of(capacity: u64) -> Self {
+        let segment = segment_of(capacity);
+        let takes = capacity.next_multiple_of(segment).saturating_add(2 * segment);
+        let event = mfgroute_log::record_max(segment).min(capacity);
+        Self { segment, event, takes, reserve: RESERVE_MIN.max(2 * segment) }
+    }
+}
+
+/// The size of the segments of a stream of this capacity.
+fn segment_of(capacity: u64) -> u64 {
+    let (least, most) = SEGMENT;
+    (capacity / SEGMENTS).clamp(least, most).next_multiple_of(4096)
+}
 
 /// What the engine is told about its disk.
 #[derive(Clone, Debug, Default)]
@@ -54,8 +87,46 @@ pub struct OpenError {
     pub stream: String,
     /// What was found.
     pub why: String,
-    /// Bytes that were durable are damaged or missing, rather than the disk refusing.
-    pub corrupt: bool,
+    /// Of which kind that is.
+    pub kind: OpenKind,
+}
+
+/// What kind of thing stands in the way of opening a data folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenKind {
+    /// The disk refuses.
+    Disk,
+    /// This user may not read or write it.
+    Denied,
+    /// It is no folder of this version: a symbolic link, a file, or written by a later version.
+    Unfit,
+    /// Bytes that were durable are damaged or missing.
+    Damage,
+}
+
+impl OpenError {
+    /// The file system says no.
+    pub(crate) fn io(stream: &str, error: &std::io::Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::PermissionDenied => OpenKind::Denied,
+            ErrorKind::NotADirectory => OpenKind::Unfit,
+            _ => OpenKind::Disk,
+        };
+        Self { stream: stream.to_owned(), why: error.to_string(), kind }
+    }
+
+    fn log(stream: &str, error: &mfgroute_log::OpenError) -> Self {
+        let kind = match error {
+            mfgroute_log::OpenError::Io(error) => return Self::io(stream, error),
+            mfgroute_log::OpenError::Newer { .. } => OpenKind::Unfit,
+            _ => OpenKind::Damage,
+        };
+        Self { stream: stream.to_owned(), why: error.to_string(), kind }
+    }
+
+    fn damage(stream: &str, why: String) -> Self {
+        Self { stream: stream.to_owned(), why, kind: OpenKind::Damage }
+    }
 }
 
 impl fmt::Display for OpenError {
@@ -90,8 +161,7 @@ fn wall() -> u64 {
 
 impl Home {
     fn log_options(&self, capacity: u64) -> Options {
-        let (least, most) = SEGMENT;
-        let segment_bytes = self.options.segment_bytes.unwrap_or((capacity / SEGMENTS).clamp(least, most));
+        let segment_bytes = self.options.segment_bytes.unwrap_or_else(|| segment_of(capacity));
         let segment_bytes = segment_bytes.next_multiple_of(4096);
         let reserve_bytes = self.options.reserve_bytes.unwrap_or(RESERVE_MIN.max(2 * segment_bytes));
         let tail_bytes = self.options.tail_bytes.unwrap_or(TAIL);
@@ -145,7 +215,7 @@ impl State {
     ) -> Result<(Self, Writer, Reports), OpenError> {
         let home = Home { disk, options: disk_options.clone(), writers: Vec::new() };
         let (mut state, node, writer, report, bytes) = open_node(options, &home)?;
-        let mut reports = vec![("_node".to_owned(), report)];
+        let mut reports = vec![(NODE.to_owned(), report)];
         let is_new = state.streams.is_empty() && state.ordinal == 0 && node.next_seq() == 0;
         state.node = Some(Box::new(Node::new(node, bytes)));
         (state.facts.on, state.after.on) = (true, true);
@@ -189,8 +259,8 @@ impl State {
             return Ok(Default::default());
         };
         let config = stream.config.clone();
-        let failed = |why: String, corrupt| OpenError { stream: config.name.clone(), why, corrupt };
-        let folder = home.folder(&config.name).map_err(|error| failed(error.to_string(), false))?;
+        let (name, log_id) = (config.name.clone(), stream.log_id);
+        let folder = home.folder(&name).map_err(|error| OpenError::io(&name, &error))?;
         let (mut known, mut owed, mut ids) = (Known::default(), VecDeque::new(), VecDeque::new());
         let mut each = |seq: u64, at_ms: u64, bytes: &[u8]| {
             let stored = Stored::read(bytes);
@@ -213,15 +283,15 @@ impl State {
         };
         let capacity = home.options.capacities.get(&config.name).copied().unwrap_or(0);
         let options = home.log_options(capacity);
-        let (writer, store, report) = mfgroute_log::open(folder, &options, &mut each)
-            .map_err(|error| failed(error.to_string(), error.is_damage()))?;
-        if stream.log_id.is_some_and(|id| id != writer.log()) {
-            return Err(failed("its segments are gone, and others are in their place".to_owned(), true));
+        let (writer, store, report) =
+            mfgroute_log::open(folder, &options, &mut each).map_err(|error| OpenError::log(&name, &error))?;
+        if log_id.is_some_and(|id| id != writer.log()) {
+            let why = "its segments are gone, and others are in their place".to_owned();
+            return Err(OpenError::damage(&name, why));
         }
         check_cursors(sinks, number, (store.first_seq(), store.next_seq()))
-            .map_err(|why| failed(why, true))?;
+            .map_err(|why| OpenError::damage(&name, why))?;
         home.writers.push((number as StreamNo, writer));
-        let (name, log_id) = (config.name.clone(), stream.log_id);
         let log = DiskLog::new(store, known, limits(config.capacity), config.keep_ms);
         *stream = Stream::on(config, Log::Disk(Box::new(log)), owed);
         stream.log_id = log_id;
@@ -280,11 +350,7 @@ impl Sink {
             while let Some(seq) = self.cursor(number).map(|cursor| cursor.next()) {
                 let record = if seq < stream.log.visible() { stream.log.read(seq) } else { Ok(None) };
                 // Without it, what was admitted later would come before it.
-                let unreadable = |error: std::io::Error| OpenError {
-                    stream: stream.config.name.clone(),
-                    why: error.to_string(),
-                    corrupt: false,
-                };
+                let unreadable = |error: std::io::Error| OpenError::io(&stream.config.name, &error);
                 let Some(record) = record.map_err(unreadable)? else { break };
                 let stored = Stored::read(record.bytes());
                 if stored.ordinal > limit {
@@ -309,8 +375,7 @@ fn open_node(
     options: &EngineOptions,
     home: &Home,
 ) -> Result<(State, mfgroute_log::Store, Writer, Report, u64), OpenError> {
-    let failed = |why: String, corrupt| OpenError { stream: "_node".to_owned(), why, corrupt };
-    let folder = home.disk.folder("node").map_err(|error| failed(error.to_string(), false))?;
+    let folder = home.disk.folder("node").map_err(|error| OpenError::io(NODE, &error))?;
     let mut replay = Replay::new(*options);
     let (mut unread, mut read) = (None, 0);
     let segment_bytes = home.options.segment_bytes.unwrap_or(NODE_SEGMENT);
@@ -323,12 +388,28 @@ fn open_node(
             unread = Some(seq);
         }
     };
-    let (writer, store, report) = mfgroute_log::open(folder, &log_options, &mut each)
-        .map_err(|error| failed(error.to_string(), error.is_damage()))?;
+    let (writer, store, report) =
+        mfgroute_log::open(folder, &log_options, &mut each).map_err(|error| OpenError::log(NODE, &error))?;
     if let Some(seq) = unread {
-        return Err(failed(format!("record {seq} is of a later version"), false));
+        let why = format!("record {seq} is of a later version");
+        return Err(OpenError { stream: NODE.to_owned(), why, kind: OpenKind::Unfit });
     }
     Ok((replay.state, store, writer, report, read))
+}
+
+/// The durable streams that the node's own log knows, each with the id of its log, as far as that log is readable.
+/// Nothing is changed.
+///
+/// # Errors
+///
+/// The file system says no.
+pub fn known_streams(node: &dyn Disk) -> std::io::Result<Vec<(String, u128)>> {
+    let mut replay = Replay::new(EngineOptions::default());
+    mfgroute_log::salvage(node, &mut |_, _, bytes| {
+        let _ = replay.fact(bytes);
+    })?;
+    let durable = replay.state.streams.iter().filter(|stream| stream.config.durable);
+    Ok(durable.filter_map(|stream| Some((stream.config.name.clone(), stream.log_id?))).collect())
 }
 
 /// The bytes of an identity in [`Fact::Keys`].

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use crate::engine::{Bound, OnRefused, SinkConfig, SourceConfig, StreamConfig, WhenFull};
+use crate::decode::Limits;
+use crate::engine::{Bound, OnRefused, Room, SinkConfig, SourceConfig, StreamConfig, WhenFull};
 use crate::plan::project::Plan;
 use crate::plan::read::{File, nearest};
 use crate::problem::Place;
@@ -65,6 +66,7 @@ pub fn engine(main: &Node, plan: &mut Plan, file: &mut File<'_>) {
         };
         let capacity = Bound { count: EVENTS_MAX, bytes };
         let durable = stream.get("durability").and_then(Node::text) == Some("fsync");
+        check_capacity(&name.text, stream, bytes, durable, file);
         let keep_ms =
             stream.get("keep").and_then(Node::text).map_or(Some(KEEP_MS), duration_ms).unwrap_or(KEEP_MS);
         let name = name.text.clone();
@@ -87,6 +89,28 @@ pub fn engine(main: &Node, plan: &mut Plan, file: &mut File<'_>) {
     }
     let window = main.get("node").and_then(|node| file.number(node, "dedup_window"));
     plan.dedup_window = window.map_or(crate::dedup::WINDOW_DEFAULT, |window| window as usize);
+}
+
+/// A stream that has no room for a message that a source may take would refuse it for good.
+fn check_capacity(name: &str, stream: &Node, capacity: u64, durable: bool, file: &mut File<'_>) {
+    let Some(place) = stream.get("capacity").map(|written| written.place) else { return };
+    let message = Limits::default().message_bytes as u64;
+    if capacity < message {
+        let found = format!(
+            "stream {name} has a capacity of {capacity} bytes, expected at least the {message} that one message may have"
+        );
+        file.error_hint(place, found, "write for example capacity: 64MiB");
+        return;
+    }
+    let room = Room::of(capacity);
+    if durable && room.event < message {
+        let found = format!(
+            "stream {name} refuses events of more than {} bytes for good, and a message may have {message}: an event \
+             must fit into a segment, a sixteenth of the capacity and at least 256KiB",
+            room.event
+        );
+        file.problems.warn(file.name, place, found, "write capacity: 32MiB or more");
+    }
 }
 
 fn entries<'n>(main: &'n Node, key: &str) -> &'n [(Key, Node)] {

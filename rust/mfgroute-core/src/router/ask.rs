@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::RouterError;
 use crate::engine::{Level, Receipt};
+use crate::pipeline::Batch;
+use crate::pipeline::batch::Prepared;
 use crate::pipeline::slab::Cursor;
 use crate::plan::project::Plan;
 
@@ -43,4 +45,13 @@ impl Ask<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// The first stream in memory that an event which was prepared goes to.
+pub(super) fn in_memory<'p>(plan: &'p Plan, batch: &Batch) -> Option<&'p str> {
+    batch.items.iter().find_map(|item| {
+        let Prepared::Event { contract, .. } = item else { return None };
+        let stream = plan.engine.streams.get(*plan.stream_of.get(*contract)?)?;
+        (!stream.durable).then_some(stream.name.as_str())
+    })
 }

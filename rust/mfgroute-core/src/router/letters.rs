@@ -20,6 +20,8 @@
 //! | replay | see [`super::replay`] | | |
 //! | inbox | `list` | | everything that waits for a person |
 //! | actions | `list` | | what people did, oldest first, as far back as is known |
+//!
+//! With `durable`, a message that gives events of a stream in memory is not submitted again: who asks ends soon.
 
 use serde_json::{Value as Json, json};
 
@@ -55,6 +57,11 @@ impl Request<'_> {
     pub(super) fn number(&self) -> Result<u64, RouterError> {
         let number = self.0.get("number").and_then(Json::as_u64);
         number.ok_or_else(|| RouterError::Request("the request has no number".to_owned()))
+    }
+
+    /// Whether nothing may go to a stream in memory.
+    pub(super) fn durable(&self) -> bool {
+        self.0.get("durable").and_then(Json::as_bool).unwrap_or(false)
     }
 
     /// A list of pairs of texts; empty if it is not given.

@@ -39,6 +39,16 @@ pub fn verify(folder: &Path) -> Result<Value, String> {
     }
 }
 
+/// The durable streams that the node's own log in a folder knows, each with the id of its log, as [`stat`] writes it.
+///
+/// # Errors
+///
+/// The disk refuses; with a sentence.
+pub fn known_streams(node: &Path) -> Result<Value, String> {
+    let found = engine::known_streams(&looking(node)?).map_err(|error| error.to_string())?;
+    Ok(found.iter().map(|(name, log)| json!({"name": name, "log": format!("{log:032x}")})).collect())
+}
+
 /// Says what is in each file of the log of a folder, oldest record first.
 ///
 /// # Errors
@@ -85,7 +95,7 @@ fn corruption(found: &Corruption) -> Value {
 }
 
 fn segment(stat: &SegmentStat) -> Value {
-    let SegmentStat { name, bytes, head, records, used, watermark, state } = stat;
+    let SegmentStat { name, bytes, head, records, used, watermark, newest_ms, state } = stat;
     let (state, why) = match state {
         SegmentState::Whole => ("whole", None),
         SegmentState::Torn => ("torn", None),
@@ -99,6 +109,6 @@ fn segment(stat: &SegmentStat) -> Value {
     });
     json!({
         "name": name, "bytes": bytes, "head": head, "records": records, "used": used, "watermark": watermark,
-        "state": state, "why": why,
+        "newest_ms": newest_ms, "state": state, "why": why,
     })
 }

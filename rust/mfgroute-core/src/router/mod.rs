@@ -133,13 +133,7 @@ impl Router {
     /// A log of the folder does not open, or the engine refuses the plan. Nothing is deleted.
     pub fn open(plan: Arc<Plan>, folder: &Path) -> Result<(Self, Reports), RouterError> {
         let options = EngineOptions { dedup_window: plan.dedup_window, ..EngineOptions::default() };
-        let disk = Folder::open(folder).map_err(|error| {
-            RouterError::Open(OpenError {
-                stream: "_node".to_owned(),
-                why: error.to_string(),
-                corrupt: false,
-            })
-        })?;
+        let disk = Folder::open(folder).map_err(|error| RouterError::Open(OpenError::io("_node", &error)))?;
         let clock = Arc::new(SystemClock::default());
         let capacity = |stream: &StreamConfig| (stream.name.clone(), stream.capacity.bytes);
         let capacities = plan.engine.streams.iter().map(capacity).collect();

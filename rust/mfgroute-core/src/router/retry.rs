@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value as Json, json};
 
 use super::letters::{Request, act};
-use super::{Active, Router, RouterError, recorded_now, source_index};
+use super::{Active, Router, RouterError, ask, recorded_now, source_index};
 use crate::engine::{AdmitError, Again, Counts, RejectedMessage, Retried};
 use crate::pipeline::batch::Origin;
 use crate::pipeline::explain::reject_json;
@@ -160,6 +160,13 @@ impl Router {
             let pairs: Vec<(&str, &str)> =
                 meta.iter().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?))).collect();
             worker.message(&intake, Read::Bytes(bytes), bytes, &pairs, &mut batch);
+        }
+        if let Some(stream) = ask::in_memory(&active.plan, &batch).filter(|_| request.durable()) {
+            self.give_back(worker, batch);
+            return Err(RouterError::Request(format!(
+                "a rejected message of {source} gives events of stream {stream}, which is in memory: they would be \
+                 gone with this command; start the node and do it then"
+            )));
         }
         let numbers: Vec<u64> = messages.iter().map(|one| one.message.number).collect();
         let again = Again { numbers: &numbers, what, actor: request.actor() };

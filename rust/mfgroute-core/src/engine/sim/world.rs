@@ -182,7 +182,7 @@ impl History {
         let (engine, committer) = match opened {
             Ok((engine, committer, _)) => (engine, committer),
             Err(error) => {
-                if error.corrupt || !self.machine.may_fail() {
+                if error.kind == crate::engine::OpenKind::Damage || !self.machine.may_fail() {
                     self.check(Err(format!("not opened: {error}")));
                 }
                 return None;
@@ -300,7 +300,7 @@ impl History {
         let options = self.swarm.disk_options(self.dice.draw());
         let clock = self.clock.clone();
         match Engine::assemble(&self.swarm.options(), self.machine.disk(), &options, clock) {
-            Err(error) if error.corrupt => {
+            Err(error) if error.kind == crate::engine::OpenKind::Damage => {
                 self.counts.refused += 1;
                 self.machine.heal(&rot);
             }

@@ -1,0 +1,119 @@
+"""The data folder of a node that does not run, opened as its next start would open it.
+
+Logs are opened and the project is installed, as at a start: a torn tail is kept in ``quarantine``, the last
+segment of each log is written anew, and the life of each log is one more. Nothing is delivered, no source is
+read, and what is asked is recorded before it is answered.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from mfgroute import _core
+from mfgroute.config.load import Project
+from mfgroute.errors import MfgrouteError
+from mfgroute.runtime import folder, requests
+from mfgroute.runtime.lock import DataLock
+
+
+class NothingKept(MfgrouteError):  # noqa: N818 - as `Closed`
+    """No node has kept anything in this data folder."""
+
+
+class OtherOwner(MfgrouteError):  # noqa: N818 - as `Closed`
+    """The data folder belongs to another user, who could not read the files that we would make."""
+
+
+def check(data_dir: Path) -> None:
+    """Refuse a folder that a node never wrote to, or that belongs to another user.
+
+    Raises:
+        FolderUnfit: it is a symbolic link or no folder.
+        NothingKept: there is no log.
+        OtherOwner: it belongs to another user.
+    """
+    folder.refuse_unfit(data_dir)
+    try:
+        owner = (data_dir / "node").stat().st_uid
+    except (FileNotFoundError, NotADirectoryError):
+        raise NothingKept(f"`{data_dir}` holds no logs") from None
+    if owner != os.geteuid():
+        raise OtherOwner(
+            f"data folder `{data_dir}` belongs to user {owner}, and this is user {os.geteuid()}: "
+            "the node could not read what this command writes"
+        )
+
+
+class Offline:
+    """Answers requests as a node on this data folder would; use it as a context manager.
+
+    Args:
+        project: what the node will run.
+        data_dir: its data folder; see `check`.
+
+    Attributes:
+        opened: what opening the logs has found; see ``Engine.opened``.
+
+    Raises:
+        Locked: a process holds the folder.
+        LogDamaged: a log is damaged.
+        LogFailed: the disk refuses.
+    """
+
+    def __init__(self, project: Project, data_dir: Path) -> None:
+        self._project = project
+        self._lock = DataLock(data_dir)
+        try:
+            self._engine: Any = _core.Engine(project.plan, data_dir=str(data_dir))
+        except BaseException:
+            self._lock.release()
+            raise
+        self.opened: list[dict[str, Any]] = self._engine.opened
+        self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "find": lambda request: requests.find(self._engine, request),
+            "inbox": lambda _: requests.inbox(self._engine),
+            "dead_letters": self._dead_letters,
+            "replay": lambda request: requests.replay(self._engine, request, project.model.sinks),
+            "pause": lambda request: self._turn(request, paused=True),
+            "resume": lambda request: self._turn(request, paused=False),
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._engine.close()
+        finally:
+            self._lock.release()
+
+    def ask(self, verb: str, **arguments: Any) -> Any:
+        """Answer a request of the control socket.
+
+        Raises:
+            MfgrouteError: it is refused.
+            LogFailed: the disk refuses: whether it was done is seen after a start.
+        """
+        by = f"uid {os.getuid()}"
+        result = self._verbs[verb]({**arguments, "verb": verb, "by": by})
+        return orjson.loads(result if isinstance(result, bytes) else orjson.dumps(result))
+
+    def _dead_letters(self, request: dict[str, Any]) -> bytes:
+        # What is submitted to a stream in memory would be gone with this process.
+        asked = {**request.get("request", {}), "durable": True}
+        return requests.dead_letters(self._engine, {**request, "request": asked})
+
+    def _turn(self, request: dict[str, Any], *, paused: bool) -> Any:
+        return requests.turn(self._engine, request, self._project.model.sinks, paused=paused)
+
+
+#: What can be asked of a data folder without its node.
+VERBS = frozenset({"find", "inbox", "dead_letters", "replay", "pause", "resume"})

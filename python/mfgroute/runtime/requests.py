@@ -1,0 +1,126 @@
+"""What people ask of an engine, whether its node runs or only its data folder was opened."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from mfgroute.config.model import Sink
+from mfgroute.errors import MfgrouteError, UnknownName
+from mfgroute.observe.stats import named, waiting
+
+
+class BadRequest(MfgrouteError):  # noqa: N818 - as `Closed`
+    """A request without what its verb needs."""
+
+
+def text(request: Mapping[str, Any], name: str) -> str:
+    """A text that the request needs.
+
+    Raises:
+        BadRequest: it has none.
+    """
+    value = request.get(name)
+    if not isinstance(value, str) or not value:
+        raise BadRequest(f"`{request['verb']}` needs `{name}`, a text")
+    return value
+
+
+def find(engine: Any, request: Mapping[str, Any]) -> bytes:
+    """Where the events of ``query`` are and were, as JSON."""
+    found: bytes = engine.find(text(request, "query"))
+    return found
+
+
+def dead_letters(engine: Any, request: Mapping[str, Any]) -> bytes:
+    """Look at rejects or parked events, or decide about them, as ``request`` says; JSON.
+
+    Raises:
+        BadRequest: there is no ``request`` in it.
+        MfgrouteError: the engine refuses.
+    """
+    asked = request.get("request")
+    if not isinstance(asked, dict):
+        raise BadRequest("`dead_letters` needs a `request` with `kind` and `verb`")
+    answer: bytes = engine.dead_letters(orjson.dumps({**asked, "who": request["by"]}))
+    return answer
+
+
+def replay(engine: Any, request: Mapping[str, Any], sinks: Mapping[str, Sink]) -> bytes:
+    """Look at, start, read or stop a replay, as ``request`` says; JSON.
+
+    Args:
+        engine: of the node.
+        request: with the ``request`` for the engine, and in it ``effects`` if a sink gets its own again.
+        sinks: of the project, by name.
+
+    Raises:
+        BadRequest: there is no ``request``, effects were not asked for, or the target would have them twice.
+        UnknownName: there is no such sink.
+        MfgrouteError: the engine refuses.
+    """
+    asked = request.get("request")
+    if not isinstance(asked, dict):
+        raise BadRequest("`replay` needs a `request` with `verb`")
+    asked = {**asked, "kind": "replay", "who": request["by"]}
+
+    def ask(verb: str) -> bytes:
+        answer: bytes = engine.dead_letters(orjson.dumps({**asked, "verb": verb}))
+        return answer
+
+    verb = str(asked.get("verb"))
+    if verb != "start":
+        return ask(verb)
+    sink = text(asked, "sink")
+    to = asked.get("to") or sink
+    if to not in sinks:
+        raise UnknownName(f"no sink is called `{to}`")
+    if to == sink and asked.get("effects") is not True:
+        raise BadRequest(f"a replay to {to} itself has effects there, and `effects` is not set")
+    effect = sinks[to].section.effect
+    if (
+        effect is not None
+        and effect.by not in ("key", "upsert")
+        and (seen := orjson.loads(ask("preview"))["seen"])
+    ):
+        raise BadRequest(
+            f"{to} has delivered {seen} of these events and cannot recognise them "
+            f"(effect.by is {effect.by}): each would have its effect twice"
+        )
+    return ask("start")
+
+
+def inbox(engine: Any, parts: Sequence[Any] = (), problems: Sequence[str] = ()) -> dict[str, Any]:
+    """Everything that waits for a person, oldest first, and the sinks that are paused.
+
+    Args:
+        engine: of the node.
+        parts: sources and sinks that do not work.
+        problems: why the node is not ready.
+    """
+    found = engine.dead_letters(orjson.dumps({"kind": "inbox", "verb": "list"}))
+    sinks = named(engine.stats(), "sinks")
+    return {
+        "waiting": orjson.Fragment(found),
+        "paused": [
+            {"sink": name, "waiting": waiting(one)} for name, one in sinks.items() if one.get("paused")
+        ],
+        "parts": list(parts),
+        "problems": list(problems),
+    }
+
+
+def turn(engine: Any, request: Mapping[str, Any], sinks: Collection[str], *, paused: bool) -> dict[str, Any]:
+    """Pause ``sink``, or let it go on.
+
+    Raises:
+        UnknownName: it is none of `sinks`.
+    """
+    name = text(request, "sink")
+    if name not in sinks:
+        raise UnknownName(f"no sink is called `{name}`")
+    act = engine.pause if paused else engine.resume
+    act(name, who=request["by"], why=str(request.get("why", "")))
+    return {"sink": name, "paused": paused}
