@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -88,23 +89,28 @@ class Story:
         """Reports that the client need not send again, in order."""
         return [line["ack"] for life in self.lives for line in life.said("ack")]
 
-    def live(self, *, last=REPORTS, final=False, prefix=(), env=None):
-        """One more life; the client sends what was not acknowledged."""
+    def live(self, *, last=REPORTS, final=False, prefix=(), env=None, ends_with=None):
+        """One more life; the client sends what was not acknowledged. It is killed when `ends_with` ends."""
         done = set(self.acknowledged)
         numbers = ",".join(str(number) for number in range(last) if f"r{number}" not in done)
         arguments = [self.project, self.data, len(self.lives), numbers]
         command = [*prefix, sys.executable, WORKER, *arguments, *(["final"] if final else [])]
         path = os.pathsep.join([str(ROOT / "python"), str(ROOT), os.environ.get("PYTHONPATH", "")])
-        done = subprocess.run(
+        process = subprocess.Popen(
             [str(part) for part in command],
             env={**os.environ, "PYTHONPATH": path, **(env or {})},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=110,
-            check=False,
         )
-        lines = [json.loads(line) for line in done.stdout.splitlines(keepends=True) if line.endswith("\n")]
-        self.lives.append(Life(done.returncode, lines, done.stderr))
+        if ends_with is not None:
+            threading.Thread(target=lambda: (ends_with.wait(), process.kill()), daemon=True).start()
+        try:
+            out, errors = process.communicate(timeout=110)
+        finally:
+            process.kill()
+        lines = [json.loads(line) for line in out.splitlines(keepends=True) if line.endswith("\n")]
+        self.lives.append(Life(process.returncode, lines, errors))
         return self.lives[-1]
 
     def end(self):
