@@ -42,12 +42,16 @@ $(VENV)/.built: $(VENV)/.runtime $(EXTENSION)
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet
 	@touch $@
 
+$(VENV)/.tools: $(VENV)/.made .ci/tools
+	@.ci/tools
+	@touch $@
+
 .PHONY: demo
 demo: $(VENV)/.built ## Run the main job on this machine; ARGS="--once --output json" is passed on.
 	@$(BIN)/mfgroute demo $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.dev $(VENV)/.built ## Run every test, lint and type check; ONLY="pytest mypy" runs some.
+test: $(VENV)/.dev $(VENV)/.built $(VENV)/.tools ## Run every test, lint and type check; ONLY="pytest mypy" runs some.
 	@$(BIN)/python tools/verify.py $(ONLY)
 
 .PHONY: lint
@@ -61,7 +65,7 @@ fmt: $(VENV)/.dev ## Format Rust and Python.
 	@$(BIN)/ruff format .
 
 .PHONY: torture
-torture: $(VENV)/.dev $(VENV)/.built ## Run the random tests for MINUTES=60 and record it in docs/reliability.
+torture: $(VENV)/.dev $(VENV)/.built $(VENV)/.tools ## Run the random tests for MINUTES=60 and record it in docs/reliability.
 	@$(BIN)/python tools/torture.py --minutes $(or $(MINUTES),60)
 
 .PHONY: miri

@@ -3,7 +3,6 @@
 What is acknowledged stands in the client's ledger, what has arrived in the target's; neither is the node's.
 """
 
-import http.client
 import os
 import random
 import resource
@@ -15,77 +14,12 @@ from itertools import groupby, pairwise
 
 import durable_node as durable
 import pytest
-from durable_node import TOKEN, exchange, fill, write_project
+from durable_node import CLIENTS, ORDERS, TOKEN, Clients, fill, write_project
 from tests.engine.conftest import CONTRACT, MAPPING, message
 
 mount, project, start, target = durable.mount, durable.project, durable.start, durable.target
 #: How often the node is killed; a long run sets more.
 KILLS = int(os.environ.get("MFGROUTE_KILLS", "8"))
-CLIENTS = 4
-ORDERS = 3
-
-
-class Clients:
-    """Clients that post, each the orders of its own, and post again what was not acknowledged.
-
-    Attributes:
-        ledger: the reports that were acknowledged, in order of the answers.
-        levels: the levels that answers named.
-    """
-
-    def __init__(self):
-        self.ledger, self.levels = [], set()
-        self._address, self._over = None, False
-        self._changed = threading.Condition()
-        self._threads = [threading.Thread(target=self._run, args=(number,)) for number in range(CLIENTS)]
-        for thread in self._threads:
-            thread.start()
-
-    def go_on(self, address):
-        """A node listens there now."""
-        with self._changed:
-            self._address = address
-            self._changed.notify_all()
-
-    def more(self, count):
-        """Wait until so many more are acknowledged."""
-        with self._changed:
-            goal = len(self.ledger) + count
-            assert self._changed.wait_for(lambda: len(self.ledger) >= goal, 60), len(self.ledger)
-
-    def end(self):
-        with self._changed:
-            self._over = True
-            self._changed.notify_all()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, number):
-        serial, address = 0, None
-        while address := self._next_address(address):
-            connection = http.client.HTTPConnection(*address, timeout=60)
-            try:
-                while not self._over:
-                    self._acknowledged(number, serial, connection)
-                    serial += 1
-            except (OSError, http.client.HTTPException):
-                connection.close()
-
-    def _next_address(self, tried):
-        """Wait for a node that was not tried; `None` when it is over."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._over or self._address != tried)
-            return None if self._over else self._address
-
-    def _acknowledged(self, number, serial, connection):
-        """Post one message and write down the answer."""
-        body = message(0, order=f"{number}-{serial % ORDERS}", id=f"{number}-{serial}")
-        status, _, receipt = exchange(connection, "POST", "/v1/sources/mes", body)
-        assert status == 202, receipt
-        with self._changed:
-            self.ledger.append(f"{number}-{serial}")
-            self.levels.add(receipt["level"])
-            self._changed.notify_all()
 
 
 @pytest.mark.timeout(120 + 15 * KILLS)
