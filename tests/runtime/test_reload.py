@@ -52,7 +52,7 @@ class Load:
             for serial in itertools.count():
                 if not self._taken(connection, number, serial):
                     return
-        except Exception as error:
+        except (OSError, http.client.HTTPException, AssertionError) as error:
             self._failed.append(error)
         finally:
             connection.close()
