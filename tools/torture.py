@@ -22,6 +22,8 @@ HISTORIES = 50
 TIMEOUT_S = 1_800
 #: How often a node with durable streams is killed in one round of all tests in Python.
 KILLS = 100
+#: How often such a node is reloaded under load.
+RELOADS = 1_000
 #: Seconds that each fuzz target in Rust is run on mutated input.
 FUZZ_S = 60
 #: What a file with property tests imports.
@@ -136,7 +138,8 @@ def turn(number: int, cases: int, fuzz_s: int) -> list[Run]:
     python = Run("pytest, property tests" if only else "pytest, all", seed)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
     command += ["--hypothesis-profile=torture", f"--timeout={TIMEOUT_S}"]
-    python.run(command + (property_tests() if only else ["tests"]), MFGROUTE_KILLS=str(KILLS))
+    how_often = {"MFGROUTE_KILLS": str(KILLS), "MFGROUTE_RELOADS": str(RELOADS)}
+    python.run(command + (property_tests() if only else ["tests"]), **how_often)
     return [rust, mutants, python]
 
 

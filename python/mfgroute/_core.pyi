@@ -218,7 +218,12 @@ class Engine:
         """
     @property
     def opened(self) -> list[dict[str, Any]]:
-        """What opening the data folder found: of each log stream, life, records, torn tail, quarantined."""
+        """What opening the data folder found.
+
+        Of each log ``stream``, ``life``, ``records``, ``torn`` (``segment``, ``offset``, ``bytes`` and
+        ``kept``, or `None`), ``quarantined`` (files), and ``half_heads`` (segments of which one copy of the head
+        is damaged).
+        """
     def position(self, source: str) -> bytes | None:
         """The position that came with the last durable messages of a source, or `None`."""
     def install(self, plan: Plan, *, discard: Sequence[str] = ...) -> None: ...
@@ -343,8 +348,9 @@ def log_verify(folder: str | PathLike[str]) -> dict[str, Any]:
     Returns:
         ``first``, ``next`` and ``sealed`` (numbers of records: the oldest, the one behind the last, and below
         which the log itself attests them), ``torn`` (``segment``, ``offset`` of a write that was under way,
-        or `None`), ``damage`` (`None`, or ``segment``, ``offset``, ``first`` and ``next`` of the records that
-        cannot be read, and ``why`` as a sentence; all but ``segment`` and ``why`` may be `None`).
+        or `None`), ``half_heads`` (segments with one damaged copy of their head), ``damage`` (`None`, or
+        ``segment``, ``offset``, ``first`` and ``next`` of the records that cannot be read, and ``why`` as a
+        sentence; all but ``segment`` and ``why`` may be `None`).
 
     Raises:
         LogFailed: the disk refuses, or a later version wrote the log.
@@ -355,9 +361,9 @@ def log_stat(folder: str | PathLike[str]) -> list[dict[str, Any]]:
 
     Returns:
         For each file ``name``, ``bytes``, ``records``, ``used`` (bytes), ``watermark``, ``newest_ms`` (of
-        the newest record, 0 without any), ``state`` (``whole``, ``torn``, ``damaged``, ``superseded``,
-        ``newer``, ``misnamed``), ``why``, and ``head``: ``log``, ``first``, ``life`` and ``created_ms``, or
-        `None` when it is unreadable.
+        the newest record, 0 without any), ``state`` (``whole``, ``torn``, ``half_head``, ``damaged``,
+        ``superseded``, ``newer``, ``misnamed``), ``why``, and ``head``: ``log``, ``first``, ``life`` and
+        ``created_ms``, or `None` when it is unreadable.
 
     Raises:
         LogFailed: the disk refuses.

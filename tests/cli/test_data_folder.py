@@ -163,6 +163,22 @@ def test_stat_counts_segments_records_bytes_and_lives(run, data, open_engine):
     assert business.split()[:5] == ["business", "1", "0", "20", "20"]
 
 
+def test_one_damaged_copy_of_a_head_is_named_and_the_log_is_whole(run, data):
+    (segment,) = (data / "streams" / "business").glob("*.log")
+    content = bytearray(segment.read_bytes())
+    content[2048 + 20] ^= 1
+    segment.write_bytes(content)
+    ended = run("log", "verify")
+    assert ended.code == 0
+    assert (
+        f"business: whole, records 0 to 19; one of the two heads of {segment.name} is damaged\n" in ended.out
+    )
+    assert run("log", "stat", "--output", "json").json["logs"][1]["segments"][0]["state"] == "half_head"
+    assert "19" in run("log", "stat").out
+    salvaged = run("log", "salvage", "--to", "saved", "--all")
+    assert (salvaged.code, "20 records read" in salvaged.out) == (0, True)
+
+
 def test_a_stream_whose_folder_is_missing_is_named(run, data):
     shutil.rmtree(data / "streams" / "business")
     ended = run("log", "verify")

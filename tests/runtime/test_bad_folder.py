@@ -167,3 +167,17 @@ def test_a_disk_that_is_smaller_than_the_capacities_is_said_at_the_start(start, 
     node = start()
     assert any('"event":"the disk may become full before streams do"' in line for line in node.log)
     assert node.post(message(1))[0] == 202
+
+
+def test_one_damaged_copy_of_a_head_is_said_and_does_not_stand_in_the_way(start, target):
+    data = used(start, target)
+    segment = segment_of(data)
+    content = bytearray(segment.read_bytes())
+    content[20] ^= 1
+    segment.write_bytes(content)
+    target.closed = False
+    node = start()
+    told = [line for line in node.log if "one copy of the head of a segment is damaged" in line]
+    assert [segment.name in line for line in told] == [True]
+    assert target.until(f"r{number}" for number in range(20)) == set()
+    assert node.stop() == 0

@@ -271,28 +271,36 @@ def lock(found: Held) -> Iterator[Finding]:
 
 def streams(data_dir: Path, found: Held) -> Iterator[Finding]:
     """Whether logs are whole; of a node that runs what it says of itself, since its logs are on the move."""
+    kept = "look at it, then move it away; it is never deleted"
     if found.health is not None:
         for problem in found.health["problems"]:
             yield Finding("node", "wrong", problem, "`mfgroute inbox` says more")
         for note in found.health["notes"]:
-            yield Finding("node", "warning", note, "look at it, then move it away; it is never deleted")
+            yield Finding("node", "warning", note, kept)
         if not found.health["problems"]:
             yield Finding("node", "ok", "everything that has work makes progress")
+    elif found.who is None and data_dir.is_dir():
+        for log in folder.verify_all(data_dir):
+            yield from _log(log)
+        for name, size in folder.quarantined(data_dir).items():
+            message = f"{name} has {size} bytes in quarantine: writes that were under way at a crash"
+            yield Finding("log", "warning", message, kept)
+
+
+def _log(log: dict[str, Any]) -> Iterator[Finding]:
+    """What was found in one log."""
+    name = log["name"]
+    if log["error"]:
+        yield Finding("log", "wrong", f"{name} cannot be read: {log['error']}")
         return
-    if found.who is not None or not data_dir.is_dir():
+    if log["damage"]:
+        hint = "nothing was deleted; `mfgroute log salvage` reads what is whole, or restore a backup"
+        yield Finding("log", "wrong", f"{name}: {log['damage']['why']}", hint)
         return
-    for log in folder.verify_all(data_dir):
-        if log["error"]:
-            yield Finding("log", "wrong", f"{log['name']} cannot be read: {log['error']}")
-        elif log["damage"]:
-            hint = "nothing was deleted; `mfgroute log salvage` reads what is whole, or restore a backup"
-            yield Finding("log", "wrong", f"{log['name']}: {log['damage']['why']}", hint)
-        else:
-            count = log["next"] - log["first"]
-            yield Finding("log", "ok", f"{log['name']} is whole, with {count} records")
-    for name, size in folder.quarantined(data_dir).items():
-        message = f"{name} has {size} bytes in quarantine: writes that were under way at a crash"
-        yield Finding("log", "warning", message, "look at it, then move it away; it is never deleted")
+    for segment in log["half_heads"]:
+        message = f"{name}: one of the two heads of {segment} is damaged, the other is used"
+        yield Finding("log", "warning", message, "look at the disk, and make a backup")
+    yield Finding("log", "ok", f"{name} is whole, with {log['next'] - log['first']} records")
 
 
 def newest_ms(data_dir: Path) -> int:

@@ -372,6 +372,12 @@ def _tell_opened(log: Mapping[str, Any]) -> None:
             bytes=torn["bytes"],
             file=f"quarantine/{torn['kept']}",
         )
+    for name in log.get("half_heads", []):
+        _log.warning(
+            "one copy of the head of a segment is damaged; the other one is used",
+            stream=log["stream"],
+            segment=name,
+        )
 
 
 def _check_fixed(old: Project, new: Project) -> None:

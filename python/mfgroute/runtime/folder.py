@@ -118,6 +118,7 @@ def _missing(name: str) -> dict[str, Any]:
     return {
         "name": name,
         **dict.fromkeys(("first", "next", "sealed", "torn")),
+        "half_heads": [],
         "damage": damage,
         "error": None,
     }
@@ -129,7 +130,7 @@ def stat(log: Log) -> list[dict[str, Any]]:
     Raises:
         LogFailed: the disk refuses.
     """
-    whole = {"whole", "torn", "superseded"}
+    whole = {"whole", "torn", "superseded", "half_head"}
     return _steady(
         lambda: _core.log_stat(log.path), lambda found: all(one["state"] in whole for one in found)
     )

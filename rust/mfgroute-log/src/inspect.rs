@@ -19,6 +19,8 @@ pub struct Verified {
     pub sealed: u64,
     /// Traces of writes behind the last record: file and offset.
     pub torn: Option<(String, u64)>,
+    /// Segments of which one of the two copies of the head is damaged.
+    pub half_heads: Vec<String>,
 }
 
 /// Reads the whole log and says whether [`open`](crate::open) would take it.
@@ -32,6 +34,7 @@ pub fn verify(disk: &dyn Disk) -> Result<Verified, OpenError> {
     let (Some(first), Some(last)) = (read.segments.first(), read.segments.last()) else { return Ok(found) };
     (found.first, found.next, found.sealed) =
         (first.head.first, read.last.walk.end, read.last.walk.watermark);
+    found.half_heads = read.half_heads;
     found.torn = read.last.walk.beyond.map(|_| (last.name.clone(), read.last.walk.offset));
     Ok(found)
 }
@@ -79,6 +82,8 @@ pub enum SegmentState {
     Whole,
     /// The last one: bytes behind its last record were being written when the machine or the process ended.
     Torn,
+    /// One of the two copies of its head is damaged; the other one is used, and its records are readable.
+    HalfHead,
     /// Durable bytes are damaged or missing.
     Damaged(Corruption),
     /// A newer file begins with the same record and holds what is in it.
@@ -122,9 +127,9 @@ fn stat_of(segment: &Segment, until: Option<u64>, state: Option<SegmentState>) -
         segment::walk(&bytes, &segment.head, until, &mut |_, at_ms, _| newest_ms = newest_ms.max(at_ms));
     let checked = check(segment, &walk, until, bytes.len() as u64);
     let state = match (Head::read(&bytes), state, checked) {
-        (Err(_), _, _) => SegmentState::Damaged(damaged_head(&segment.name, segment.head.first)),
         (_, Some(state), _) => state,
         (_, _, Err(OpenError::Corrupt(found))) => SegmentState::Damaged(found),
+        (Err(_), _, _) => SegmentState::HalfHead,
         _ if walk.beyond.is_some() => SegmentState::Torn,
         _ => SegmentState::Whole,
     };

@@ -26,6 +26,9 @@ pub struct Report {
     pub records: u64,
     /// A torn tail, of which nothing had been acknowledged.
     pub torn: Option<Torn>,
+    /// Segments of which one of the two copies of the head was damaged; the other one was used. The last segment has
+    /// been written anew since.
+    pub half_heads: Vec<String>,
     /// Files that are not needed any more and were taken away.
     pub removed: Vec<String>,
     /// All files in the folder `quarantine`. An opening that did not come to its end may have put a torn tail there that
@@ -59,12 +62,12 @@ pub fn open(
     each: &mut dyn FnMut(u64, u64, &[u8]),
 ) -> Result<(Writer, Store, Report), OpenError> {
     let mut chance = Chance::new(options.seed);
-    let Found { mut segments, superseded, last, next } = read(&*disk, each)?;
+    let Found { mut segments, superseded, half_heads, last, next } = read(&*disk, each)?;
     let log = segments.first().map_or_else(|| chance.wide(), |segment| segment.head.log);
     let lives = segments.iter().chain(&superseded).map(|segment| segment.head.life);
     let life = lives.max().unwrap_or(0) + 1;
     let records = next - segments.first().map_or(next, |segment| segment.head.first);
-    let mut report = Report { life, records, ..Report::default() };
+    let mut report = Report { life, records, half_heads, ..Report::default() };
     let old = segments.pop();
     let spares = tidy(&*disk, options)?;
     let mut maker = Maker { disk: &disk, options, log, life, chance: &mut chance, spares };
@@ -90,6 +93,8 @@ pub(crate) struct Found {
     pub(crate) segments: Vec<Segment>,
     /// Older files of which a later one holds all that is in them.
     superseded: Vec<Segment>,
+    /// Segments of which one copy of the head is damaged.
+    pub(crate) half_heads: Vec<String>,
     pub(crate) last: Last,
     /// The sequence number behind the last record.
     next: u64,
@@ -97,7 +102,8 @@ pub(crate) struct Found {
 
 /// Reads a whole log and changes nothing.
 pub(crate) fn read(disk: &dyn Disk, each: &mut dyn FnMut(u64, u64, &[u8])) -> Result<Found, OpenError> {
-    let (mut segments, superseded) = split(segment::open_all(disk)?);
+    let segment::Opened { segments, half_heads } = segment::open_all(disk)?;
+    let (mut segments, superseded) = split(segments);
     let mut next = segments.first().map_or(0, |segment| segment.head.first);
     let mut last = Last::default();
     for number in 0..segments.len() {
@@ -112,7 +118,7 @@ pub(crate) fn read(disk: &dyn Disk, each: &mut dyn FnMut(u64, u64, &[u8])) -> Re
             last = Last { bytes, walk };
         }
     }
-    Ok(Found { segments, superseded, last, next })
+    Ok(Found { segments, superseded, half_heads, last, next })
 }
 
 /// Takes those out of which every record stands in a later segment.

@@ -48,16 +48,26 @@ pub(crate) fn damaged_head(segment: &str, first: u64) -> Corruption {
     Corruption { segment: segment.to_owned(), offset: 0, first, next: Some(first) }
 }
 
-/// Opens every segment of a folder, in order: by first number, then by life.
-pub(crate) fn open_all(disk: &dyn Disk) -> Result<Vec<Segment>, OpenError> {
-    let mut segments = Vec::new();
+/// The segments of a folder.
+pub(crate) struct Opened {
+    /// In order: by first number, then by life.
+    pub(crate) segments: Vec<Segment>,
+    /// Names of those of which one copy of the head is damaged. The other has a checksum, and a name that it must bear
+    /// out, so it is as good as both.
+    pub(crate) half_heads: Vec<String>,
+}
+
+/// Opens every segment of a folder.
+pub(crate) fn open_all(disk: &dyn Disk) -> Result<Opened, OpenError> {
+    let (mut segments, mut half_heads) = (Vec::new(), Vec::new());
     for name in disk.names()?.into_iter().filter(|name| is_segment(name)) {
         let file = disk.open(&name)?;
         let head = match Head::read(&file.read_up_to(HEAD as usize, 0)?) {
             Ok(head) => head,
             Err(BadHead::Newer(version)) => return Err(OpenError::Newer { segment: name, version }),
             Err(BadHead::Damaged(Some(whole))) => {
-                return Err(OpenError::Corrupt(damaged_head(&name, whole.first)));
+                half_heads.push(name.clone());
+                whole
             }
             Err(BadHead::Damaged(None)) => {
                 let first = first_in(&name);
@@ -74,7 +84,10 @@ pub(crate) fn open_all(disk: &dyn Disk) -> Result<Vec<Segment>, OpenError> {
     let log = segments.first().map(|segment| segment.head.log);
     match segments.iter().find(|segment| Some(segment.head.log) != log) {
         Some(foreign) => Err(OpenError::Foreign { segment: foreign.name.clone() }),
-        None => Ok(segments),
+        None => {
+            half_heads.sort();
+            Ok(Opened { segments, half_heads })
+        }
     }
 }
 

@@ -102,7 +102,7 @@ impl Engine {
             });
             json!({
                 "stream": stream, "life": report.life, "records": report.records, "torn": torn,
-                "quarantined": report.quarantined,
+                "quarantined": report.quarantined, "half_heads": report.half_heads,
             })
         };
         to_python(py, &self.reports.iter().map(one).collect::<serde_json::Value>())

@@ -14,6 +14,8 @@ from mfgroute.cli.failures import CANNOT_CREATE, DATA, IO, OK, USAGE, Failure
 if TYPE_CHECKING:
     from mfgroute.runtime.folder import Log
 
+#: States of segments of which every record is readable.
+_READABLE = {"whole", "torn", "superseded", "half_head"}
 _FOLDER = click.option(
     "--data-dir", "folder", type=click.Path(path_type=Path, file_okay=False),
     help="The data folder; default: $MFGROUTE_DATA_DIR, or node.data_dir of the project.",
@@ -63,7 +65,8 @@ def _verdict(one: dict[str, Any]) -> str:
     records = f"records {one['first']} to {one['next'] - 1}" if one["next"] > one["first"] else "no records"
     torn = one["torn"]
     tail = f"; a write was under way in {torn['segment']} at byte {torn['offset']}" if torn else ""
-    return f"whole, {records}{tail}"
+    heads = "".join(f"; one of the two heads of {name} is damaged" for name in one["half_heads"])
+    return f"whole, {records}{tail}{heads}"
 
 
 @command.command("stat")
@@ -91,7 +94,7 @@ def stat(*, folder: Path | None) -> int:
 
 def _summary(name: str, segments: list[dict[str, Any]]) -> dict[str, Any]:
     own = [one for one in segments if one["head"] and one["state"] != "superseded"]
-    bad = [one["state"] for one in segments if one["state"] not in {"whole", "torn", "superseded"}]
+    bad = [one["state"] for one in segments if one["state"] not in _READABLE]
     return {
         "name": name,
         "segments": segments,

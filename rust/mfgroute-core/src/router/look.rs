@@ -17,13 +17,18 @@ pub fn verify(folder: &Path) -> Result<Value, String> {
     let disk = looking(folder)?;
     let damage = |segment: &str, offset, first, next: Option<u64>, why: &str| {
         let damage = json!({"segment": segment, "offset": offset, "first": first, "next": next, "why": why});
-        json!({"first": null, "next": null, "sealed": null, "torn": null, "damage": damage})
+        json!({
+            "first": null, "next": null, "sealed": null, "torn": null, "half_heads": [], "damage": damage,
+        })
     };
     let error = match mfgroute_log::verify(&disk) {
         Ok(found) => {
             let torn = found.torn.map(|(segment, offset)| json!({"segment": segment, "offset": offset}));
             let (first, next, sealed) = (found.first, found.next, found.sealed);
-            return Ok(json!({"first": first, "next": next, "sealed": sealed, "torn": torn, "damage": null}));
+            return Ok(json!({
+                "first": first, "next": next, "sealed": sealed, "torn": torn, "half_heads": found.half_heads,
+                "damage": null,
+            }));
         }
         Err(error) => error,
     };
@@ -99,6 +104,7 @@ fn segment(stat: &SegmentStat) -> Value {
     let (state, why) = match state {
         SegmentState::Whole => ("whole", None),
         SegmentState::Torn => ("torn", None),
+        SegmentState::HalfHead => ("half_head", Some("one copy of its head is damaged".to_owned())),
         SegmentState::Damaged(found) => ("damaged", Some(found.to_string())),
         SegmentState::Superseded => ("superseded", None),
         SegmentState::Newer(version) => ("newer", Some(format!("it has format {version}"))),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use mfgroute_log::{Disk, DiskFile, Frame, OpenError, Options, Verified, open, salvage, stat, verify};
+use mfgroute_log::{
+    Disk, DiskFile, Frame, OpenError, Options, SegmentState, Verified, open, salvage, stat, verify,
+};
 
 use crate::number;
 use mfgroute_log::testing::{Dice, Machine};
@@ -252,6 +254,60 @@ fn every_flipped_bit_is_found_or_harmless() {
     }
     println!("{verdicts:?}");
     assert!(verdicts.len() == 3 && verdicts.values().all(|&count| count > 100), "{verdicts:?}");
+}
+
+#[test]
+fn one_copy_of_a_head_is_enough_and_the_damaged_one_is_named() {
+    let sample = sample(1);
+    for name in sample.names() {
+        for at in (0..PAGE).step_by(7) {
+            let what = format!("byte {at} of {name}");
+            let shelf = sample.with(&name, |bytes| bytes[at] ^= 0x41);
+            assert_eq!(sample.judge(&shelf, &what), Verdict::Same, "{what}");
+            assert_eq!(verify(&shelf).unwrap().half_heads, [name.as_str()], "{what}");
+            let stats = stat(&shelf).unwrap();
+            let state = |name: &str| &stats.iter().find(|stat| stat.name == name).unwrap().state;
+            assert_eq!(*state(&name), SegmentState::HalfHead, "{what}");
+            // Both copies at once are too much.
+            let shelf = sample.with(&name, |bytes| {
+                bytes[at] ^= 0x41;
+                bytes[(at + PAGE / 2) % PAGE] ^= 0x40;
+            });
+            assert_eq!(sample.judge(&shelf, &what), Verdict::Refused, "{what}");
+        }
+    }
+    // A whole copy under another name than its own is not trusted.
+    let (first, last) = (&sample.names()[0], &sample.names()[3]);
+    let head = sample.files[first][..PAGE].to_vec();
+    let shelf = sample.with(last, |bytes| {
+        bytes[..PAGE].copy_from_slice(&head);
+        bytes[9] ^= 1;
+    });
+    assert_eq!(sample.judge(&shelf, "the head of another"), Verdict::Refused);
+}
+
+#[test]
+fn opening_with_half_a_head_says_so_and_makes_the_last_one_anew() {
+    let machine = Machine::new(Dice::new(3));
+    let (mut writer, mut store, _) = open(machine.disk(), &options(3), &mut |_, _, _| ()).unwrap();
+    let mut frame = Frame::new();
+    frame.push(b"a record");
+    store.append(&frame, 5).unwrap();
+    let group = store.take_pending();
+    store.committed(writer.write(&group).unwrap());
+    drop((writer, store));
+    let disk = machine.disk();
+    let name = disk.names().unwrap().into_iter().find(|name| name.contains(".log")).unwrap();
+    disk.open(&name).unwrap().write_all_at(b"?", 100).unwrap();
+    let mut read = 0;
+    let (.., report) = open(machine.disk(), &options(4), &mut |_, _, bytes| {
+        assert_eq!(bytes, b"a record");
+        read += 1;
+    })
+    .unwrap();
+    assert_eq!((read, report.half_heads.as_slice()), (1, [name].as_slice()));
+    let (.., report) = open(machine.disk(), &options(5), &mut |_, _, _| ()).unwrap();
+    assert_eq!(report.half_heads, [""; 0]);
 }
 
 #[test]
