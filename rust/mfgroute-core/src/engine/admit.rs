@@ -284,7 +284,8 @@ impl State {
             let stored = Stored::read(record.bytes());
             for sink in stored.sinks() {
                 if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
-                    sink.lose(number as u16, seq, &stored, now, &mut self.journal);
+                    let at = (number as u16, seq, seq < stream.log.visible());
+                    sink.lose(at, &stored, now, &mut self.journal);
                 }
             }
         }

@@ -364,7 +364,8 @@ impl State {
             let first = log.store.first_seq();
             self.carry(number, first, seq);
             // What a sink does not want leaves no fact of its own: without this it would look as if it had been lost.
-            for sink in &self.sinks {
+            for sink in &mut self.sinks {
+                sink.cursor(number as StreamNo).into_iter().for_each(|cursor| cursor.skip_to(seq));
                 self.facts.note(&Fact::Low { sink: sink.no, stream: number as StreamNo, seq });
             }
             self.flush(vec![Later::Free { stream: number as StreamNo, seq }], now);

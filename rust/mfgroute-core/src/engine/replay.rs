@@ -77,12 +77,7 @@ impl State {
                     sink.paused = on;
                 }
             }
-            Fact::Removed { sink } => {
-                if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
-                    let cursors = std::mem::take(&mut sink.cursors);
-                    *sink = Sink { cursors, present: false, ..Sink::new(sink.no, sink.config.clone()) };
-                }
-            }
+            Fact::Removed { sink } => self.redo_removal(sink),
             Fact::Ended { at, ref end } => self.redo_end(at, end),
             Fact::Journal { at, ref end } => self.journal.write(settlement(at, end)),
             Fact::Tried { at, tries, attempts } => self.redo_try(at, tries, attempts),
@@ -103,14 +98,11 @@ impl State {
                 }
             }
             Fact::Taken { source, number } => {
-                if let Some(source) = self.sources.get_mut(usize::from(source)) {
-                    source.kept.take(number);
-                }
+                let _ = self.sources.get_mut(usize::from(source)).map(|source| source.kept.take(number));
             }
             Fact::Position { source, position } => {
-                if let Some(source) = self.sources.get_mut(usize::from(source)) {
-                    source.position = Some(position.into());
-                }
+                let source = self.sources.get_mut(usize::from(source));
+                source.into_iter().for_each(|source| source.position = Some(position.into()));
             }
             Fact::Acted { at_ms, who, what, on, why } => {
                 let [who, what, on, why] = [who, what, on, why].map(str::to_owned);
@@ -123,13 +115,18 @@ impl State {
                 }
             }
             Fact::Log { stream, id } => {
-                if let Some(stream) = self.streams.get_mut(usize::from(stream)) {
-                    stream.log_id = Some(id);
-                }
+                let stream = self.streams.get_mut(usize::from(stream));
+                stream.into_iter().for_each(|stream| stream.log_id = Some(id));
             }
             Fact::Keys(keys) => self.carried.extend(keys.as_chunks::<KEY_BYTES>().0),
             Fact::Replay { .. } | Fact::Chosen { .. } | Fact::Replayed { .. } => self.redo_replay(fact),
         }
+    }
+
+    fn redo_removal(&mut self, sink: u16) {
+        let Some(sink) = self.sinks.get_mut(usize::from(sink)) else { return };
+        let cursors = std::mem::take(&mut sink.cursors);
+        *sink = Sink { cursors, present: false, ..Sink::new(sink.no, sink.config.clone()) };
     }
 
     fn cursor(&mut self, sink: u16, stream: u16) -> Option<&mut Cursor> {
@@ -288,8 +285,10 @@ impl State {
         }
         for (number, (stream, cursor)) in (0..).zip(self.streams.iter().zip(&sink.cursors)) {
             if stream.config.durable {
-                facts.note(&Fact::Low { sink: sink.no, stream: number, seq: cursor.low() });
-                for seq in cursor.finished_above() {
+                // What was dropped before it was durable may never have been.
+                let shown = stream.log.visible();
+                facts.note(&Fact::Low { sink: sink.no, stream: number, seq: cursor.low().min(shown) });
+                for seq in cursor.finished_above().take_while(|&seq| seq < shown) {
                     facts.note(&Fact::Above { sink: sink.no, stream: number, seq });
                 }
             }

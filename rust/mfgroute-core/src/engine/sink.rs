@@ -261,11 +261,11 @@ impl Sink {
         self.config.on_refused == OnRefused::ParkKey || matches!(cause, Cause::InDoubt { .. })
     }
 
-    /// Gives up an event whose record leaves its log. In flight it keeps its bytes until it is settled.
+    /// Gives up an event whose record leaves its log, and which was durable or not. In flight it keeps its bytes until
+    /// it is settled.
     pub(super) fn lose(
         &mut self,
-        stream: StreamNo,
-        seq: u64,
+        (stream, seq, durable): (StreamNo, u64, bool),
         stored: &Stored<'_>,
         now: Now,
         journal: &mut Journal,
@@ -284,7 +284,8 @@ impl Sink {
             (Some(id), _) => tries = self.lanes.remove(id).map_or(0, |held| held.tries),
             (None, _) => {}
         }
-        if self.is_durable(stream) {
+        // Of an event that may never have been nothing is said.
+        if durable && self.is_durable(stream) {
             let at = At { sink: self.no, stream, seq, ordinal: stored.ordinal, copy: false };
             let (at_ms, id, lane) = (now.wall_ms, stored.id, stored.lane);
             let end = End { how: 2, at_ms, id, lane, tries, text: None, posted_as: None };

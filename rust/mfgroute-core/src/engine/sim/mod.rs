@@ -5,6 +5,7 @@
 //! With `MFGROUTE_TELL` a history says what happens in it.
 
 mod acts;
+mod found;
 mod oracle;
 mod swarm;
 mod world;
