@@ -16,7 +16,20 @@ import host
 import workload
 from peers import MAKERS, Workshop
 from race import Track
-from rows import adapter, idle, open_loop, overload, pipeline, polling, scaling, validation
+from rows import (
+    adapter,
+    durable,
+    hand_over,
+    idle,
+    open_loop,
+    overload,
+    overload_disk,
+    pipeline,
+    polling,
+    restart,
+    scaling,
+    validation,
+)
 from rows.context import Context
 
 from mfgroute.errors import MfgrouteError
@@ -45,11 +58,15 @@ def main() -> int:
     rows: dict[str, Callable[[], list[gates.Result]]] = {
         "B1": lambda: pipeline.run(context, options.only),
         "B2": lambda: validation.run(context),
+        "B4": lambda: durable.run(context),
         "B5": lambda: scaling.run(context),
         "B6": lambda: open_loop.run(context),
         "B7": lambda: overload.run(context),
+        "B7-disk": lambda: overload_disk.run(context),
+        "B8": lambda: hand_over.run(context),
         "B9": lambda: adapter.run(context),
         "P10": lambda: polling.run(context),
+        "P13": lambda: restart.run(context),
         "P14": lambda: idle.run(context),
     }
     chosen = options.rows or list(rows)
