@@ -71,11 +71,12 @@ def stopped(context: Context) -> Result:
         shutil.rmtree(folder / "data", ignore_errors=True)
     limit = BUDGET_MIB + OVER_MIB
     result = Result("P11 disk", raw=found | {"capacity_mib": capacity, "offered": offered})
-    result.text.append(
-        f"sink stopped, {offered:,} events offered: RSS {found['rss_before_mib']:.0f} MiB before, "
-        f"at most {found['rss_max_mib']:.0f} MiB; {found['accepted']:,} accepted, {found['queued']:,} queued, "
-        f"{found['refused']:,} refused by {found['full']:,} times Full, {found['unaccounted']} unaccounted"
-    )
+    result.text += [
+        "sink stopped: RSS {rss_before_mib:.0f} MiB before, at most {rss_max_mib:.0f}".format(**found),
+        "{accepted:,} accepted, {queued:,} queued, {refused:,} refused by Full, {unaccounted} lost".format(
+            **found
+        ),
+    ]
     counted = (
         found["unaccounted"] == 0
         and found["accepted"] + found["refused"] == offered
