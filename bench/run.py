@@ -119,6 +119,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, default=HERE / ".peers", help="where peers are installed")
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="for files of messages")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the numbers are kept")
+    parser.add_argument("--note", default="", help="kept with the numbers: what else the machine did")
     options = parser.parse_args()
     if options.quick:
         options.messages = min(options.messages, 5 * workload.SLAB)
@@ -140,6 +141,7 @@ def _keep(
         "host": host.facts(),
         "before": before,
         "after": after,
+        "note": options.note,
         "method": METHOD,
         "options": {
             "rounds": options.rounds,
