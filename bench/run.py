@@ -16,7 +16,20 @@ import host
 import workload
 from peers import MAKERS, Workshop
 from race import Track
-from rows import adapter, idle, open_loop, overload, pipeline, polling, scaling, validation
+from rows import (
+    adapter,
+    durable,
+    hand_over,
+    idle,
+    open_loop,
+    overload,
+    overload_disk,
+    pipeline,
+    polling,
+    restart,
+    scaling,
+    validation,
+)
 from rows.context import Context
 
 from mfgroute.errors import MfgrouteError
@@ -45,11 +58,15 @@ def main() -> int:
     rows: dict[str, Callable[[], list[gates.Result]]] = {
         "B1": lambda: pipeline.run(context, options.only),
         "B2": lambda: validation.run(context),
+        "B4": lambda: durable.run(context),
         "B5": lambda: scaling.run(context),
         "B6": lambda: open_loop.run(context),
         "B7": lambda: overload.run(context),
+        "B7-disk": lambda: overload_disk.run(context),
+        "B8": lambda: hand_over.run(context),
         "B9": lambda: adapter.run(context),
         "P10": lambda: polling.run(context),
+        "P13": lambda: restart.run(context),
         "P14": lambda: idle.run(context),
     }
     chosen = options.rows or list(rows)
@@ -102,6 +119,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--peers", type=Path, default=HERE / ".peers", help="where peers are installed")
     parser.add_argument("--work", type=Path, default=HERE / ".work", help="for files of messages")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the numbers are kept")
+    parser.add_argument("--note", default="", help="kept with the numbers: what else the machine did")
     options = parser.parse_args()
     if options.quick:
         options.messages = min(options.messages, 5 * workload.SLAB)
@@ -123,6 +141,7 @@ def _keep(
         "host": host.facts(),
         "before": before,
         "after": after,
+        "note": options.note,
         "method": METHOD,
         "options": {
             "rounds": options.rounds,

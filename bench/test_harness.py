@@ -1,6 +1,7 @@
 """What the harness says about numbers and outputs is right."""
 
 import json
+import sys
 
 import gates
 import pytest
@@ -8,7 +9,10 @@ import race
 import same
 import stats
 import workload
-from peers import Contender, Field
+from peers import Absent, Contender, Field, Workshop
+from rows import disk, hand_over, overload_disk, restart
+from rows import durable as durable_row
+from rows.context import Context
 
 EVENT = {
     "event": "E1",
@@ -176,3 +180,125 @@ def test_mixed_messages_are_what_they_say():
     assert all(line in lines for line, kind in made if kind == "duplicate")
     assert any(b"\\u00" in line for line in lines)
     assert any("ß".encode() in line for line in lines)
+
+
+@pytest.fixture
+def context(tmp_path):
+    """A run that only shows that everything works; a program of the Rust side is built by nobody."""
+    shop = Workshop(tmp_path / "peers")
+    return Context(
+        rounds=1,
+        messages=512,
+        full=False,
+        quick=True,
+        repeat_noisy=False,
+        shop=shop,
+        track=race.Track(tmp_path),
+    )
+
+
+@pytest.fixture
+def durable(context, monkeypatch):
+    """A program in place of that of the Rust side, and how often each of its verbs was called."""
+    program = context.work / "durable"
+    program.write_text(_DURABLE)
+    program.chmod(0o700)
+    monkeypatch.setattr(Workshop, "cargo", lambda *_, **__: str(program))
+    return context
+
+
+#: Answers as the program does: the engine 100 times as slow as raw, but for P7.
+_DURABLE = f"""#!{sys.executable}
+import json, os, sys
+verb, folder, *rest = sys.argv[1:]
+names = ("p50", "p99", "p99_9", "max")
+quantiles = lambda middle: {{name: number * middle for number, name in enumerate(names, 1)}}
+if verb == "curve":
+    assert os.listdir(folder) == []
+    sizes = [448, 4096, 16384, 65536, 262144, 1048576, 4194304]
+    print(json.dumps({{"groups": [{{"bytes": size, "us": quantiles(size / 100)}} for size in sizes]}}))
+elif verb == "wake":
+    print(json.dumps({{"wake_us": quantiles(5.0)}}))
+else:
+    events = 1_000_000 if verb == "raw" else 10_000
+    found = {{"events": events, "seconds": 1.0, "events_per_s": float(events), "ack_us": quantiles(700.0),
+             "late_us": quantiles(1.0), "cpu_us_per_event": 1.0, "groups": 10, "bytes_per_group": 4480.0}}
+    if verb == "engine":
+        found |= {{"record_bytes": 448.0, "unaccounted": 0, "accepted": events, "read": events,
+                  "poll_us": quantiles(12.0 if "memory" in rest else 100.0)}}
+    print(json.dumps(found))
+"""
+
+
+def verdicts(results):
+    return [(gate.id, gate.verdict) for one in results for gate in one.gates]
+
+
+def test_durable_targets_are_judged_by_what_the_program_says(durable):
+    results = durable_row.run(durable)
+    assert verdicts(results) == [
+        ("P6", "not met"), ("P6", "not met"), ("P6", "not met"), ("P7", "met"),
+        ("B4", "not met"), ("B4", "met"), ("B4", "met"),
+    ]  # fmt: skip
+    text = "\n".join(line for one in results for line in one.text)
+    # The curve of the disk and what the machine did besides stand beside every durable figure.
+    for one in (results[0], results[2]):
+        assert any(line.startswith("this disk") for line in one.text)
+        assert any(line.startswith("machine: ") for line in one.text)
+    assert "as many as it takes" in text
+    assert list(durable.work.glob("durable-*")) == []
+
+
+def test_an_event_that_was_not_read_is_a_target_missed(durable):
+    program = durable.work / "durable"
+    program.write_text(program.read_text().replace('"read": events,', '"read": events - 1,'))
+    assert verdicts(durable_row.run(durable))[-1] == ("B4", "not met")
+
+
+def test_the_way_to_a_reader_is_judged_by_its_floor(durable):
+    (result,) = hand_over.run(durable)
+    # Memory: 12 µs on a wake of 5 µs. Durable: 100 µs on two wakes and a sync of 40.96 µs.
+    assert verdicts([result]) == [("B8", "met"), ("B8", "met"), ("B8", "met")]
+    assert result.raw["floor_us"] == {"memory": 5.0, "durable": pytest.approx(50.96)}
+
+
+def test_a_program_that_fails_says_why(durable):
+    (durable.work / "durable").write_text("#!/bin/sh\necho 'error: no room' >&2\nexit 1\n")
+    with pytest.raises(RuntimeError, match=r"durable curve .*: error: no room"):
+        disk.Program(durable).curve()
+
+
+@pytest.fixture
+def alone(context, monkeypatch):
+    """A run without a program of the Rust side."""
+
+    def absent(*_, **__):
+        raise Absent("cargo was not found in PATH")
+
+    monkeypatch.setattr(Workshop, "cargo", absent)
+    return context
+
+
+def test_without_the_program_nothing_is_said_about_durable_targets(alone):
+    found = verdicts([*durable_row.run(alone), *hand_over.run(alone)])
+    assert {id_ for id_, _ in found} == {"P6", "P7", "B4", "B8"}
+    assert {verdict for _, verdict in found} == {"not measured"}
+
+
+def test_a_sink_that_stops_costs_a_durable_stream_no_event(alone):
+    stopped, eight = overload_disk.run(alone)
+    assert "was not measured: cargo" in stopped.text[-1] + eight.text[-1]
+    # However long it took: everything is counted, the stream was full, the dead sink got all of it in order.
+    assert verdicts([stopped])[1] == ("P11", "met"), stopped.gates
+    assert verdicts([eight])[1] == ("B7", "met"), eight.gates
+    assert stopped.raw["full"] > 0
+    assert not (alone.work / "stopped-disk" / "data").exists()
+
+
+def test_a_restart_finds_what_was_written(alone, monkeypatch):
+    monkeypatch.setattr(restart, "_GIB", 64 << 20)
+    (result,) = restart.run(alone)
+    assert result.raw["filled"]["bytes"] >= 1 << 20
+    assert [one["pages_dropped"] > 2 for one in result.raw["starts"]] == [True]
+    assert [id_ for id_, _ in verdicts([result])] == ["P13", "D11"]
+    assert not (alone.work / "restart" / "data").exists()

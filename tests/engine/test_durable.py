@@ -1,6 +1,7 @@
 """A durable stream: what was acknowledged is there after every end of the process, and nothing is delivered twice."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -88,6 +89,21 @@ def test_what_was_in_flight_comes_again_with_the_same_id(open_engine):
     first = [event.id for event in batch]
     engine.close()
     assert drain(open_engine(), sink) == first
+
+
+def test_a_slab_larger_than_a_segment_is_taken_once_there_are_enough_of_them(open_engine, project):
+    file = project / "mfgroute.yaml"
+    text, changes = re.subn(r"capacity: \w+", "capacity: 4MiB", file.read_text())
+    assert changes == 1
+    file.write_text(text)
+    engine = open_engine()
+    # Segments of a stream of 4 MiB have 256 KiB.
+    slab = b"\n".join(message(n, text="x" * 600) for n in range(2000))
+    assert len(slab) > 4 * (256 << 10)
+    receipt = engine.submit_lines("mes-a", slab, wait_s=30.0)
+    while receipt.resume is not None:
+        receipt = engine.submit_lines("mes-a", slab, wait_s=30.0, resume=receipt.resume)
+    assert engine.stats()["streams"]["business"]["count"] == 2000
 
 
 def test_parked_events_rejects_pauses_and_positions_survive(open_engine):

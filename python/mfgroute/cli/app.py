@@ -20,6 +20,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Begin": {
         "init": "Write a small working project.",
         "demo": "Show a simulated plant and its systems at work.",
+        "bench": "Measure what a node can carry on this machine.",
     },
     "Write and test a project": {
         "check": "Name every problem of a project, with file, line and column.",
@@ -57,7 +58,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 }
 #: What the interface names and this version does not have.
 UNAVAILABLE = (
-    "tap", "top", "link", "effects", "reconcile", "bench",
+    "tap", "top", "link", "effects", "reconcile",
 )  # fmt: skip
 
 #: Modules that are not called as their command: `try` is a word of the language, some commands are alike.

@@ -71,6 +71,13 @@ impl dyn DiskFile {
     /// Reads up to `length` bytes at a place; fewer only at the end of the file.
     pub fn read_up_to(&self, length: usize, at: u64) -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; length];
+        self.read_into(&mut bytes, length, at)?;
+        Ok(bytes)
+    }
+
+    /// As `read_up_to`, in place of what is in a buffer.
+    pub fn read_into(&self, bytes: &mut Vec<u8>, length: usize, at: u64) -> io::Result<()> {
+        bytes.resize(length, 0);
         let mut read = 0;
         while let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
             match self.read_at(rest, at + read as u64) {
@@ -81,7 +88,7 @@ impl dyn DiskFile {
             }
         }
         bytes.truncate(read);
-        Ok(bytes)
+        Ok(())
     }
 }
 

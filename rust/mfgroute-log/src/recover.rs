@@ -105,17 +105,17 @@ pub(crate) fn read(disk: &dyn Disk, each: &mut dyn FnMut(u64, u64, &[u8])) -> Re
     let segment::Opened { segments, half_heads } = segment::open_all(disk)?;
     let (mut segments, superseded) = split(segments);
     let mut next = segments.first().map_or(0, |segment| segment.head.first);
-    let mut last = Last::default();
+    let (mut last, mut bytes) = (Last::default(), Vec::new());
     for number in 0..segments.len() {
         let until = segments.get(number + 1).map(|next| next.head.first);
         let Some(segment) = segments.get_mut(number) else { break };
-        let bytes = segment::load(segment)?;
+        segment::load_into(segment, &mut bytes)?;
         let walk = segment::walk(&bytes, &segment.head, until, each);
         check(segment, &walk, until, bytes.len() as u64)?;
         segment.index.clone_from(&walk.index);
         next = walk.end;
         if until.is_none() {
-            last = Last { bytes, walk };
+            last = Last { bytes: std::mem::take(&mut bytes), walk };
         }
     }
     Ok(Found { segments, superseded, half_heads, last, next })

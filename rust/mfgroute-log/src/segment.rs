@@ -120,8 +120,15 @@ pub(crate) struct Beyond {
 
 /// Reads a whole segment.
 pub(crate) fn load(segment: &Segment) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    load_into(segment, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// As [`load`], in place of what is in a buffer: a fresh one of this size costs as much time as reading into it.
+pub(crate) fn load_into(segment: &Segment, bytes: &mut Vec<u8>) -> io::Result<()> {
     let length = segment.file.length()?;
-    segment.file.read_up_to(length as usize, 0)
+    segment.file.read_into(bytes, length as usize, 0)
 }
 
 /// Goes through the bytes of a segment, up to the record `until` if there is a later segment, and calls `each` with

@@ -205,6 +205,8 @@ pub struct Receipt {
     pub level: Level,
     /// What to wait for.
     pub ticket: u64,
+    /// It says more than its events (rejects that are kept, a position), which is written behind them.
+    pub followed: bool,
     /// The durable streams that its events name.
     pub streams: Vec<StreamNo>,
 }

@@ -219,7 +219,7 @@ impl State {
             if admission.sync { source.answer(kept) } else { source.keep(kept) }
         }
         self.flush(Vec::new(), now);
-        self.send_after(admission, &receipt.offsets);
+        receipt.followed = self.send_after(admission, &receipt.offsets) || again.is_some();
         receipt.ticket = self.node.as_mut().map_or(0, |node| {
             node.ticket += 1;
             node.ticket
@@ -227,14 +227,14 @@ impl State {
         receipt
     }
 
-    /// What an admission says besides its events follows them to the disk.
-    fn send_after(&mut self, admission: &Admission<'_>, offsets: &[Offsets]) {
+    /// What an admission says besides its events follows them to the disk. Says whether there is anything.
+    fn send_after(&mut self, admission: &Admission<'_>, offsets: &[Offsets]) -> bool {
         let position = admission.position.filter(|_| self.is_durable());
         let durable =
             |offsets: &&Offsets| self.stream(offsets.stream).is_some_and(|stream| stream.config.durable);
         let streams =
             offsets.iter().filter(durable).map(|offsets| (offsets.stream, offsets.last + 1)).collect();
-        self.flush_after(streams, position.map(|position| (admission.source, position.into())));
+        self.flush_after(streams, position.map(|position| (admission.source, position.into())))
     }
 
     /// The level that an admission reaches by waiting, the lowest of the streams that its events name; and the durable

@@ -47,12 +47,12 @@ impl Engine {
     ) -> Result<(Receipt, Vec<Retried>), AdmitError> {
         let now = self.inner.clock.now();
         let mut state = self.lock();
-        let receipt = state.admit(admission, Some(again), now)?;
+        let result = state.admit(admission, Some(again), now);
         let retried = state.draft.left.iter().map(|left| left.unwrap_or(Retried::Admitted)).collect();
         drop(state);
-        self.admitted(&receipt);
+        self.admitted(&result);
         self.inner.wake.room();
-        Ok((receipt, retried))
+        result.map(|receipt| (receipt, retried))
     }
 }
 

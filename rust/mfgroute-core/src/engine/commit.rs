@@ -20,8 +20,9 @@ use super::replay::note_keys;
 use super::state::{Life, State};
 use super::stored::Stored;
 
-/// Bytes of a spare segment that are written between two groups.
-const SPARE_STEP: u64 = 1 << 20;
+/// Bytes of a spare segment that are written between two groups: the next group waits so long, and a quarter of this
+/// would take nearly as long.
+const SPARE_STEP: u64 = 256 << 10;
 /// How long nothing must have come in before what is durable is attested.
 const SEAL_AFTER: Duration = Duration::from_millis(10);
 /// How often a disk without room is asked again.
@@ -111,8 +112,16 @@ impl Committer {
                 state.written(no, written);
             }
             state.pass_after(cut.after, now);
-            state.node.as_mut().map(|node| node.store.take_pending()).unwrap_or_default()
+            let taken = state.node.as_mut().map(|node| {
+                node.synced = node.synced.max(cut.ticket);
+                node.store.take_pending()
+            });
+            taken.unwrap_or_default()
         };
+        if !facts.is_empty() {
+            // Who sent events or waits for them does not wait for the facts.
+            self.inner.wake.written();
+        }
         between();
         let result = if facts.is_empty() { Ok(None) } else { self.write(Which::Node, &facts).map(Some) };
         between();
@@ -136,7 +145,7 @@ impl Committer {
         self.unsealable = false;
         self.retired.extend(state.take_retired());
         drop(state);
-        self.inner.wake.all();
+        self.inner.wake.written();
         true
     }
 
@@ -185,12 +194,12 @@ impl Committer {
                 Err(_) => self.cramped = true,
             }
         }
-        let needs =
-            self.inner.lock().node.as_ref().map_or(0, |node| node.wanted() / node.store.segment_bytes() + 1);
-        self.writers
-            .get_mut(&Which::Node)
-            .into_iter()
-            .for_each(|writer| writer.want_spares(needs as usize + 1));
+        let wanted = wanted(&self.inner.lock());
+        for (which, spares) in wanted {
+            if let Some(writer) = self.writers.get_mut(&which) {
+                writer.want_spares(spares as usize);
+            }
+        }
         let mut worked = false;
         let mut made = Vec::new();
         for (&which, writer) in &mut self.writers {
@@ -265,7 +274,7 @@ impl Committer {
         state.catch_up(self.inner.clock.now());
         self.retired.extend(state.take_retired());
         drop(state);
-        self.inner.wake.all();
+        self.inner.wake.written();
         sealed
     }
 }
@@ -283,6 +292,15 @@ fn with_store<T>(
         }
     };
     store.map(run)
+}
+
+/// How many spare segments each log is to have.
+fn wanted(state: &State) -> Vec<(Which, u64)> {
+    let stream = |(no, stream): (StreamNo, &super::stream::Stream)| {
+        stream.log.disk().map(|log| (Which::Stream(no), log.needs()))
+    };
+    let node = state.node.as_ref().map(|node| (Which::Node, node.wanted() / node.store.segment_bytes() + 2));
+    node.into_iter().chain((0..).zip(&state.streams).filter_map(stream)).collect()
 }
 
 fn has_work(state: &State) -> bool {

@@ -1,5 +1,6 @@
 //! The log of a stream: in memory, or on a disk with its newest records in memory.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 use mfgroute_log::{AppendError, Frame, Limits, MemoryLog, NoRoom, Record, Store};
@@ -88,6 +89,8 @@ pub(super) struct DiskLog {
     pub(super) freeing: bool,
     /// Records below were given up for room.
     given_up: u64,
+    /// Spare segments that the largest frame needs of those that did not fit.
+    needs: Cell<u64>,
 }
 
 impl DiskLog {
@@ -95,7 +98,25 @@ impl DiskLog {
     pub(super) fn new(store: Store, known: Known, limits: Limits, keep_ms: u64) -> Self {
         let first = store.first_seq();
         let (finished, bytes_finished, failed, freeing, given_up) = (first, 0, None, false, first);
-        Self { store, known, first, finished, bytes_finished, limits, keep_ms, failed, freeing, given_up }
+        let needs = Cell::new(1);
+        Self {
+            store,
+            known,
+            first,
+            finished,
+            bytes_finished,
+            limits,
+            keep_ms,
+            failed,
+            freeing,
+            given_up,
+            needs,
+        }
+    }
+
+    /// How many spare segments are to be ready, so that a frame fits which did not.
+    pub(super) fn needs(&self) -> u64 {
+        self.needs.get()
     }
 
     fn fits(&self, frame: &Frame) -> Result<(), NoFit> {
@@ -114,7 +135,11 @@ impl DiskLog {
     fn fits_disk(&self, frame: &Frame) -> Result<(), NoFit> {
         self.store.fits(frame).map_err(|no| match no {
             NoRoom::TooLarge => NoFit::TooLarge,
-            NoRoom::Later => NoFit::NoDisk,
+            NoRoom::Later => {
+                // Its pieces leave at most a third of each segment empty, and none of it may fit into the active one.
+                self.needs.set(self.needs.get().max(bytes * 3 / 2 / self.store.segment_bytes() + 1));
+                NoFit::NoDisk
+            }
         })
     }
 

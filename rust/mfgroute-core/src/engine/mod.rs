@@ -192,13 +192,15 @@ impl Engine {
 
     /// Waits until everything that was noted up to a ticket is durable, or cannot become so.
     fn wait_for(&self, ticket: u64) -> MutexGuard<'_, State> {
+        self.wait_until(|node| node.done >= ticket)
+    }
+
+    /// Waits until a group has become durable that brings what is waited for, or none can any more.
+    fn wait_until(&self, reached: impl Fn(&node::Node) -> bool) -> MutexGuard<'_, State> {
         self.inner.work.notify_one();
         let mut state = self.lock();
-        let done = |state: &State| {
-            state.node.as_ref().is_none_or(|node| node.done >= ticket || node.failed.is_some())
-        };
-        while !done(&state) {
-            state = self.inner.wake.wait_room(state, Duration::from_secs(60));
+        while !state.node.as_ref().is_none_or(|node| reached(node) || node.failed.is_some()) {
+            state = self.inner.wake.wait_written(state, Duration::from_secs(60));
         }
         state
     }
@@ -212,7 +214,13 @@ impl Engine {
         if receipt.level == Level::Memory {
             return Ok(());
         }
-        let mut state = self.wait_for(receipt.ticket);
+        let ticket = receipt.ticket;
+        let mut state = if receipt.followed {
+            self.wait_for(ticket)
+        } else {
+            // What others said of sinks and sources in the same group is not for its sender to wait for.
+            self.wait_until(|node| node.synced >= ticket)
+        };
         loop {
             state.check_durable(receipt)?;
             if !sealed || state.is_sealed(receipt) {
@@ -220,7 +228,7 @@ impl Engine {
             }
             state.seal_wanted = true;
             self.inner.work.notify_one();
-            state = self.inner.wake.wait_room(state, Duration::from_secs(60));
+            state = self.inner.wake.wait_written(state, Duration::from_secs(60));
         }
     }
 
@@ -257,13 +265,20 @@ impl Engine {
     /// Admits all messages or none.
     pub fn admit(&self, admission: &Admission<'_>) -> Result<Receipt, AdmitError> {
         let now = self.inner.clock.now();
-        let receipt = self.lock().admit(admission, None, now)?;
-        self.admitted(&receipt);
-        Ok(receipt)
+        let result = self.lock().admit(admission, None, now);
+        self.admitted(&result);
+        result
     }
 
     /// Wakes those to whom it matters.
-    fn admitted(&self, receipt: &Receipt) {
+    fn admitted(&self, result: &Result<Receipt, AdmitError>) {
+        let Ok(receipt) = result else {
+            // It may need more segments than are kept ready.
+            if matches!(result, Err(AdmitError::NoDisk { .. })) {
+                self.inner.work.notify_one();
+            }
+            return;
+        };
         if receipt.ticket > 0 {
             self.inner.work.notify_one();
         }
@@ -278,20 +293,15 @@ impl Engine {
         let end = Instant::now() + wait;
         let mut state = self.lock();
         loop {
-            match state.admit(admission, None, self.inner.clock.now()) {
-                Err(error) if error.is_full() => {
-                    let rest = end.saturating_duration_since(Instant::now());
-                    if rest.is_zero() {
-                        return Err(error);
-                    }
-                    state = self.inner.wake.wait_room(state, rest);
-                }
-                result => {
-                    drop(state);
-                    self.admitted(result.as_ref().unwrap_or(&Receipt::default()));
-                    return result;
-                }
+            let result = state.admit(admission, None, self.inner.clock.now());
+            let rest = end.saturating_duration_since(Instant::now());
+            if rest.is_zero() || !result.as_ref().is_err_and(AdmitError::is_full) {
+                drop(state);
+                self.admitted(&result);
+                return result;
             }
+            self.admitted(&result);
+            state = self.inner.wake.wait_room(state, rest);
         }
     }
 

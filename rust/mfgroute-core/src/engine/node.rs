@@ -59,6 +59,8 @@ pub(super) struct Node {
     /// Everything that was noted before a call got this number is durable once `done` reaches it.
     pub(super) ticket: u64,
     pub(super) done: u64,
+    /// All events that were admitted before a call got this number are durable once `synced` reaches it.
+    pub(super) synced: u64,
     /// How long groups took to become durable.
     pub(super) commits: Durations,
 }
@@ -78,6 +80,7 @@ impl Node {
             needs: 0,
             ticket: 0,
             done: 0,
+            synced: 0,
             commits: Durations::default(),
         }
     }
@@ -143,7 +146,8 @@ impl Node {
 
     /// Whether something is to be written, or done.
     pub(super) fn has_work(&self) -> bool {
-        self.store.has_pending() || !self.after.is_empty() || (self.ticket > self.done && !self.is_cramped())
+        let waits = self.ticket > self.synced || (self.ticket > self.done && !self.is_cramped());
+        self.store.has_pending() || !self.after.is_empty() || waits
     }
 }
 

@@ -148,18 +148,21 @@ impl State {
         })
     }
 
-    /// Sends what was noted of an admission on its way, to be written behind the events it names.
+    /// Sends what was noted of an admission on its way, to be written behind the events it names. Says whether there
+    /// is anything.
     pub(super) fn flush_after(
         &mut self,
         streams: Vec<(StreamNo, u64)>,
         position: Option<(SourceNo, Arc<[u8]>)>,
-    ) {
-        let Some(node) = &mut self.node else { return };
+    ) -> bool {
+        let Some(node) = &mut self.node else { return false };
         let facts = std::mem::take(&mut self.after.frame);
-        if !facts.is_empty() || position.is_some() {
+        let any = !facts.is_empty() || position.is_some();
+        if any {
             node.after.push(After { streams, facts, position });
             node.ticket += 1;
         }
+        any
     }
 
     /// Sends what was noted on its way to the disk, and what is to be done once it is there. Returns the ticket to

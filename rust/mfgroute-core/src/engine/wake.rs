@@ -14,11 +14,12 @@ use super::state::{Life, State};
 
 type Call = Arc<dyn Fn() + Send + Sync>;
 
-/// Two conditions for threads, and one call for an event loop.
+/// Conditions for threads, and one call for an event loop.
 #[derive(Default)]
 pub(super) struct Wake {
     data: Condvar,
     room: Condvar,
+    written: Condvar,
     armed: AtomicBool,
     call: Mutex<Option<Call>>,
 }
@@ -47,6 +48,20 @@ impl Wake {
     pub(super) fn all(&self) {
         self.data.notify_all();
         self.room();
+    }
+
+    /// A group has become durable, or cannot.
+    pub(super) fn written(&self) {
+        self.written.notify_all();
+        self.all();
+    }
+
+    pub(super) fn wait_written<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        wait: Duration,
+    ) -> MutexGuard<'a, State> {
+        wait_on(&self.written, state, wait)
     }
 
     pub(super) fn wait_data<'a>(
