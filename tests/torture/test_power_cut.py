@@ -15,7 +15,7 @@ import pytest
 from tests.torture.ledgers import REPORTS, Story, write_project
 
 #: How often the power is cut in a test; a long run sets more.
-CUTS = int(os.environ.get("MFGROUTE_POWER_CUTS", "6"))
+CUTS = int(os.environ.get("MFGROUTE_POWER_CUTS", "9"))
 pytestmark = pytest.mark.timeout(120 + 30 * CUTS)
 PROGRAM = Path(__file__).with_name("volatile_fs.py")
 
