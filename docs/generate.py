@@ -27,6 +27,9 @@ from mfgroute.registry import Registry
 from mfgroute.units import Duration, Rate, Size, written
 
 REFERENCE = Path(__file__).parent / "reference"
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
+import reliability  # noqa: E402 - a tool of the repository, in no package
+
 NOTE = "<!-- Written by docs/generate.py from the code. Do not edit. -->\n"
 PACKS = Path(mfgroute.__file__).parent / "packs"
 _PLAIN = {str: "text", int: "whole number", float: "number", bool: "`true` or `false`", Any: "any value"}
@@ -42,16 +45,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a page differs")
     check = parser.parse_args(arguments).check
     stale = []
-    for name, text in pages().items():
-        path = REFERENCE / name
+    wanted = {REFERENCE / name: text for name, text in pages().items()} | {
+        reliability.PAGE: reliability.page()
+    }
+    for path, text in wanted.items():
         if path.exists() and path.read_text(encoding="utf-8") == text:
             continue
-        stale.append(name)
+        stale.append(path)
         if not check:
-            REFERENCE.mkdir(exist_ok=True)
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
-    for name in stale:
-        sys.stdout.write(f"{'differs' if check else 'written'}: docs/reference/{name}\n")
+    for path in stale:
+        shown = path.relative_to(REFERENCE.parents[1])
+        sys.stdout.write(f"{'differs' if check else 'written'}: {shown}\n")
     return 1 if check and stale else 0
 
 

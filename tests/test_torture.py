@@ -13,11 +13,13 @@ BEGAN = dt.datetime(2026, 11, 24, 7, 10, tzinfo=dt.UTC)
 
 @pytest.fixture(scope="module")
 def torture():
+    sys.path.insert(0, str(FILE.parent))
     spec = importlib.util.spec_from_file_location("torture", FILE)
     module = sys.modules["torture"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     yield module
-    del sys.modules["torture"]
+    sys.path.remove(str(FILE.parent))
+    del sys.modules["torture"], sys.modules["reliability"]
 
 
 def ran(torture, text, status):
@@ -51,28 +53,86 @@ def test_what_failed_is_named(torture):
 
 def test_a_record_says_what_ran_with_which_seed_and_what_failed(torture):
     good, bad = (
-        torture.Run("cargo test", 7, 12, 0, 61.0),
-        torture.Run("pytest, all", 7, 3, 1, 5.0, ["FAILED a::b"]),
+        torture.Run("cargo test", 7, 12, 0, 2, 61.0),
+        torture.Run("pytest, all", 7, 3, 1, 0, 5.0, ["FAILED a::b"]),
     )
-    page = torture.record([[good, bad]], name="abc1234", began=BEGAN, cases=20_000, fuzz_s=60)
+    page = torture.record([[good, bad]], torture.Told("abc1234", BEGAN, 20_000, 60))
     assert page.startswith("# Long run of 2026-11-24 07:10 UTC\n\n**1 of 2 runs failed**, see below.\n")
-    assert "| 1 | cargo test | 7 | 12 | 0 | 61 |\n" in page
+    assert "| 1 | cargo test | 7 | 12 | 0 | 2 | 61 |\n" in page
     assert "## Failed: pytest, all, seed 7\n\n* `FAILED a::b`\n" in page
-    assert "\n\nNothing failed.\n" in torture.record(
-        [[good]], name="abc1234", began=BEGAN, cases=20_000, fuzz_s=60
-    )
+    assert "\n\nNothing failed.\n" in torture.record([[good]], torture.Told("abc1234", BEGAN, 20_000, 60))
 
 
-def test_the_newest_record_is_listed_first_and_a_second_listing_changes_nothing(torture, tmp_path):
-    pages = [tmp_path / "torture-1.md", tmp_path / "torture-2.md"]
+def test_records_are_listed_in_the_order_given(torture, tmp_path):
+    pages = [tmp_path / "torture-2.md", tmp_path / "torture-1.md"]
     for page in pages:
-        page.write_text(f"# Long run of {page.stem}\n\nNothing failed.\n")
-    once = torture.listed("# Long runs\n\nText.\n\n## Records\n\nNone yet.\n", pages)
-    assert once == (
-        "# Long runs\n\nText.\n\n## Records\n\n"
-        "* [torture-2](torture-2.md): Nothing failed.\n* [torture-1](torture-1.md): Nothing failed.\n"
+        page.write_text(f"# Long run of {page.stem}\n\n**1 of 2 runs failed**, see below.\n")
+    assert torture.reliability.listed(pages) == [
+        "* [torture-2](torture-2.md): 1 of 2 runs failed, see below.",
+        "* [torture-1](torture-1.md): 1 of 2 runs failed, see below.",
+    ]
+
+
+POWER = "tests/torture/test_power_cut.py::test_short_writes_are_completed"
+FAULT = "tests/torture/test_system_calls.py::test_any_call_that_fails_loses_nothing"
+HISTORY = "rust/mfgroute-log/tests/simulation/main.rs::no_history_loses_invents_or_changes_a_record"
+
+
+def test_a_fault_that_this_machine_cannot_put_in_is_not_run_and_one_that_fails_once_has_failed(
+    torture, tmp_path
+):
+    report = tmp_path / "report.xml"
+    report.write_text("""<testsuites><testsuite>
+        <testcase classname="tests.torture.test_power_cut" name="test_short_writes_are_completed">
+          <skipped message="no FUSE"/></testcase>
+        <testcase classname="tests.torture.test_system_calls" name="test_any_call_that_fails_loses_nothing[EIO]">
+          <properties><property name="faults" value="12"/></properties><failure/></testcase>
+        <testcase classname="tests.torture.test_system_calls" name="test_any_call_that_fails_loses_nothing[ENOSPC]">
+          <properties><property name="faults" value="30"/></properties></testcase>
+        <testcase classname="tests.engine.test_engine" name="test_another"/>
+        </testsuite></testsuites>""")
+    run = torture.Run("pytest, faults", 7)
+    run.read(report)
+    rust = ran(
+        torture, f"test main::{HISTORY.rpartition('::')[2]} ... ok\ntest result: ok. 1 passed; 0 failed;", 0
     )
-    assert torture.listed(once, pages) == once
+    told = torture.Told("abc1234", BEGAN, 20_000, 60)
+    made = torture.for_machines([[run, rust]], told)
+    assert made["tests"] == {
+        HISTORY: {"verdict": "survived"},
+        POWER: {"verdict": "not run", "why": "no FUSE"},
+        FAULT: {"verdict": "failed"},
+    }
+    assert made["counts"] == {"faults": 42}
+    page = torture.record([[run, rust]], told)
+    assert f"## Not run\n\n* `{POWER}`: no FUSE\n" in page
+    assert "* errors put into system calls: 42\n" in page
+    records = [{**made, "page": "torture-1.md"}]
+    shown = [
+        torture.reliability.together([torture.reliability.result(test, records)]) for test in made["tests"]
+    ]
+    assert shown == [
+        "survived ([record](torture-1.md))",
+        "**not run**: no FUSE ([record](torture-1.md))",
+        "**failed** ([record](torture-1.md))",
+    ]
+    results = [torture.reliability.result(test, records) for test in made["tests"]]
+    assert torture.reliability.together(results).startswith("**failed**")
+
+
+def test_every_test_that_the_catalogue_names_is_there(torture):
+    for test in torture.SHOWING:
+        file, _, name = test.partition("::")
+        text = (FILE.parents[1] / file).read_text()
+        assert f"{'fn' if file.endswith('.rs') else 'def'} {name}(" in text, test
+
+
+def test_every_fault_has_a_test_or_says_why_not(torture):
+    found = torture.reliability.catalogue()
+    assert all(bool(entry.get("tests")) != bool(entry.get("untested")) for entry in found["fault"])
+    assert all(entry["tests"] for entry in found["promise"])
+    ids = [entry["id"] for entry in [*found["promise"], *found["fault"]]]
+    assert len(set(ids)) == len(ids)
 
 
 def test_every_file_with_property_tests_is_run_in_every_round(torture):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import json
 import os
 import re
 import subprocess
@@ -11,6 +12,10 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import reliability
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "docs" / "reliability"
@@ -20,18 +25,24 @@ CASES = 20_000
 HISTORIES = 50
 #: No test in Python takes longer; `make test` allows less, for fewer cases.
 TIMEOUT_S = 1_800
-#: How often a node with durable streams is killed in one round of all tests in Python.
-KILLS = 100
-#: How often such a node is reloaded under load.
+#: How often a node with durable streams is killed at random in a run, and how often the power is cut.
+KILLS, POWER_CUTS = 1_000, 200
+#: How often a node with durable streams is reloaded under load.
 RELOADS = 1_000
 #: Seconds that each fuzz target in Rust is run on mutated input.
 FUZZ_S = 60
 #: What a file with property tests imports.
 RANDOM = re.compile(r"from hypothesis import|import (?:.*\b)?batches\b")
 _RUST = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed;", re.MULTILINE)
-_PYTHON = re.compile(r"(\d+) (passed|failed|errors?)\b")
+_PYTHON = re.compile(r"(\d+) (passed|failed|skipped|errors?)\b")
 #: Lines that name a test which failed: of pytest, and of cargo.
-_FAILED = re.compile(r"^(?:(?:FAILED|ERROR) \S+.*|\S+ --- FAILED)$", re.MULTILINE)
+_FAILED = re.compile(r"^(?:(?:FAILED|ERROR) \S+.*|\S+ --- FAILED|test \S+ \.\.\. FAILED)$", re.MULTILINE)
+#: A line of cargo about one test.
+_RUST_TEST = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (ok|FAILED|ignored)", re.MULTILINE)
+#: Where pytest writes what became of each test.
+REPORT = ROOT / "target" / "torture.xml"
+#: Tests that show something about a promise or a fault.
+SHOWING = reliability.tests_named(reliability.catalogue())
 
 
 @dataclass
@@ -43,16 +54,22 @@ class Run:
         seed: with which the run can be repeated.
         passed: tests that passed.
         failed: tests that failed; at least 1 where the command did.
+        skipped: tests that were not run.
         seconds: how long it took.
         named: lines that name what failed.
+        tests: of each test that shows something about a fault, what became of it and why.
+        counts: what tests counted, such as kills.
     """
 
     name: str
     seed: int
     passed: int = 0
     failed: int = 0
+    skipped: int = 0
     seconds: float = 0.0
     named: list[str] = field(default_factory=list)
+    tests: dict[str, dict[str, str]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def run(self, command: list[str], **env: str) -> None:
         """Run the command, show what it prints, and read what it counts."""
@@ -85,10 +102,43 @@ class Run:
             last = output.strip().rpartition("\n")[2]
             counts = {word: int(count) for count, word in _PYTHON.findall(last)}
             self.passed = counts.pop("passed", 0)
+            self.skipped = counts.pop("skipped", 0)
             self.failed = sum(counts.values())
         if status != 0:
             self.failed = max(self.failed, 1)
             self.named = sorted({line.strip() for line in _FAILED.findall(output)})
+        self._rust_tests(output)
+
+    def _say(self, test: str, verdict: str, why: str = "") -> None:
+        """Remember what became of a test; of several of one name the worst."""
+        rank = reliability.VERDICTS.index
+        if test not in self.tests or rank(verdict) < rank(self.tests[test]["verdict"]):
+            self.tests[test] = {"verdict": verdict} | ({"why": why} if why else {})
+
+    def _rust_tests(self, output: str) -> None:
+        """Tests in Rust are known by the last part of their name."""
+        wanted = {test.rpartition("::")[2]: test for test in SHOWING if test.startswith("rust/")}
+        for name, said in _RUST_TEST.findall(output):
+            if test := wanted.get(name.rpartition("::")[2]):
+                verdict = {"ok": "survived", "FAILED": "failed"}.get(said, "not run")
+                self._say(test, verdict)
+
+    def read(self, report: Path) -> None:
+        """What pytest says of each test, and what tests counted."""
+        for case in ET.parse(report).getroot().iter("testcase"):
+            file = case.get("classname", "").replace(".", "/") + ".py"
+            test = f"{file}::{case.get('name', '').partition('[')[0]}"
+            for counted in case.iter("property"):
+                name, value = counted.get("name", ""), counted.get("value", "0")
+                self.counts[name] = self.counts.get(name, 0) + int(value)
+            if test not in SHOWING:
+                continue
+            skipped = case.find("skipped")
+            if skipped is not None:
+                self._say(test, "not run", " ".join(skipped.get("message", "").replace("|", "/").split()))
+            else:
+                broken = case.find("failure") is not None or case.find("error") is not None
+                self._say(test, "failed" if broken else "survived")
 
 
 def property_tests() -> list[str]:
@@ -105,80 +155,164 @@ def commit() -> str:
     return name.stdout.strip() or "no-commit"
 
 
-def turn(number: int, cases: int, fuzz_s: int) -> list[Run]:
-    """One round: the Rust tests, the mutants of the log, and property tests of Python or all of its tests."""
+def turn(number: int, options: argparse.Namespace) -> list[Run]:
+    """One round: the Rust tests, the mutants of the log, and property tests of Python or all of its tests.
+
+    The first round puts faults into real processes besides: that is once for a run, since it takes long.
+    """
     seed = time.time_ns() % 2**32
+    cases = options.cases
     log = {"MFGROUTE_HISTORIES": str(cases * HISTORIES), "MFGROUTE_SEED": str(seed)}
     rust = Run("cargo test", seed)
     rust.run(
-        ["cargo", "test", "--locked", "--workspace", "--no-fail-fast", "--quiet"],
+        ["cargo", "test", "--locked", "--workspace", "--no-fail-fast"],
         PROPTEST_CASES=str(cases),
         PROPTEST_RNG_SEED=str(seed),
         FUZZ_SEED=str(seed),
-        FUZZ_SECONDS=str(fuzz_s),
+        FUZZ_SECONDS=str(options.fuzz),
         **log,
     )
     mutants = Run("cargo test, mutants", seed)
-    mutants.run(
-        [
-            "cargo",
-            "test",
-            "--locked",
-            "-p",
-            "mfgroute-log",
-            "--features",
-            "mutants",
-            "--test",
-            "mutants",
-            "--quiet",
-        ],
-        **log,
-    )
+    command = [
+        "cargo",
+        "test",
+        "--locked",
+        "-p",
+        "mfgroute-log",
+        "--features",
+        "mutants",
+        "--test",
+        "mutants",
+    ]
+    mutants.run(command, **log)
     only = number % 2 == 1
     python = Run("pytest, property tests" if only else "pytest, all", seed)
+    python.run(pytest(seed, property_tests() if only else ["tests"]))
+    runs = [rust, mutants, python]
+    if number == 1:
+        runs.append(faults(seed, options))
+    return runs
+
+
+def pytest(seed: int, tests: list[str]) -> list[str]:
+    """The command that runs tests in Python with new seeds."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--hypothesis-seed={seed}"]
-    command += ["--hypothesis-profile=torture", f"--timeout={TIMEOUT_S}"]
-    how_often = {"MFGROUTE_KILLS": str(KILLS), "MFGROUTE_RELOADS": str(RELOADS)}
-    python.run(command + (property_tests() if only else ["tests"]), **how_often)
-    return [rust, mutants, python]
+    return [*command, "--hypothesis-profile=torture", f"--timeout={TIMEOUT_S}", *tests]
 
 
-def record(rounds: list[list[Run]], *, name: str, began: dt.datetime, cases: int, fuzz_s: int) -> str:
+def faults(seed: int, options: argparse.Namespace) -> Run:
+    """Put faults into real processes: kills, errors at system calls, power cuts, disks that fail."""
+    run = Run("pytest, faults", seed)
+    files = sorted({test.partition("::")[0] for test in SHOWING if test.startswith("tests/")})
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.unlink(missing_ok=True)
+    run.run(
+        [*pytest(seed, files), f"--junitxml={REPORT}"],
+        MFGROUTE_KILLS=str(options.kills),
+        MFGROUTE_POWER_CUTS=str(options.power_cuts),
+        MFGROUTE_RELOADS=str(RELOADS),
+        MFGROUTE_SYSCALLS=options.syscalls,
+        MFGROUTE_SEED=str(seed),
+    )
+    if REPORT.exists():
+        run.read(REPORT)
+    return run
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a run was told, for its record.
+
+    Attributes:
+        name: of the commit.
+        began: when.
+        cases: of each property test in Rust.
+        fuzz_s: seconds of each fuzz target.
+    """
+
+    name: str
+    began: dt.datetime
+    cases: int
+    fuzz_s: int
+
+
+def record(rounds: list[list[Run]], told: Told) -> str:
     """The page of one long run."""
     runs = [run for one in rounds for run in one]
     failed = [run for run in runs if run.failed]
     minutes = sum(run.seconds for run in runs) / 60
     lines = [
-        f"# Long run of {began:%Y-%m-%d %H:%M} UTC",
+        f"# Long run of {told.began:%Y-%m-%d %H:%M} UTC",
         "",
         f"{'Nothing failed.' if not failed else f'**{len(failed)} of {len(runs)} runs failed**, see below.'}",
         "",
         "| commit | cores | rounds | minutes | cases of each property test in Rust | seconds per target |",
         "|---|---|---|---|---|---|",
-        f"| {name} | {os.cpu_count()} | {len(rounds)} | {minutes:.0f} | {cases:,} | {fuzz_s} |",
+        (
+            f"| {told.name} | {os.cpu_count()} | {len(rounds)} | {minutes:.0f} "
+            f"| {told.cases:,} | {told.fuzz_s} |"
+        ),
         "",
-        "| round | suite | seed | passed | failed | seconds |",
-        "|---|---|---|---|---|---|",
+        "| round | suite | seed | passed | failed | not run | seconds |",
+        "|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {number} | {run.name} | {run.seed} | {run.passed} | {run.failed} | {run.seconds:.0f} |"
+        f"| {number} | {run.name} | {run.seed} "
+        f"| {run.passed} | {run.failed} | {run.skipped} | {run.seconds:.0f} |"
         for number, one in enumerate(rounds, 1)
         for run in one
     ]
+    counts = total(runs)
+    if counts:
+        lines += ["", "## Faults put into real processes", ""]
+        lines += [f"* {words}: {counts.get(name, 0):,}" for name, words in reliability.COUNTS.items()]
+    missing = {
+        test: said.get("why", "") for test, said in verdicts(runs).items() if said["verdict"] == "not run"
+    }
+    if missing:
+        lines += ["", "## Not run", ""]
+        lines += [f"* `{test}`: {why or 'no reason given'}" for test, why in sorted(missing.items())]
     for run in failed:
         lines += ["", f"## Failed: {run.name}, seed {run.seed}", ""]
         lines += [f"* `{line[:200].replace('`', '')}`" for line in run.named] or ["* the command itself"]
     return "\n".join(lines) + "\n"
 
 
-def listed(readme: str, pages: list[Path]) -> str:
-    """The page about long runs with a list of all records, the newest first."""
-    head, _, _ = readme.partition("\n## Records\n")
-    lines = ["", "## Records", ""]
-    for page in sorted(pages, reverse=True):
-        title, _, verdict = page.read_text(encoding="utf-8").split("\n")[:3]
-        lines.append(f"* [{title.removeprefix('# Long run of ')}]({page.name}): {verdict.replace('*', '')}")
-    return head.rstrip() + "\n" + "\n".join(lines if pages else [*lines, "None yet."]) + "\n"
+def total(runs: list[Run]) -> dict[str, int]:
+    """What the tests of all runs counted."""
+    counts: dict[str, int] = {}
+    for run in runs:
+        for name, count in run.counts.items():
+            counts[name] = counts.get(name, 0) + count
+    return counts
+
+
+def verdicts(runs: list[Run]) -> dict[str, dict[str, str]]:
+    """What became of each test that shows something; of several runs the worst."""
+    found: dict[str, dict[str, str]] = {}
+    rank = reliability.VERDICTS.index
+    for run in runs:
+        for test, said in run.tests.items():
+            if test not in found or rank(said["verdict"]) < rank(found[test]["verdict"]):
+                found[test] = said
+    return dict(sorted(found.items()))
+
+
+def for_machines(rounds: list[list[Run]], told: Told) -> dict[str, Any]:
+    """The same record, for the reliability page."""
+    runs = [run for one in rounds for run in one]
+    return {
+        "began": f"{told.began:%Y-%m-%d %H:%M} UTC",
+        "commit": told.name,
+        "cores": os.cpu_count(),
+        "rounds": len(rounds),
+        "cases": told.cases,
+        "histories": told.cases * HISTORIES,
+        "seconds": round(sum(run.seconds for run in runs)),
+        "failed": sum(run.failed for run in runs),
+        "counts": total(runs),
+        "tests": verdicts(runs),
+    }
 
 
 def main() -> int:
@@ -189,19 +323,22 @@ def main() -> int:
     parser.add_argument(
         "--fuzz", type=int, default=FUZZ_S, metavar="SECONDS", help="of each fuzz target in Rust"
     )
+    parser.add_argument("--kills", type=int, default=KILLS, help="of a node, at random times")
+    parser.add_argument("--power-cuts", type=int, default=POWER_CUTS, help="of a node's disk")
+    parser.add_argument(
+        "--syscalls", default="all", metavar="COUNT", help="system calls at which faults are put in, or `all`"
+    )
     options = parser.parse_args()
     began, end = dt.datetime.now(dt.UTC), time.monotonic() + options.minutes * 60
-    name = commit()
+    told = Told(commit(), began, options.cases, options.fuzz)
     rounds: list[list[Run]] = []
     while not rounds or time.monotonic() < end:
-        rounds.append(turn(len(rounds) + 1, options.cases, options.fuzz))
-    page = RECORDS / f"torture-{began:%Y%m%dT%H%M}-{name.rstrip('+')}.md"
-    text = record(rounds, name=name, began=began, cases=options.cases, fuzz_s=options.fuzz)
-    page.write_text(text, encoding="utf-8")
-    readme = RECORDS / "README.md"
-    readme.write_text(
-        listed(readme.read_text(encoding="utf-8"), list(RECORDS.glob("torture-*.md"))), encoding="utf-8"
-    )
+        rounds.append(turn(len(rounds) + 1, options))
+    page = RECORDS / f"torture-{began:%Y%m%dT%H%M}-{told.name.rstrip('+')}.md"
+    page.write_text(record(rounds, told), encoding="utf-8")
+    text = json.dumps(for_machines(rounds, told), indent=1)
+    page.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    reliability.write()
     failed = sum(run.failed for one in rounds for run in one)
     print(f"{len(rounds)} rounds, {failed} failed; recorded in {page.relative_to(ROOT)}")
     return 1 if failed else 0

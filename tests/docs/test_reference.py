@@ -18,7 +18,8 @@ from mfgroute.registry import Registry
 from mfgroute.testing.conformance import _fields
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = runpy.run_path(str(DOCS / "generate.py"))["pages"]()
+GENERATE = runpy.run_path(str(DOCS / "generate.py"))
+PAGES = GENERATE["pages"]()
 SECTIONS = (model.Node, model.Http, model.Stream, model.SourceSection, model.SinkSection, model.Route)
 
 
@@ -27,6 +28,11 @@ def test_a_page_is_what_the_code_says(name):
     path = DOCS / "reference" / name
     assert path.exists(), "run: python docs/generate.py"
     assert path.read_text() == PAGES[name], "run: python docs/generate.py"
+
+
+def test_the_reliability_page_is_what_the_catalogue_and_the_records_say():
+    page = GENERATE["reliability"]
+    assert page.PAGE.read_text() == page.page(), "run: python docs/generate.py"
 
 
 def test_no_page_is_left_over():

@@ -23,8 +23,11 @@ KILLS = int(os.environ.get("MFGROUTE_KILLS", "8"))
 
 
 @pytest.mark.timeout(120 + 15 * KILLS)
-def test_whatever_was_acknowledged_arrives_in_order_however_often_the_node_is_killed(start, target):
-    dice = random.Random(KILLS)
+def test_whatever_was_acknowledged_arrives_in_order_however_often_the_node_is_killed(
+    start, target, record_property
+):
+    dice = random.Random(os.environ.get("MFGROUTE_SEED", KILLS))
+    record_property("kills", KILLS + KILLS // 3)
     clients = Clients()
     try:
         for turn in range(KILLS):

@@ -18,7 +18,7 @@ from tests.runtime.durable_node import exchange, write_project
 from tests.torture.conftest import run
 
 #: How often an ext4 is stopped; a long run sets more.
-STOPS = min(20, max(1, int(os.environ.get("MFGROUTE_POWER_CUTS", "6")) // 6))
+STOPS = min(20, max(1, int(os.environ.get("MFGROUTE_POWER_CUTS", "9")) // 9))
 #: The ioctl that stops an ext4 at once, and its argument: what is in the journal's memory is lost as well.
 SHUTDOWN, NO_FLUSH = 0x8004587D, 2
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.torture.conftest import run
 from tests.torture.ledgers import REPORTS, Story, write_project
 
 #: How often the power is cut in a test; a long run sets more.
-CUTS = int(os.environ.get("MFGROUTE_POWER_CUTS", "6"))
+CUTS = int(os.environ.get("MFGROUTE_POWER_CUTS", "9"))
 pytestmark = pytest.mark.timeout(120 + 30 * CUTS)
 PROGRAM = Path(__file__).with_name("volatile_fs.py")
 
@@ -33,15 +34,14 @@ def mounted(store, place, **faults):
     )
     try:
         if process.stdout.readline() != "ready\n":
-            process.wait(20)
-            raise OSError(process.stderr.read().strip() or "nothing was mounted")
+            raise OSError(process.communicate(timeout=20)[1].strip() or "nothing was mounted")
         yield process
     finally:
         process.kill()
         process.wait(20)
-        subprocess.run(unmount(place), check=False, capture_output=True)
         process.stdout.close()
         process.stderr.close()
+        run(*unmount(place))
 
 
 def unmount(place):

@@ -73,7 +73,7 @@ def test_a_story_without_faults_uses_every_kind_of_call(found):
 
 
 def test_killed_at_system_calls_nothing_is_lost(story, found, record_property):
-    chosen, met, wrong = traced.spread(found, points_wanted(6)), 0, []
+    chosen, met, wrong = traced.spread(found, points_wanted(12)), 0, []
     for point in chosen:
         one = story()
         met += killed(one.live(prefix=point.prefix(KILL)))
@@ -95,7 +95,7 @@ def test_killed_again_and_again_while_it_starts_nothing_is_lost(story, tmp_path,
 
     one = old()
     found = recorded(one, tmp_path / "calls", last=len(one.acknowledged))
-    chosen, met, wrong = traced.spread(found, points_wanted(2)), 0, []
+    chosen, met, wrong = traced.spread(found, points_wanted(3)), 0, []
     for number, point in enumerate(chosen):
         one = old()
         met += killed(one.live(prefix=point.prefix(KILL)))
@@ -115,7 +115,7 @@ def of_a_log(found, *calls):
 def test_after_a_sync_that_failed_nothing_is_acknowledged_until_a_start(
     story, found, tmp_path, record_property
 ):
-    chosen, wrong = traced.spread(of_a_log(found, "fdatasync"), points_wanted(2)), []
+    chosen, wrong = traced.spread(of_a_log(found, "fdatasync"), points_wanted(3)), []
     for point in chosen:
         one = story()
         life = one.live(prefix=point.prefix("error=EIO", tmp_path / "faults"))
@@ -130,7 +130,7 @@ def test_after_a_sync_that_failed_nothing_is_acknowledged_until_a_start(
 
 @pytest.mark.parametrize("fault", ["EIO", "ENOSPC"])
 def test_any_call_that_fails_loses_nothing(story, found, record_property, fault):
-    chosen, wrong = traced.spread(found, points_wanted(2)), []
+    chosen, wrong = traced.spread(found, points_wanted(3)), []
     for point in chosen:
         one = story()
         life = one.live(prefix=point.prefix(f"error={fault}"))
