@@ -163,7 +163,7 @@ fn open(path: &std::path::Path, faults: &Arc<Faults>, clock: &Arc<TestClock>) ->
     let config = EngineConfig {
         streams: vec![stream("business"), stream("quality")],
         sinks: vec![SinkConfig::new("sap")],
-        sources: vec![SourceConfig { name: "mes".into(), rejects_max: capacity }],
+        sources: vec![SourceConfig { name: "mes".into(), rejects_max: capacity, holds_keys: false }],
     };
     engine.install(&config, &[], "test").unwrap();
     engine

@@ -15,6 +15,7 @@ mod retry;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::engine::{
@@ -96,6 +97,8 @@ pub struct Router {
     engine: Engine,
     active: RwLock<Arc<Active>>,
     workers: Mutex<Vec<(Worker, Batch)>>,
+    /// Messages that wait for nothing any more found no room.
+    unreleased: AtomicBool,
 }
 
 /// An event that was handed out, with its CloudEvent.
@@ -150,7 +153,10 @@ impl Router {
     fn on(plan: Arc<Plan>, engine: Engine) -> Result<Self, RouterError> {
         let installed = engine.install(&plan.engine, &[], "start").map_err(RouterError::Install)?;
         let active = RwLock::new(Arc::new(Active { plan, installed }));
-        Ok(Self { engine, active, workers: Mutex::new(Vec::new()) })
+        let router =
+            Self { engine, active, workers: Mutex::new(Vec::new()), unreleased: AtomicBool::new(false) };
+        router.release_all();
+        Ok(router)
     }
 
     /// The engine.
@@ -192,6 +198,8 @@ impl Router {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         let installed = self.engine.install(&plan.engine, discard, "reload").map_err(RouterError::Install)?;
         *active = Arc::new(Active { plan, installed });
+        drop(active);
+        self.release_all();
         Ok(())
     }
 
@@ -326,7 +334,9 @@ impl Router {
         sink: SinkNo,
         outcomes: Vec<(crate::engine::DeliveryId, Outcome)>,
     ) -> Result<(), RouterError> {
-        self.engine.settle(sink, outcomes).map_err(RouterError::Stale)
+        let settled = self.engine.settle(sink, outcomes).map_err(RouterError::Stale);
+        self.release_rest();
+        settled
     }
 
     /// Stops or continues handing out events of a sink.
