@@ -137,6 +137,7 @@ impl DiskLog {
             NoRoom::TooLarge => NoFit::TooLarge,
             NoRoom::Later => {
                 // Its pieces leave at most a third of each segment empty, and none of it may fit into the active one.
+                let bytes = frame.bytes() as u64;
                 self.needs.set(self.needs.get().max(bytes * 3 / 2 / self.store.segment_bytes() + 1));
                 NoFit::NoDisk
             }

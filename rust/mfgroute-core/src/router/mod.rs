@@ -17,6 +17,7 @@ mod retry;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::engine::{
@@ -98,6 +99,10 @@ pub struct Router {
     engine: Engine,
     active: RwLock<Arc<Active>>,
     workers: Mutex<Vec<(Worker, Batch)>>,
+    /// Messages that wait for nothing any more found no room.
+    unreleased: AtomicBool,
+    /// What would go to a stream in memory is not submitted: this engine is open for one command.
+    ends_soon: AtomicBool,
 }
 
 /// An event that was handed out, with its CloudEvent.
@@ -146,7 +151,15 @@ impl Router {
     fn on(plan: Arc<Plan>, engine: Engine) -> Result<Self, RouterError> {
         let installed = engine.install(&plan.engine, &[], "start").map_err(RouterError::Install)?;
         let active = RwLock::new(Arc::new(Active { plan, installed }));
-        Ok(Self { engine, active, workers: Mutex::new(Vec::new()) })
+        let router = Self {
+            engine,
+            active,
+            workers: Mutex::new(Vec::new()),
+            unreleased: AtomicBool::new(false),
+            ends_soon: AtomicBool::new(false),
+        };
+        router.release_all();
+        Ok(router)
     }
 
     /// The engine.
@@ -188,6 +201,8 @@ impl Router {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         let installed = self.engine.install(&plan.engine, discard, "reload").map_err(RouterError::Install)?;
         *active = Arc::new(Active { plan, installed });
+        drop(active);
+        self.release_all();
         Ok(())
     }
 
@@ -322,7 +337,9 @@ impl Router {
         sink: SinkNo,
         outcomes: Vec<(crate::engine::DeliveryId, Outcome)>,
     ) -> Result<(), RouterError> {
-        self.engine.settle(sink, outcomes).map_err(RouterError::Stale)
+        let settled = self.engine.settle(sink, outcomes).map_err(RouterError::Stale);
+        self.release_rest();
+        settled
     }
 
     /// Stops or continues handing out events of a sink.

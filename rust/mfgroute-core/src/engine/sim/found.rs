@@ -29,7 +29,7 @@ fn open(machine: &Machine, clock: &Arc<TestClock>) -> (Engine, Committer) {
     let config = EngineConfig {
         streams: vec![stream],
         sinks: vec![SinkConfig::new("sap")],
-        sources: vec![SourceConfig { name: "mes".into(), rejects_max: bound(3) }],
+        sources: vec![SourceConfig { name: "mes".into(), rejects_max: bound(3), holds_keys: false }],
     };
     let now = clock.now();
     let mut state = engine.lock();
