@@ -221,8 +221,8 @@ class Engine:
         """What opening the data folder found.
 
         Of each log ``stream``, ``life``, ``records``, ``torn`` (``segment``, ``offset``, ``bytes`` and
-        ``kept``, or `None`), ``quarantined`` (files), and ``half_heads`` (segments of which one copy of the head
-        is damaged).
+        ``kept``, or `None`), ``quarantined`` (files), and ``half_heads`` (segments of which one copy of the
+        head is damaged).
         """
     def position(self, source: str) -> bytes | None:
         """The position that came with the last durable messages of a source, or `None`."""
