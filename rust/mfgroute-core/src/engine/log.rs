@@ -137,8 +137,8 @@ impl DiskLog {
             NoRoom::TooLarge => NoFit::TooLarge,
             NoRoom::Later => {
                 // Its pieces leave at most a third of each segment empty, and none of it may fit into the active one.
-                let bytes = frame.bytes() as u64;
-                self.needs.set(self.needs.get().max(bytes * 3 / 2 / self.store.segment_bytes() + 1));
+                let bytes = (frame.bytes() + 8 * frame.len()) as u64 * 3 / 2;
+                self.needs.set(self.needs.get().max(bytes / self.store.segment_bytes() + 1));
                 NoFit::NoDisk
             }
         })
