@@ -204,14 +204,9 @@ CASES = [
         ),
     ),
     (
-        "a source's promise that is not built yet",
-        NODE + "sources:\n  plant: {adapter: fake, on_reject: hold_key}\n",
-        (
-            4,
-            37,
-            "`sources.plant.on_reject: hold_key` is not available in this version",
-            "remove it; later messages of the key pass a reject",
-        ),
+        "a source that does something else on a reject",
+        NODE + "sources:\n  plant: {adapter: fake, on_reject: hold}\n",
+        (4, 37, "`sources.plant.on_reject` is `hold`, expected one of next, hold_key", None),
     ),
     (
         "a listener that is open to the network",

@@ -107,9 +107,10 @@ def _answer(receipt: Receipt, *, single: bool) -> Response:
     """202 with the receipt, or a problem if every message was rejected."""
     document = receipt_document(receipt)
     taken = receipt.accepted + receipt.duplicates + receipt.filtered + receipt.dropped
-    if taken or not receipt.rejected:
-        return answer(document, 202)
     codes = {reject.code for reject in receipt.rejects}
+    # What waits for a rejected message of its key is kept, and goes on by itself: the sender is done with it.
+    if taken or not receipt.rejected or "key_held" in codes:
+        return answer(document, 202)
     errors = document.pop("errors", [])
     if codes == {"conflict"}:
         raise Problem(

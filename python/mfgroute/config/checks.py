@@ -17,7 +17,6 @@ _ANY = object()
 
 #: Keys and values that the interface promises and this version lacks: pointer pattern, value, remedy.
 UNAVAILABLE: tuple[tuple[str, Any, str], ...] = (
-    ("/sources/*/on_reject", "hold_key", "remove it; later messages of the key pass a reject"),
     ("/sinks/*/effect/by", "lookup", "use `by: key` or `by: upsert` if the target can do so"),
     ("/http/tls", _ANY, "listen on 127.0.0.1 behind a proxy that ends TLS"),
     ("/http/auth", _ANY, "give every http source a `token`"),

@@ -121,7 +121,8 @@ class SourceSection(Section, frozen=True, kw_only=True):
         Meta(description="CloudEvents source; default //<site>/<name>"),
     ] = None
     on_reject: Annotated[
-        Literal["next", "hold_key"], Meta(description="What a reject means for later messages of its key")
+        Literal["next", "hold_key"],
+        Meta(description="What later messages of the key of a rejected one do: they pass it, or wait for it"),
     ] = "next"
     record: Annotated[Record | None, Meta(description="Keep raw messages, with their attributes")] = None
     rejects_max: Annotated[

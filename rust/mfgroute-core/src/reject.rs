@@ -107,6 +107,9 @@ codes! {
     ConversionFailed = "conversion_failed",
     /// An event has the id of an earlier one and another content.
     Conflict = "conflict",
+    /// An earlier message of the key was rejected, and the source says `on_reject: hold_key`: this one is kept and goes
+    /// on when that one is decided about.
+    KeyHeld = "key_held",
     /// An edit of a parked event changes a field of its key.
     KeyChanged = "key_changed",
     /// A canonical event is not a valid CloudEvent.
@@ -138,6 +141,8 @@ pub struct Reject {
     pub found: String,
     /// What was expected.
     pub expected: String,
+    /// Keys of the events that were to be, as far as their fields did map; only for sources whose rejects hold keys.
+    pub keys: Vec<String>,
 }
 
 impl Reject {
@@ -154,6 +159,7 @@ impl Reject {
             place: None,
             found: shorten(&found.into()),
             expected: expected.into(),
+            keys: Vec::new(),
         }
     }
 

@@ -50,6 +50,8 @@ def list_(*, source: str | None, code: str | None, answered: bool) -> int:
     rows = []
     for one in found:
         first = reject_text(one["rejects"][0]) if one["rejects"] else ""
+        if one["behind"] is not None and all(why["code"] == "key_held" for why in one["rejects"]):
+            first = f"waiting behind {one['behind']}"
         more = f" (and {len(one['rejects']) - 1} more)" if len(one["rejects"]) > 1 else ""
         rows.append((one["number"], one["source"], show.age(one["since"]), first + more))
     show.table(rows, header=("number", "source", "age", "why"))

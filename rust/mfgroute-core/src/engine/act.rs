@@ -59,7 +59,7 @@ impl Engine {
         let state = self.lock();
         let source = state.sources.get(usize::from(source)).ok_or(ActError::NotInstalled)?;
         let messages = if answered { &source.answered } else { &source.kept };
-        Ok(messages.iter().cloned().collect())
+        Ok(messages.iter().map(|message| source.shown(message)).collect())
     }
 
     /// The first rejected messages of a source that wait for a person, from a number on, and that somebody wants.
@@ -73,7 +73,7 @@ impl Engine {
         let state = self.lock();
         let source = state.sources.get(usize::from(source)).ok_or(ActError::NotInstalled)?;
         let found = source.kept.from(from).filter(|message| wanted(message));
-        Ok(found.take(count_max).cloned().collect())
+        Ok(found.take(count_max).map(|message| source.shown(message)).collect())
     }
 
     /// How many rejected messages of a source wait for a person that somebody wants.

@@ -4,6 +4,7 @@ use super::admission::{Admission, AdmitError, Counts, Event, Item, Level, Messag
 use super::again::{Again, Retried};
 use super::clock::Now;
 use super::config::WhenFull;
+use super::held::{Came, held};
 use super::log::NoFit;
 use super::source::{Refused, RejectedMessage, note_reject};
 use super::state::{Draft, Life, NODE, State, Verdict};
@@ -31,12 +32,9 @@ impl State {
             _ => None,
         }));
         for (index, message) in admission.messages.iter().enumerate() {
-            self.decide(
-                &mut draft,
-                index,
-                message,
-                again.map(|again| self.is_kept(admission.source, again, index)),
-            );
+            let number = again.map(|again| again.at(index));
+            let came = Came { source: admission.source, again: number, independent: message.independent };
+            self.decide(&mut draft, index, message, came);
         }
         let result = self.look_for_room(&draft, admission, again.is_some());
         let result = result.map(|()| self.commit(&mut draft, admission, again, now));
@@ -57,14 +55,13 @@ impl State {
         if source && items { Ok(()) } else { Err(AdmitError::NotInstalled) }
     }
 
-    /// Decides what the items of a message come to, and adds the accepted ones to the frames. `kept` says of a message
-    /// that was rejected before whether it still is.
-    fn decide(&self, draft: &mut Draft, index: usize, message: &Message<'_>, kept: Option<bool>) {
+    /// Decides what the items of a message come to, and adds the accepted ones to the frames.
+    fn decide(&self, draft: &mut Draft, index: usize, message: &Message<'_>, came: Came) {
         let start = draft.verdicts.len();
         let mut refused = Refused { message: index, rejects: Vec::new() };
         for item in message.items {
             let verdict = match item {
-                Item::Event(event) => self.judge(draft, index, event, &mut refused),
+                Item::Event(event) => self.judge(draft, came, event, &mut refused),
                 Item::Filtered { .. } => Verdict::Filtered,
                 Item::Dropped => Verdict::Dropped,
                 Item::Reject(reject) => {
@@ -79,11 +76,16 @@ impl State {
             refused.rejects.push(Reject { message: index as u32, ..reject });
         }
         let cause = refused.rejects.first().map(|reject| reject.code);
-        if let Some(kept) = kept.filter(|kept| !kept || cause.is_some()) {
-            return draft.leave(start, message, refused, kept);
-        }
         if let (Some(code), false) = (cause, message.independent) {
             draft.withdraw(start, message, code);
+        }
+        self.hold_keys(draft, (start, message), came, &mut refused);
+        if let Some(number) = came.again {
+            let kept = self.is_kept(came.source, number);
+            if !kept || cause.is_some() {
+                return draft.leave(start, message, refused, kept);
+            }
+            draft.freed.push(number);
         }
         let mut counts = Counts { rejected: u64::from(message.items.is_empty()), ..Counts::default() };
         for (at, item) in (start..).zip(message.items) {
@@ -102,12 +104,16 @@ impl State {
     }
 
     /// Whether an event is new, to the window and within its admission.
-    fn judge(&self, draft: &mut Draft, index: usize, event: &Event<'_>, refused: &mut Refused) -> Verdict {
+    fn judge(&self, draft: &mut Draft, came: Came, event: &Event<'_>, refused: &mut Refused) -> Verdict {
         let seen = match draft.ids.get(&event.id) {
             Some(first) => first.compare(&event.prints),
             None => self.dedup.check(event.id, &event.prints),
         };
         match seen {
+            Seen::New if let Some(first) = self.waits_for(draft, came, event.key, refused) => {
+                refused.rejects.push(held(first, event, refused.message as u32));
+                Verdict::Rejected(Code::KeyHeld)
+            }
             Seen::New => {
                 draft.ids.insert(event.id, event.prints);
                 Verdict::Accepted
@@ -116,7 +122,7 @@ impl State {
             Seen::Conflict => {
                 let found = format!("another content for the id {:032x}", event.id);
                 let mut reject = Reject::new(Code::Conflict, found, "the content admitted first");
-                (reject.message, reject.item) = (index as u32, Some(event.item));
+                (reject.message, reject.item) = (refused.message as u32, Some(event.item));
                 refused.rejects.push(reject);
                 Verdict::Rejected(Code::Conflict)
             }
@@ -150,12 +156,13 @@ impl State {
             }
         }
         let Some(source) = self.sources.get(usize::from(admission.source)) else { return Ok(()) };
-        if admission.sync || again || draft.refused.is_empty() {
+        let kept = || draft.refused.iter().filter(|refused| refused.is_kept(admission.sync));
+        if again || kept().next().is_none() {
             return Ok(());
         }
         let weight =
             |refused: &Refused| admission.messages.get(refused.message).map_or(0, |m| refused.bytes(m));
-        let (count, bytes) = (draft.refused.len() as u64, draft.refused.iter().map(weight).sum::<u64>());
+        let (count, bytes) = (kept().count() as u64, kept().map(weight).sum::<u64>());
         let name = source.config.name.clone();
         let bound = source.config.rejects_max;
         if !bound.holds(count, bytes) {
@@ -204,19 +211,21 @@ impl State {
         for refused in draft.refused.drain(..) {
             receipt.rejects.extend_from_slice(&refused.rejects);
             let Some(message) = admission.messages.get(refused.message) else { continue };
+            let answered = !refused.is_kept(admission.sync);
             let kept = RejectedMessage {
                 number: self.rejects_number,
                 at_ms: now.wall_ms,
                 rejects: refused.rejects,
+                behind: None,
                 raw: message.raw.into(),
                 meta: message.meta.to_json().into(),
             };
             self.rejects_number += 1;
-            if !admission.sync {
+            if !answered {
                 note_reject(&mut self.after, admission.source, &kept);
             }
             let Some(source) = self.source_mut(admission.source) else { continue };
-            if admission.sync { source.answer(kept) } else { source.keep(kept) }
+            if answered { source.answer(kept) } else { source.keep(kept) }
         }
         self.flush(Vec::new(), now);
         self.send_after(admission, &receipt.offsets);
@@ -339,6 +348,8 @@ impl Draft {
         self.messages.clear();
         self.refused.clear();
         self.left.clear();
+        self.freed.clear();
+        self.held.clear();
         self.offsets.clear();
         self.ids.clear();
         self.frames.resize_with(streams, mfgroute_log::Frame::new);

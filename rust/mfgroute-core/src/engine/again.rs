@@ -6,6 +6,7 @@ use super::clock::Now;
 use super::config::SourceNo;
 use super::fact::Fact;
 use super::people::Actor;
+use super::source::write_rejects;
 use super::state::{Draft, State};
 use crate::reject::Reject;
 
@@ -14,10 +15,18 @@ use crate::reject::Reject;
 pub struct Again<'a> {
     /// Their numbers, one for each message of the admission, in order.
     pub numbers: &'a [u64],
-    /// The verb that is recorded for each: `rejects retry`, `rejects edit`.
-    pub what: &'static str,
-    /// Who wants it.
-    pub actor: Actor<'a>,
+    /// The bytes are those of the rejected messages, not corrected ones: what is found now is why they are rejected.
+    pub same: bool,
+    /// Who wants it, and the verb that is recorded for each: `rejects retry`, `rejects edit`. Nothing is recorded of
+    /// messages that only waited for another one.
+    pub actor: Option<(&'static str, Actor<'a>)>,
+}
+
+impl Again<'_> {
+    /// The number of a message of the admission; none that any message has if it has none.
+    pub(super) fn at(&self, index: usize) -> u64 {
+        self.numbers.get(index).copied().unwrap_or(u64::MAX)
+    }
 }
 
 /// What became of a rejected message.
@@ -57,13 +66,10 @@ impl Engine {
 }
 
 impl State {
-    /// Whether a message that comes again is still rejected.
-    pub(super) fn is_kept(&self, source: SourceNo, again: &Again<'_>, index: usize) -> bool {
+    /// Whether a message is still rejected.
+    pub(super) fn is_kept(&self, source: SourceNo, number: u64) -> bool {
         let source = self.sources.get(usize::from(source));
-        let known = |number: u64| {
-            source.is_some_and(|source| source.kept.get(number).or(source.answered.get(number)).is_some())
-        };
-        again.numbers.get(index).is_some_and(|&number| known(number))
+        source.is_some_and(|source| source.kept.get(number).or(source.answered.get(number)).is_some())
     }
 
     /// Takes the messages out that were admitted again, and records all. Returns why the others were rejected.
@@ -89,13 +95,31 @@ impl State {
                     let found = refused.next().map(|refused| refused.rejects).unwrap_or_default();
                     let code = found.first().map_or("", |reject| reject.code.as_str());
                     let on = format!("{name} {number}, rejected again: {code}");
+                    if again.same {
+                        self.explain(source, number, &found);
+                    }
                     rejects.extend(found);
                     on
                 }
             };
-            self.note(again.what, on, again.actor, now);
+            if let Some((what, actor)) = again.actor {
+                self.note(what, on, actor, now);
+            }
         }
         rejects
+    }
+
+    /// Says anew why a message is rejected, if that is another cause.
+    fn explain(&mut self, source: SourceNo, number: u64, found: &[Reject]) {
+        let no = source;
+        let Some(source) = self.sources.get_mut(usize::from(no)) else { return };
+        let Some(kept) = source.kept.get(number) else { return };
+        let message = kept.rejects.first().map_or(0, |reject| reject.message);
+        let found: Vec<Reject> = found.iter().map(|reject| Reject { message, ..reject.clone() }).collect();
+        if found != kept.rejects {
+            self.after.note(&Fact::Explained { source: no, number, rejects: &write_rejects(&found) });
+            source.kept.explain(number, found);
+        }
     }
 
     /// Takes a rejected message out, to be written behind the events of the admission under way. Says whether it was
@@ -124,7 +148,7 @@ mod tests {
         let message = |items| Message { raw: b"raw", meta: Attributes::Json(b""), independent: true, items };
         let messages: Vec<Message<'_>> = items.iter().map(|items| message(items)).collect();
         let admission = Admission { source: 0, sync: false, messages: &messages, position: None };
-        let again = Again { numbers, what: "rejects retry", actor: ME };
+        let again = Again { numbers, same: true, actor: Some(("rejects retry", ME)) };
         let answer = rig.engine.admit_again(&admission, &again).unwrap();
         assert_eq!(rig.engine.stats().unaccounted, 0);
         answer

@@ -98,6 +98,8 @@ pub struct SourceConfig {
     pub name: String,
     /// How many rejects are kept before the source alone is refused.
     pub rejects_max: Bound,
+    /// Later messages of the key of a rejected one wait for it.
+    pub holds_keys: bool,
 }
 
 /// Everything the engine is told by a plan.

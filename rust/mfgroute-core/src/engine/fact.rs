@@ -87,6 +87,8 @@ pub(super) enum Fact<'a> {
     Unparked { sink: SinkNo, ordinal: u64 },
     /// A message was refused.
     Rejected { source: SourceNo, number: u64, at_ms: u64, rejects: &'a [u8], raw: &'a [u8], meta: &'a [u8] },
+    /// Why a message is refused was found anew.
+    Explained { source: SourceNo, number: u64, rejects: &'a [u8] },
     /// A rejected message was taken out.
     Taken { source: SourceNo, number: u64 },
     /// How far a source has read.
@@ -223,6 +225,9 @@ impl Fact<'_> {
             Self::Edited { at, end, admitted_ms, record } => {
                 out.byte(20).at(at).end(end).long(*admitted_ms).bytes(record)
             }
+            Self::Explained { source, number, rejects } => {
+                out.byte(21).short(*source).long(*number).bytes(rejects)
+            }
             Self::Log { stream, id } => {
                 out.byte(19).short(*stream).0.extend_from_slice(&id.to_le_bytes());
                 &mut out
@@ -350,6 +355,7 @@ impl<'a> Fact<'a> {
                 why: from.str()?,
             },
             18 => Self::Keys(from.bytes()?),
+            21 => Self::Explained { source: from.short()?, number: from.long()?, rejects: from.bytes()? },
             20 => Self::Edited {
                 at: from.at()?,
                 end: from.end()?,
@@ -407,6 +413,7 @@ mod tests {
             },
             Fact::Unparked { sink: 1, ordinal: 2 },
             Fact::Rejected { source: 1, number: 2, at_ms: 3, rejects: b"[]", raw: b"{", meta: b"{}" },
+            Fact::Explained { source: 1, number: 2, rejects: b"[]" },
             Fact::Taken { source: 1, number: 2 },
             Fact::Position { source: 1, position: b"p" },
             Fact::Acted { at_ms: 1, who: "a", what: "b", on: "c", why: "d" },

@@ -205,7 +205,7 @@ fn open(path: &std::path::Path, faults: &Arc<Faults>, clock: &Arc<TestClock>) ->
             stream("telemetry", WhenFull::DropOldest, 3, 0),
         ],
         sinks: vec![SinkConfig::new("sap"), SinkConfig::new("wms")],
-        sources: vec![SourceConfig { name: "mes".into(), rejects_max: capacity }],
+        sources: vec![SourceConfig { name: "mes".into(), rejects_max: capacity, holds_keys: false }],
     };
     engine.install(&config, &[], "test").unwrap();
     engine

@@ -26,6 +26,7 @@ mod commit;
 mod config;
 mod edit;
 mod fact;
+mod held;
 mod hold;
 mod install;
 mod job;

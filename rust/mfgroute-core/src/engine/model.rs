@@ -14,6 +14,7 @@ use crate::reject::{Code, Reject};
 use lanes::Phase;
 use stored::Stored;
 
+mod held;
 mod home;
 mod people;
 

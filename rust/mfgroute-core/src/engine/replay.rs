@@ -94,12 +94,18 @@ impl State {
             }
             Fact::Rejected { source, number, at_ms, rejects, raw, meta } => {
                 let rejects = read_rejects(rejects);
-                let message = RejectedMessage { number, at_ms, rejects, raw: raw.into(), meta: meta.into() };
+                let (raw, meta) = (raw.into(), meta.into());
+                let message = RejectedMessage { number, at_ms, rejects, behind: None, raw, meta };
                 self.rejects_number = self.rejects_number.max(number + 1);
                 // A checkpoint may have written it before its own fact was.
                 let known = |source: &&mut Source| !source.kept.iter().any(|kept| kept.number == number);
                 if let Some(source) = self.sources.get_mut(usize::from(source)).filter(known) {
                     source.keep(message);
+                }
+            }
+            Fact::Explained { source, number, rejects } => {
+                if let Some(source) = self.sources.get_mut(usize::from(source)) {
+                    source.kept.explain(number, read_rejects(rejects));
                 }
             }
             Fact::Taken { source, number } => {
@@ -162,7 +168,11 @@ impl State {
                 }
             }
             Named::Source if usize::from(number) == self.sources.len() => {
-                self.sources.push(Source::new(SourceConfig { name, rejects_max: UNBOUND }));
+                self.sources.push(Source::new(SourceConfig {
+                    name,
+                    rejects_max: UNBOUND,
+                    holds_keys: false,
+                }));
             }
             _ => {}
         }
@@ -344,7 +354,9 @@ impl State {
             }
             Later::Edit { sink, number, record } => {
                 let event = self.sinks.get(usize::from(*sink)).and_then(|sink| sink.parked.get(*number));
-                event.into_iter().for_each(|event| note_edited(facts, *sink, event, record, at_ms));
+                if let Some(event) = event {
+                    note_edited(facts, *sink, event, record, at_ms);
+                }
             }
             Later::Free { .. } | Later::FreeFacts { .. } => {}
         }

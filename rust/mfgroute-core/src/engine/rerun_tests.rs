@@ -42,7 +42,7 @@ fn open(path: &std::path::Path, clock: &Arc<TestClock>, keep_ms: u64) -> Engine 
     let config = EngineConfig {
         streams: vec![StreamConfig { name, capacity, when_full, durable, keep_ms }],
         sinks: vec![SinkConfig::new("sap"), SinkConfig::new("wms")],
-        sources: vec![SourceConfig { name: "mes".into(), rejects_max: capacity }],
+        sources: vec![SourceConfig { name: "mes".into(), rejects_max: capacity, holds_keys: false }],
     };
     engine.install(&config, &[], "test").unwrap();
     engine
@@ -299,6 +299,10 @@ fn config_of(rig: &Rig) -> EngineConfig {
     EngineConfig {
         streams: state.streams.iter().map(|stream| stream.config.clone()).collect(),
         sinks: Vec::new(),
-        sources: vec![SourceConfig { name: "mes".into(), rejects_max: Bound { count: 9, bytes: 1 << 20 } }],
+        sources: vec![SourceConfig {
+            name: "mes".into(),
+            rejects_max: Bound { count: 9, bytes: 1 << 20 },
+            holds_keys: false,
+        }],
     }
 }

@@ -1,6 +1,6 @@
 //! A source: its counters and the messages that were refused.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -19,6 +19,8 @@ pub struct RejectedMessage {
     pub at_ms: u64,
     /// Why, for each item that is the cause.
     pub rejects: Vec<Reject>,
+    /// The first message with one of its keys, if it waits for that; filled in for who asks.
+    pub behind: Option<u64>,
     /// The bytes that came in.
     pub raw: Arc<[u8]>,
     /// What is needed besides to submit it again.
@@ -34,6 +36,11 @@ pub(super) struct Refused {
 }
 
 impl Refused {
+    /// Whether it is kept for a person: always, unless the sender is told and nothing waits for it.
+    pub(super) fn is_kept(&self, told: bool) -> bool {
+        !told || self.rejects.iter().any(|reject| !reject.keys.is_empty())
+    }
+
     pub(super) fn bytes(&self, message: &Message<'_>) -> u64 {
         weigh(&self.rejects, message.raw.len() + message.meta.len())
     }
@@ -42,12 +49,25 @@ impl Refused {
 fn weigh(rejects: &[Reject], bytes: usize) -> u64 {
     let texts = |reject: &Reject| {
         let field = reject.field.as_ref().map_or(0, String::len);
-        size_of::<Reject>() + reject.pointer.len() + reject.found.len() + reject.expected.len() + field
+        let keys = reject.keys.iter().map(|key| size_of::<String>() + 2 * key.len()).sum::<usize>();
+        let texts = reject.pointer.len() + reject.found.len() + reject.expected.len();
+        size_of::<Reject>() + texts + field + keys
     };
     (bytes + rejects.iter().map(texts).sum::<usize>()) as u64
 }
 
 impl RejectedMessage {
+    /// Whether nothing is wrong with it but that an earlier message of its key was rejected.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.rejects.iter().all(|reject| reject.code == Code::KeyHeld)
+    }
+
+    /// The keys that it holds.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.rejects.iter().flat_map(|reject| &reject.keys).map(String::as_str)
+    }
+
     fn bytes(&self) -> u64 {
         weigh(&self.rejects, self.raw.len() + self.meta.len())
     }
@@ -58,6 +78,8 @@ impl RejectedMessage {
 pub(super) struct Shelf {
     messages: VecDeque<RejectedMessage>,
     bytes: u64,
+    /// Numbers of the messages that have a key, by key.
+    keys: BTreeMap<String, BTreeSet<u64>>,
 }
 
 impl Shelf {
@@ -85,20 +107,63 @@ impl Shelf {
         self.messages.get(index)
     }
 
-    fn push(&mut self, message: RejectedMessage) {
+    /// The first message with a key, below a number, that is none of some.
+    pub(super) fn holder(&self, key: &str, below: u64, but: &[u64]) -> Option<u64> {
+        self.keys.get(key)?.range(..below).find(|number| !but.contains(number)).copied()
+    }
+
+    /// The first message that has one of the keys of a message and is before it.
+    pub(super) fn behind(&self, message: &RejectedMessage) -> Option<u64> {
+        message.keys().filter_map(|key| self.holder(key, message.number, &[])).min()
+    }
+
+    /// Says anew why a message is rejected.
+    pub(super) fn explain(&mut self, number: u64, rejects: Vec<Reject>) {
+        let Ok(index) = self.messages.binary_search_by_key(&number, |message| message.number) else { return };
+        let Some(mut message) = self.messages.get(index).cloned() else { return };
+        self.forget(&message);
+        message.rejects = rejects;
+        self.note(&message);
+        if let Some(place) = self.messages.get_mut(index) {
+            *place = message;
+        }
+    }
+
+    fn note(&mut self, message: &RejectedMessage) {
         self.bytes += message.bytes();
+        for key in message.keys() {
+            self.keys.entry(key.to_owned()).or_default().insert(message.number);
+        }
+    }
+
+    fn forget(&mut self, message: &RejectedMessage) {
+        self.bytes -= message.bytes();
+        for key in message.keys() {
+            if let Some(numbers) = self.keys.get_mut(key) {
+                numbers.remove(&message.number);
+                if numbers.is_empty() {
+                    self.keys.remove(key);
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, message: RejectedMessage) {
+        self.note(&message);
         self.messages.push_back(message);
     }
 
     fn pop(&mut self) {
-        self.bytes -= self.messages.pop_front().map_or(0, |message| message.bytes());
+        if let Some(message) = self.messages.pop_front() {
+            self.forget(&message);
+        }
     }
 
     /// Takes a message out by its number.
     pub(super) fn take(&mut self, number: u64) -> Option<RejectedMessage> {
         let index = self.messages.binary_search_by_key(&number, |message| message.number).ok()?;
         let message = self.messages.remove(index)?;
-        self.bytes -= message.bytes();
+        self.forget(&message);
         Some(message)
     }
 }
@@ -212,7 +277,7 @@ pub(super) fn note_reject(facts: &mut Facts, source: u16, message: &RejectedMess
     facts.note(&Fact::Rejected { source, number: *number, at_ms: *at_ms, rejects: &rejects, raw, meta });
 }
 
-fn write_rejects(rejects: &[Reject]) -> Vec<u8> {
+pub(super) fn write_rejects(rejects: &[Reject]) -> Vec<u8> {
     let one = |reject: &Reject| {
         json!({
             "message": reject.message,
@@ -224,6 +289,7 @@ fn write_rejects(rejects: &[Reject]) -> Vec<u8> {
             "place": reject.place,
             "found": reject.found,
             "expected": reject.expected,
+            "keys": reject.keys,
         })
     };
     Value::from(rejects.iter().map(one).collect::<Vec<_>>()).to_string().into_bytes()
@@ -232,6 +298,10 @@ fn write_rejects(rejects: &[Reject]) -> Vec<u8> {
 pub(super) fn read_rejects(bytes: &[u8]) -> Vec<Reject> {
     let found: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let texts = |value: Option<&Value>| {
+        let texts = value.and_then(Value::as_array).into_iter().flatten();
+        texts.filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
     let one = |value: &Value| {
         let code = text(value, "code")?;
         let code = Code::ALL.iter().find(|(_, known, _)| *known == code).map(|known| known.0)?;
@@ -246,6 +316,7 @@ pub(super) fn read_rejects(bytes: &[u8]) -> Vec<Reject> {
             place: text(value, "place"),
             found: text(value, "found").unwrap_or_default(),
             expected: text(value, "expected").unwrap_or_default(),
+            keys: texts(value.get("keys")),
         })
     };
     found.as_array().into_iter().flatten().filter_map(one).collect()

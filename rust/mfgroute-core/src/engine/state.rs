@@ -1,6 +1,6 @@
 //! Everything behind the lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hasher as _;
 use std::sync::Arc;
 
@@ -52,6 +52,10 @@ pub(super) struct Draft {
     pub(super) refused: Vec<Refused>,
     /// Of all messages, in order: what was rejected before and stays out.
     pub(super) left: Vec<Option<Retried>>,
+    /// Messages of this admission that were rejected before and are no more, by number.
+    pub(super) freed: Vec<u64>,
+    /// Keys that messages of this admission hold, and the numbers of these.
+    pub(super) held: BTreeMap<String, u64>,
     /// By stream.
     pub(super) frames: Vec<Frame>,
     /// New ids of this admission.

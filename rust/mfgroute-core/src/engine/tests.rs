@@ -38,7 +38,11 @@ pub(super) fn config(sinks: &[&str]) -> EngineConfig {
     EngineConfig {
         streams: vec![stream("business"), stream("telemetry")],
         sinks: sinks.iter().map(|name| SinkConfig::new(*name)).collect(),
-        sources: vec![SourceConfig { name: "mes".into(), rejects_max: Bound { count: 3, bytes: 1 << 20 } }],
+        sources: vec![SourceConfig {
+            name: "mes".into(),
+            rejects_max: Bound { count: 3, bytes: 1 << 20 },
+            holds_keys: false,
+        }],
     }
 }
 

@@ -88,6 +88,8 @@ pub enum Waiting {
         number: u64,
         /// The first cause.
         code: Option<Code>,
+        /// How many later messages of its keys wait for it.
+        behind: u64,
     },
     /// A parked event with a cause of its own.
     Parked {
@@ -204,9 +206,9 @@ impl State {
     pub(super) fn inbox(&self) -> Vec<InboxLine> {
         let mut lines = Vec::new();
         for (number, source) in self.sources.iter().enumerate() {
-            for message in source.kept.iter() {
+            for (message, behind) in source.causes() {
                 let code = message.rejects.first().map(|reject| reject.code);
-                let what = Waiting::Reject { source: number as u16, number: message.number, code };
+                let what = Waiting::Reject { source: number as u16, number: message.number, code, behind };
                 lines.push(InboxLine { at_ms: message.at_ms, what });
             }
         }

@@ -17,6 +17,21 @@ impl Block {
         Ok(())
     }
 
+    /// Writes those fields that can be written, and leaves the others out.
+    pub fn write_what_maps<'p>(&'p self, object: NodeId, scratch: &mut Scratch<'p>) {
+        scratch.open_block(self.fields.len(), self.groups.len());
+        let open = (scratch.items.len(), scratch.work.len(), scratch.blocks.len(), scratch.slots.len());
+        for (index, field) in self.fields.iter().enumerate() {
+            if field.write(self, index, object, scratch).is_err() {
+                scratch.items.truncate(open.0);
+                scratch.work.truncate(open.1);
+                scratch.blocks.truncate(open.2);
+                scratch.slots.truncate(open.3);
+            }
+        }
+        scratch.close_block();
+    }
+
     /// The object of a group, made when its first field is written.
     fn group(&self, group: Option<usize>, object: NodeId, scratch: &mut Scratch<'_>) -> NodeId {
         let Some(index) = group else { return object };

@@ -128,6 +128,7 @@ impl Set {
                 Ok(true) => {}
                 Err(reject) => {
                     let outcome = Outcome::Reject(point_at_item(reject, scratch));
+                    entry.make_what_maps(scratch);
                     emit(scratch, item, self, outcome);
                     taken = true;
                     continue;
@@ -136,7 +137,11 @@ impl Set {
             taken = true;
             let outcome = match entry.make(mapping, scratch) {
                 Ok(time) => Outcome::Event { contract: entry.contract, time },
-                Err(reject) => Outcome::Reject(point_at_item(reject, scratch)),
+                Err(reject) => {
+                    let outcome = Outcome::Reject(point_at_item(reject, scratch));
+                    entry.make_what_maps(scratch);
+                    outcome
+                }
             };
             emit(scratch, item, self, outcome);
         }
@@ -186,6 +191,22 @@ impl Entry {
         scratch.items.truncate(depth);
         scratch.work.truncate(work);
         result
+    }
+
+    /// Writes what maps of an item that was rejected, if somebody wants its key.
+    fn make_what_maps<'p>(&'p self, scratch: &mut Scratch<'p>) {
+        if !scratch.wants_keys {
+            return;
+        }
+        scratch.out.clear();
+        scratch.slots.clear();
+        scratch.blocks.clear();
+        let (depth, work) = (scratch.items.len(), scratch.work.len());
+        let root = scratch.out.add(NONE, Span::default(), Kind::Object, Span::default(), NONE);
+        self.block.write_what_maps(root, scratch);
+        scratch.items.truncate(depth);
+        scratch.work.truncate(work);
+        scratch.rejected = Some(self.contract);
     }
 
     fn write<'p>(

@@ -74,6 +74,10 @@ pub struct Scratch<'p> {
     pub(super) slots: Vec<NodeId>,
     /// Where each open block starts in `slots`, and how many of these are fields.
     pub(super) blocks: Vec<(usize, usize)>,
+    /// Whether what maps of a rejected item is written all the same, for the sake of its key.
+    pub wants_keys: bool,
+    /// The contract of the entry that was rejected last, if [`Scratch::out`] has what maps of it.
+    pub rejected: Option<usize>,
     positions: usize,
     empty: &'p [String],
 }
@@ -92,6 +96,8 @@ impl<'p> Scratch<'p> {
             items,
             slots,
             blocks: Vec::new(),
+            wants_keys: false,
+            rejected: None,
             positions: 0,
             empty: &mapping.from.empty,
         }

@@ -4,7 +4,7 @@
 
 use super::batch::Batch;
 use super::finish::Envelope;
-use super::message::{Intake, Worker};
+use super::message::{Intake, Worker, holds_keys};
 use crate::contract::lifecycle;
 use crate::identity;
 use crate::reject::{Code, Reject};
@@ -81,8 +81,15 @@ impl Worker {
             tree.write_json(child, &mut extras);
         }
         let extras = String::from_utf8(extras).unwrap_or_default();
-        contract.check_sunset(intake.recorded).map_err(|reject| reject.at("/type"))?;
-        self.finish.check(contract, tree, data, |node| tree.pointer(node))?;
+        let with_key = |mut reject: Reject| {
+            let mut key = String::new();
+            if holds_keys(intake) && contract.write_key(tree, data, &mut key).is_ok() {
+                reject.keys.push(key);
+            }
+            reject
+        };
+        contract.check_sunset(intake.recorded).map_err(|reject| with_key(reject.at("/type")))?;
+        self.finish.check(contract, tree, data, |node| tree.pointer(node)).map_err(with_key)?;
         let envelope = Envelope {
             id: Some(id),
             source,
@@ -95,7 +102,7 @@ impl Worker {
         let print = identity::fingerprint(raw);
         let prepared =
             self.finish.record(intake, (index, contract), (tree, data), &envelope, time, print, batch);
-        let prepared = prepared.map_err(|reject| match reject.code {
+        let prepared = prepared.map_err(with_key).map_err(|reject| match reject.code {
             Code::ConversionFailed => Reject { pointer: format!("/data{}", reject.pointer), ..reject },
             _ => reject,
         })?;

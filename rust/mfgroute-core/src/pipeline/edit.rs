@@ -133,11 +133,11 @@ fn check_key(contract: &Contract, old: &Tree, new: &Tree) -> Result<(), Reject> 
     for field in &contract.key.1 {
         let (was, is) = (field.text(old, 0), field.text(new, 0));
         if was != is {
-            let pointer: String = field
-                .0
-                .iter()
-                .map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1")))
-                .collect();
+            let mut pointer = String::new();
+            for name in &field.0 {
+                pointer.push('/');
+                pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+            }
             let expected = format!("{}, as it is part of the key", was.unwrap_or("nothing"));
             let reject = Reject::new(Code::KeyChanged, is.unwrap_or("nothing"), expected);
             return Err(reject.at(pointer).field(field.dotted()));

@@ -15,6 +15,7 @@ use crate::map::scratch::{Given, LINE, Meta, Scratch, Workspace};
 use crate::map::{Decode, Mapping};
 use crate::plan::project::{Plan, SourcePlan};
 use crate::reject::{Code, Reject};
+use crate::tree::Tree;
 
 /// Memory and decoders of one thread; used for one message after the other.
 #[derive(Debug)]
@@ -164,7 +165,9 @@ impl Worker {
             if !schema.validate(&self.space.message, 0, 1, &mut self.finish.violations)
                 && let Some(violation) = self.finish.violations.first()
             {
-                return Err(violation.reject(Code::InputInvalid, &self.space.message));
+                let mut reject = violation.reject(Code::InputInvalid, &self.space.message);
+                reject.keys = self.keys(intake, mapping, meta);
+                return Err(reject);
             }
         }
         self.map(intake, mapping, raw, meta, message, batch);
@@ -246,23 +249,67 @@ impl Worker {
         let print = identity::fingerprint(raw);
         let Self { space, finish, xml, .. } = self;
         let mut scratch = Scratch::take(space, mapping, meta, given(intake, mapping, xml));
+        scratch.wants_keys = holds_keys(intake);
         mapping.run(&mut scratch, &mut |scratch, item, set, outcome| {
             message.independent |= set.independent;
+            let rejected = scratch.rejected.take();
             let prepared = match outcome {
                 Outcome::Filtered(rule) => Prepared::Filtered(Arc::from(rule)),
-                Outcome::Reject(reject) => Prepared::Reject(Reject { item: Some(item), ..reject }),
+                Outcome::Reject(reject) => {
+                    let keys = rejected.and_then(|contract| key_of(intake, contract, &scratch.out));
+                    Prepared::Reject(Reject { item: Some(item), keys: keys.into_iter().collect(), ..reject })
+                }
                 Outcome::Event { contract, time } => {
                     let raw_print = mix(print, item);
                     let facts = Facts { item, contract, time, raw_print, mapping: &mapping.label };
-                    finish
-                        .event(intake, &facts, &scratch.message, &scratch.out, meta, batch)
-                        .unwrap_or_else(|reject| Prepared::Reject(Reject { item: Some(item), ..reject }))
+                    finish.event(intake, &facts, &scratch.message, &scratch.out, meta, batch).unwrap_or_else(
+                        |reject| {
+                            let keys = Some(contract).filter(|_| scratch.wants_keys);
+                            let keys = keys.and_then(|contract| key_of(intake, contract, &scratch.out));
+                            let keys = keys.into_iter().collect();
+                            Prepared::Reject(Reject { item: Some(item), keys, ..reject })
+                        },
+                    )
                 }
             };
             batch.items.push(prepared);
         });
         scratch.give_back(space);
     }
+}
+
+impl Worker {
+    /// The keys that a message has which its input schema refuses, if a reject holds them.
+    fn keys(&mut self, intake: &Intake<'_>, mapping: &Mapping, meta: Meta<'_>) -> Vec<String> {
+        let mut keys = Vec::new();
+        if !holds_keys(intake) {
+            return keys;
+        }
+        let Self { space, xml, .. } = self;
+        let mut scratch = Scratch::take(space, mapping, meta, given(intake, mapping, xml));
+        scratch.wants_keys = true;
+        mapping.run(&mut scratch, &mut |scratch, _, _, outcome| {
+            let contract = match outcome {
+                Outcome::Event { contract, .. } => Some(contract),
+                _ => scratch.rejected.take(),
+            };
+            keys.extend(contract.and_then(|contract| key_of(intake, contract, &scratch.out)));
+        });
+        scratch.give_back(space);
+        keys
+    }
+}
+
+/// Whether rejects of the source hold their keys.
+pub(super) fn holds_keys(intake: &Intake<'_>) -> bool {
+    intake.source().is_some_and(|source| source.holds_keys)
+}
+
+/// The key of `data`, if its fields are there.
+fn key_of(intake: &Intake<'_>, contract: usize, data: &Tree) -> Option<String> {
+    let mut key = String::new();
+    intake.plan.contracts.get(contract)?.write_key(data, 0, &mut key).ok()?;
+    Some(key)
 }
 
 /// The attributes that every message has.

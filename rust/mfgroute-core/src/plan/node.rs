@@ -85,7 +85,8 @@ pub fn engine(main: &Node, plan: &mut Plan, file: &mut File<'_>) {
             Some(bound) => self::bound(bound, REJECTS, file),
             None => REJECTS,
         };
-        plan.engine.sources.push(SourceConfig { name: name.text.clone(), rejects_max });
+        let holds_keys = source.get("on_reject").and_then(Node::text) == Some("hold_key");
+        plan.engine.sources.push(SourceConfig { name: name.text.clone(), rejects_max, holds_keys });
     }
     let window = main.get("node").and_then(|node| file.number(node, "dedup_window"));
     plan.dedup_window = window.map_or(crate::dedup::WINDOW_DEFAULT, |window| window as usize);

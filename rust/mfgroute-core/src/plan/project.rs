@@ -77,6 +77,8 @@ pub struct SourcePlan {
     pub filters: Vec<(String, Cond)>,
     /// The value of a message that decides which of several mappings takes it, if one does.
     pub selector: Option<Selector>,
+    /// Whether later messages of the key of a rejected one wait for it.
+    pub holds_keys: bool,
 }
 
 impl Plan {
@@ -370,7 +372,9 @@ fn read_sources(main: &Node, builder: &mut Builder, plan: &mut Plan, file: &mut 
         let several =
             mappings.iter().filter_map(|index| plan.mappings.get(*index).map(|mapping| (*index, mapping)));
         let selector = if mappings.len() > 1 { Selector::compile(several) } else { None };
-        plan.sources.push(SourcePlan { name: name.text.clone(), uri, mappings, filters, selector });
+        let holds_keys = source.get("on_reject").and_then(Node::text) == Some("hold_key");
+        let name = name.text.clone();
+        plan.sources.push(SourcePlan { name, uri, mappings, filters, selector, holds_keys });
     }
 }
 

@@ -26,6 +26,7 @@ impl Router {
         mut wait: Duration,
     ) -> Result<(SinkNo, Vec<Handed>), RouterError> {
         let number = self.sink(sink)?;
+        self.release_rest();
         loop {
             let deliveries = if wait.is_zero() {
                 self.engine().poll(number, events_max, bytes_max)

@@ -116,13 +116,17 @@ impl Router {
             "retry" if request.0.get("number").is_some() => {
                 let (source, message) = self.reject(request)?;
                 let submitted = Submitted { message: &message, bytes: &message.raw };
-                self.retry_one(&source, &submitted, ("rejects retry", request))
+                self.retry_one(&source, &submitted, Some(("rejects retry", request)))
             }
             "retry" => self.retry_selected(request),
             "edit" => {
                 let (source, message) = self.reject(request)?;
                 let bytes = request.required("message")?.as_bytes();
-                self.retry_one(&source, &Submitted { message: &message, bytes }, ("rejects edit", request))
+                self.retry_one(
+                    &source,
+                    &Submitted { message: &message, bytes },
+                    Some(("rejects edit", request)),
+                )
             }
             "skip" => {
                 let (source, message) = self.reject(request)?;
@@ -131,6 +135,7 @@ impl Router {
                     message.number,
                     request.actor(),
                 ))?;
+                self.release_after(&source, Some(request));
                 Ok(json!({"skipped": 1}))
             }
             _ => Err(RouterError::Request(format!(
@@ -139,7 +144,7 @@ impl Router {
         }
     }
 
-    fn source_number(&self, name: &str) -> Result<u16, RouterError> {
+    pub(super) fn source_number(&self, name: &str) -> Result<u16, RouterError> {
         let active = self.active();
         active
             .plan
@@ -258,6 +263,8 @@ fn summary(source: &str, message: &RejectedMessage) -> Json {
         "source": source,
         "since": when(message.at_ms),
         "bytes": message.raw.len(),
+        "behind": message.behind,
+        "keys": message.rejects.iter().flat_map(|reject| &reject.keys).collect::<Vec<_>>(),
         "rejects": message.rejects.iter().map(reject_json).collect::<Vec<_>>(),
     })
 }

@@ -17,6 +17,7 @@ mod retry;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::engine::{
@@ -98,6 +99,8 @@ pub struct Router {
     engine: Engine,
     active: RwLock<Arc<Active>>,
     workers: Mutex<Vec<(Worker, Batch)>>,
+    /// Messages may wait for nothing any more: they found no room, or the node was started.
+    unreleased: AtomicBool,
 }
 
 /// An event that was handed out, with its CloudEvent.
@@ -146,7 +149,8 @@ impl Router {
     fn on(plan: Arc<Plan>, engine: Engine) -> Result<Self, RouterError> {
         let installed = engine.install(&plan.engine, &[], "start").map_err(RouterError::Install)?;
         let active = RwLock::new(Arc::new(Active { plan, installed }));
-        Ok(Self { engine, active, workers: Mutex::new(Vec::new()) })
+        let workers = Mutex::new(Vec::new());
+        Ok(Self { engine, active, workers, unreleased: AtomicBool::new(true) })
     }
 
     /// The engine.
@@ -188,6 +192,8 @@ impl Router {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         let installed = self.engine.install(&plan.engine, discard, "reload").map_err(RouterError::Install)?;
         *active = Arc::new(Active { plan, installed });
+        drop(active);
+        self.release_all();
         Ok(())
     }
 
@@ -216,6 +222,7 @@ impl Router {
         messages: impl Iterator<Item = (&'m [u8], Meta<'m>)>,
         ask: Ask<'_>,
     ) -> Result<Answer, RouterError> {
+        self.release_rest();
         let active = self.active();
         ask.check(&active.plan)?;
         let index = source_index(&active, source)?;
@@ -243,6 +250,7 @@ impl Router {
         mut cursor: Option<Cursor>,
         ask: Ask<'_>,
     ) -> Result<Answer, RouterError> {
+        self.release_rest();
         let active = self.active();
         ask.check(&active.plan)?;
         let index = source_index(&active, source)?;
@@ -322,7 +330,9 @@ impl Router {
         sink: SinkNo,
         outcomes: Vec<(crate::engine::DeliveryId, Outcome)>,
     ) -> Result<(), RouterError> {
-        self.engine.settle(sink, outcomes).map_err(RouterError::Stale)
+        let settled = self.engine.settle(sink, outcomes).map_err(RouterError::Stale);
+        self.release_rest();
+        settled
     }
 
     /// Stops or continues handing out events of a sink.

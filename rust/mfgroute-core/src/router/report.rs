@@ -108,9 +108,9 @@ impl Router {
         let names = Names::of(self);
         let lines = self.engine().inbox().into_iter().map(|line| {
             let mut out = match line.what {
-                Waiting::Reject { source, number, code } => json!({
+                Waiting::Reject { source, number, code, behind } => json!({
                     "kind": "reject", "source": names.source(source), "number": number,
-                    "code": code.map(crate::reject::Code::as_str),
+                    "code": code.map(crate::reject::Code::as_str), "behind": behind,
                 }),
                 Waiting::Parked { sink, number, key, cause, behind } => {
                     let mut out = cause_json(&cause);

@@ -5,6 +5,7 @@
 //! there is no room is halved.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value as Json, json};
 
@@ -14,7 +15,7 @@ use crate::engine::{AdmitError, Again, Counts, RejectedMessage, Retried};
 use crate::pipeline::batch::Origin;
 use crate::pipeline::explain::reject_json;
 use crate::pipeline::message::{Intake, Read};
-use crate::reject::Reject;
+use crate::reject::{Code, Reject};
 
 /// Messages of a piece, and their bytes.
 const PIECE: (usize, usize) = (64, 1 << 20);
@@ -43,11 +44,12 @@ impl Router {
         &self,
         source: &str,
         submitted: &Submitted<'_>,
-        (what, request): (&'static str, &Request<'_>),
+        by: Option<(&'static str, &Request<'_>)>,
     ) -> Result<Json, RouterError> {
         let mut outcomes = Vec::new();
         let number = submitted.message.number;
-        self.retry_piece(source, std::slice::from_ref(submitted), (what, request), &mut outcomes)?;
+        self.retry_piece(source, std::slice::from_ref(submitted), by, &mut outcomes)?;
+        self.release_after(source, by.map(|(_, request)| request));
         let outcome = outcomes.pop().filter(|outcome| outcome.retried != Retried::Gone);
         let outcome = outcome.ok_or_else(|| {
             RouterError::Request(format!("rejected message {number} was taken out by another"))
@@ -69,7 +71,8 @@ impl Router {
             let (Some((source, _)), mut outcomes) = (piece.first(), Vec::new()) else { continue };
             let submitted: Vec<Submitted<'_>> =
                 piece.iter().map(|(_, message)| Submitted { message, bytes: &message.raw }).collect();
-            let result = self.retry_piece(source, &submitted, ("rejects retry", request), &mut outcomes);
+            let by = Some(("rejects retry", request));
+            let result = self.retry_piece(source, &submitted, by, &mut outcomes);
             for ((source, message), outcome) in piece.iter().zip(outcomes) {
                 tally.add(source, message.number, &outcome);
             }
@@ -81,6 +84,9 @@ impl Router {
                 }
                 Ok(()) => {}
             }
+        }
+        for (name, _) in self.wanted_sources(&self.active(), request)? {
+            self.release_after(name, Some(request));
         }
         let next = next.flatten().filter(|_| stopped.is_none());
         let mut answer = tally.json();
@@ -127,16 +133,16 @@ impl Router {
         &self,
         source: &str,
         messages: &[Submitted<'_>],
-        (what, request): (&'static str, &Request<'_>),
+        by: Option<(&'static str, &Request<'_>)>,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), RouterError> {
         let active = self.active();
-        match self.retry_whole(&active, source, messages, (what, request)) {
+        match self.retry_whole(&active, source, messages, by) {
             Ok(found) => outcomes.extend(found),
             Err(RouterError::Admit(error)) if messages.len() > 1 && is_room(&error) => {
                 let (first, second) = messages.split_at(messages.len() / 2);
-                self.retry_piece(source, first, (what, request), outcomes)?;
-                self.retry_piece(source, second, (what, request), outcomes)?;
+                self.retry_piece(source, first, by, outcomes)?;
+                self.retry_piece(source, second, by, outcomes)?;
             }
             Err(error) => return Err(error),
         }
@@ -149,7 +155,7 @@ impl Router {
         active: &Active,
         source: &str,
         messages: &[Submitted<'_>],
-        (what, request): (&'static str, &Request<'_>),
+        by: Option<(&'static str, &Request<'_>)>,
     ) -> Result<Vec<Outcome>, RouterError> {
         let index = source_index(active, source)?;
         let recorded = recorded_now();
@@ -161,7 +167,9 @@ impl Router {
                 meta.iter().filter_map(|(name, text)| Some((name.as_str(), text.as_str()?))).collect();
             worker.message(&intake, Read::Bytes(bytes), bytes, &pairs, &mut batch);
         }
-        if let Some(stream) = ask::in_memory(&active.plan, &batch).filter(|_| request.durable()) {
+        if let Some(stream) =
+            ask::in_memory(&active.plan, &batch).filter(|_| by.is_some_and(|(_, request)| request.durable()))
+        {
             self.give_back(worker, batch);
             return Err(RouterError::Request(format!(
                 "a rejected message of {source} gives events of stream {stream}, which is in memory: they would be \
@@ -169,7 +177,9 @@ impl Router {
             )));
         }
         let numbers: Vec<u64> = messages.iter().map(|one| one.message.number).collect();
-        let again = Again { numbers: &numbers, what, actor: request.actor() };
+        let same = messages.iter().all(|one| *one.bytes == *one.message.raw);
+        let actor = by.map(|(what, request)| (what, request.actor()));
+        let again = Again { numbers: &numbers, same, actor };
         let mut retried = Vec::new();
         let admit = |admission: &crate::engine::Admission<'_>| {
             let (receipt, each) = self.engine().admit_again(admission, &again)?;
@@ -180,7 +190,10 @@ impl Router {
         let receipt = batch.admit(&active.plan, &active.installed, index, Origin::default(), said, admit);
         self.give_back(worker, batch);
         let receipt = receipt.map_err(RouterError::Admit)?;
-        self.engine().wait(&receipt, false).map_err(RouterError::Admit)?;
+        // Who only goes on behind another one is nobody's to wait for.
+        if actor.is_some() {
+            self.engine().wait(&receipt, false).map_err(RouterError::Admit)?;
+        }
         let of = |at: usize| {
             receipt.rejects.iter().filter(move |reject| reject.message as usize == at).cloned().collect()
         };
@@ -188,6 +201,68 @@ impl Router {
         Ok(counted
             .map(|(at, (counts, retried))| Outcome { retried, counts: *counts, rejects: of(at) })
             .collect())
+    }
+}
+
+impl Router {
+    /// Submits the messages of a source again that waited for one that is decided about, in order. Where there is no
+    /// room, they go on when a sink has taken something; nothing of their key passes them until then.
+    pub(super) fn release(&self, source: &str) {
+        while let Some(done) = self.release_some(source)
+            && done > 0
+        {}
+    }
+
+    /// As [`Router::release`], after somebody has decided; or when the node runs, if who decided ends soon.
+    pub(super) fn release_after(&self, source: &str, request: Option<&Request<'_>>) {
+        if request.is_some_and(Request::durable) {
+            self.unreleased.store(true, Ordering::SeqCst);
+        } else {
+            self.release(source);
+        }
+    }
+
+    /// Goes on with the messages of all sources that wait for nothing any more.
+    pub(super) fn release_all(&self) {
+        let active = self.active();
+        for source in &active.plan.sources {
+            self.release(&source.name);
+        }
+    }
+
+    /// Goes on with what found no room, or what an earlier life of the node has left.
+    pub(super) fn release_rest(&self) {
+        if self.unreleased.load(Ordering::Relaxed) && self.unreleased.swap(false, Ordering::SeqCst) {
+            self.release_all();
+        }
+    }
+
+    /// Submits a piece of them; says how many are kept for that no more.
+    fn release_some(&self, source: &str) -> Option<usize> {
+        let number = self.source_number(source).ok()?;
+        let found = self.engine().waiting(number, PIECE.0).ok()?;
+        let found: Vec<(String, RejectedMessage)> =
+            found.into_iter().map(|message| (source.to_owned(), message)).collect();
+        let mut outcomes = Vec::new();
+        for piece in pieces(&found) {
+            let submitted: Vec<Submitted<'_>> =
+                piece.iter().map(|(_, message)| Submitted { message, bytes: &message.raw }).collect();
+            if let Err(error) = self.retry_piece(source, &submitted, None, &mut outcomes) {
+                // Else it drains or its disk has failed: they go on when the node is started again.
+                if matches!(&error, RouterError::Admit(error) if error.is_full()) {
+                    self.unreleased.store(true, Ordering::SeqCst);
+                }
+                return None;
+            }
+        }
+        Some(outcomes.iter().filter(|outcome| !outcome.waits()).count())
+    }
+}
+
+impl Outcome {
+    /// Whether the message still waits for another one and nothing else.
+    fn waits(&self) -> bool {
+        self.retried == Retried::Refused && self.rejects.iter().all(|reject| reject.code == Code::KeyHeld)
     }
 }
 

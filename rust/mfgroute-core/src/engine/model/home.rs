@@ -86,7 +86,7 @@ pub(super) fn config(capacity: u64, without: Option<usize>, durable: bool) -> En
     EngineConfig {
         streams: vec![stream("business", WhenFull::Block), stream("telemetry", WhenFull::DropOldest)],
         sinks: kept.map(sink).collect(),
-        sources: vec![SourceConfig { name: "mes".into(), rejects_max: bound(20) }],
+        sources: vec![SourceConfig { name: "mes".into(), rejects_max: bound(20), holds_keys: false }],
     }
 }
 

@@ -136,7 +136,11 @@ impl Swarm {
         EngineConfig {
             streams: vec![stream("business", false), stream("quality", self.drops)],
             sinks: (0..SINKS).map(sink).collect(),
-            sources: vec![SourceConfig { name: "mes".into(), rejects_max: wide(self.rejects_max) }],
+            sources: vec![SourceConfig {
+                name: "mes".into(),
+                rejects_max: wide(self.rejects_max),
+                holds_keys: false,
+            }],
         }
     }
 }
