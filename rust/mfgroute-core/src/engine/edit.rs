@@ -57,11 +57,9 @@ impl State {
         if actor.why.trim().is_empty() {
             return Err(ActError::NoReason);
         }
-        let decided =
-            self.node.as_ref().is_some_and(|node| node.laters().any(|later| is_about(later, sink, number)));
-        let sink = self.sink(sink).ok_or(ActError::NotInstalled)?;
+        let sink = self.sink_mut(sink).ok_or(ActError::NotInstalled)?;
         let event = sink.parked.get(number).ok_or(ActError::NotFound)?;
-        if decided || event.id() != edit.seen {
+        if event.decided || event.id() != edit.seen {
             return Err(ActError::Changed);
         }
         if matches!(event.cause, Cause::InDoubt { .. }) {
@@ -78,6 +76,7 @@ impl State {
         let (no, on) = (sink.no, format!("{} {number}", sink.config.name));
         if sink.is_durable(event.stream) {
             let event = event.clone();
+            sink.parked.decide(number);
             note_edited(&mut self.facts, no, &event, &record, now.wall_ms);
             self.note("parked edit", on, actor, now);
             self.flush(vec![Later::Edit { sink: no, number, record }], now);
@@ -109,17 +108,6 @@ impl State {
             lane: old.lane,
             ordinal: number,
         });
-    }
-}
-
-/// Whether something that is to be done decides about a parked event.
-fn is_about(later: &Later, sink: SinkNo, number: u64) -> bool {
-    match later {
-        Later::Retry { sink: at, numbers } => *at == sink && numbers.contains(&number),
-        Later::Skip { sink: at, number: one, .. } | Later::Edit { sink: at, number: one, .. } => {
-            (*at, *one) == (sink, number)
-        }
-        _ => false,
     }
 }
 

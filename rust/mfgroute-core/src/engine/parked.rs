@@ -164,6 +164,7 @@ impl Parked {
             tries: 0,
             blocking: true,
             redelivered: false,
+            decided: false,
             record,
             ..event.clone()
         };

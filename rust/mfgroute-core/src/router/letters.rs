@@ -93,7 +93,6 @@ impl Router {
     /// The request makes no sense, or names something that is not there.
     pub fn dead_letters(&self, request: &Json) -> Result<Json, RouterError> {
         let request = Request(request);
-        self.ends_soon.fetch_or(request.durable(), std::sync::atomic::Ordering::SeqCst);
         match (request.required("kind")?, request.required("verb")?) {
             ("inbox", _) => Ok(self.inbox()),
             ("actions", _) => Ok(self.actions()),
@@ -117,7 +116,7 @@ impl Router {
             "retry" if request.0.get("number").is_some() => {
                 let (source, message) = self.reject(request)?;
                 let submitted = Submitted { message: &message, bytes: &message.raw };
-                self.retry_one(&source, &submitted, Some(("rejects retry", request.actor())))
+                self.retry_one(&source, &submitted, Some(("rejects retry", request)))
             }
             "retry" => self.retry_selected(request),
             "edit" => {
@@ -126,7 +125,7 @@ impl Router {
                 self.retry_one(
                     &source,
                     &Submitted { message: &message, bytes },
-                    Some(("rejects edit", request.actor())),
+                    Some(("rejects edit", request)),
                 )
             }
             "skip" => {
@@ -136,7 +135,7 @@ impl Router {
                     message.number,
                     request.actor(),
                 ))?;
-                self.release(&source);
+                self.release_after(&source, Some(request));
                 Ok(json!({"skipped": 1}))
             }
             _ => Err(RouterError::Request(format!(

@@ -99,10 +99,8 @@ pub struct Router {
     engine: Engine,
     active: RwLock<Arc<Active>>,
     workers: Mutex<Vec<(Worker, Batch)>>,
-    /// Messages that wait for nothing any more found no room.
+    /// Messages may wait for nothing any more: they found no room, or the node was started.
     unreleased: AtomicBool,
-    /// What would go to a stream in memory is not submitted: this engine is open for one command.
-    ends_soon: AtomicBool,
 }
 
 /// An event that was handed out, with its CloudEvent.
@@ -151,15 +149,8 @@ impl Router {
     fn on(plan: Arc<Plan>, engine: Engine) -> Result<Self, RouterError> {
         let installed = engine.install(&plan.engine, &[], "start").map_err(RouterError::Install)?;
         let active = RwLock::new(Arc::new(Active { plan, installed }));
-        let router = Self {
-            engine,
-            active,
-            workers: Mutex::new(Vec::new()),
-            unreleased: AtomicBool::new(false),
-            ends_soon: AtomicBool::new(false),
-        };
-        router.release_all();
-        Ok(router)
+        let workers = Mutex::new(Vec::new());
+        Ok(Self { engine, active, workers, unreleased: AtomicBool::new(true) })
     }
 
     /// The engine.
@@ -231,6 +222,7 @@ impl Router {
         messages: impl Iterator<Item = (&'m [u8], Meta<'m>)>,
         ask: Ask<'_>,
     ) -> Result<Answer, RouterError> {
+        self.release_rest();
         let active = self.active();
         ask.check(&active.plan)?;
         let index = source_index(&active, source)?;
@@ -258,6 +250,7 @@ impl Router {
         mut cursor: Option<Cursor>,
         ask: Ask<'_>,
     ) -> Result<Answer, RouterError> {
+        self.release_rest();
         let active = self.active();
         ask.check(&active.plan)?;
         let index = source_index(&active, source)?;
@@ -385,7 +378,6 @@ fn add(sum: &mut Receipt, mut next: Receipt, messages: &mut u32) {
     sum.offsets.append(&mut next.offsets);
     sum.level = if sum.ticket == 0 { next.level } else { sum.level.min(next.level) };
     sum.ticket = sum.ticket.max(next.ticket);
-    sum.followed |= next.followed;
     sum.streams.append(&mut next.streams);
 }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::letters::{Request, act};
 use super::{Active, Router, RouterError, ask, recorded_now, source_index};
-use crate::engine::{Actor, AdmitError, Again, Counts, RejectedMessage, Retried};
+use crate::engine::{AdmitError, Again, Counts, RejectedMessage, Retried};
 use crate::pipeline::batch::Origin;
 use crate::pipeline::explain::reject_json;
 use crate::pipeline::message::{Intake, Read};
@@ -44,12 +44,12 @@ impl Router {
         &self,
         source: &str,
         submitted: &Submitted<'_>,
-        actor: Option<(&'static str, Actor<'_>)>,
+        by: Option<(&'static str, &Request<'_>)>,
     ) -> Result<Json, RouterError> {
         let mut outcomes = Vec::new();
         let number = submitted.message.number;
-        self.retry_piece(source, std::slice::from_ref(submitted), actor, &mut outcomes)?;
-        self.release(source);
+        self.retry_piece(source, std::slice::from_ref(submitted), by, &mut outcomes)?;
+        self.release_after(source, by.map(|(_, request)| request));
         let outcome = outcomes.pop().filter(|outcome| outcome.retried != Retried::Gone);
         let outcome = outcome.ok_or_else(|| {
             RouterError::Request(format!("rejected message {number} was taken out by another"))
@@ -71,8 +71,8 @@ impl Router {
             let (Some((source, _)), mut outcomes) = (piece.first(), Vec::new()) else { continue };
             let submitted: Vec<Submitted<'_>> =
                 piece.iter().map(|(_, message)| Submitted { message, bytes: &message.raw }).collect();
-            let actor = Some(("rejects retry", request.actor()));
-            let result = self.retry_piece(source, &submitted, actor, &mut outcomes);
+            let by = Some(("rejects retry", request));
+            let result = self.retry_piece(source, &submitted, by, &mut outcomes);
             for ((source, message), outcome) in piece.iter().zip(outcomes) {
                 tally.add(source, message.number, &outcome);
             }
@@ -86,7 +86,7 @@ impl Router {
             }
         }
         for (name, _) in self.wanted_sources(&self.active(), request)? {
-            self.release(name);
+            self.release_after(name, Some(request));
         }
         let next = next.flatten().filter(|_| stopped.is_none());
         let mut answer = tally.json();
@@ -133,16 +133,16 @@ impl Router {
         &self,
         source: &str,
         messages: &[Submitted<'_>],
-        actor: Option<(&'static str, Actor<'_>)>,
+        by: Option<(&'static str, &Request<'_>)>,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), RouterError> {
         let active = self.active();
-        match self.retry_whole(&active, source, messages, actor) {
+        match self.retry_whole(&active, source, messages, by) {
             Ok(found) => outcomes.extend(found),
             Err(RouterError::Admit(error)) if messages.len() > 1 && is_room(&error) => {
                 let (first, second) = messages.split_at(messages.len() / 2);
-                self.retry_piece(source, first, actor, outcomes)?;
-                self.retry_piece(source, second, actor, outcomes)?;
+                self.retry_piece(source, first, by, outcomes)?;
+                self.retry_piece(source, second, by, outcomes)?;
             }
             Err(error) => return Err(error),
         }
@@ -155,7 +155,7 @@ impl Router {
         active: &Active,
         source: &str,
         messages: &[Submitted<'_>],
-        actor: Option<(&'static str, Actor<'_>)>,
+        by: Option<(&'static str, &Request<'_>)>,
     ) -> Result<Vec<Outcome>, RouterError> {
         let index = source_index(active, source)?;
         let recorded = recorded_now();
@@ -168,7 +168,7 @@ impl Router {
             worker.message(&intake, Read::Bytes(bytes), bytes, &pairs, &mut batch);
         }
         if let Some(stream) =
-            ask::in_memory(&active.plan, &batch).filter(|_| self.ends_soon.load(Ordering::SeqCst))
+            ask::in_memory(&active.plan, &batch).filter(|_| by.is_some_and(|(_, request)| request.durable()))
         {
             self.give_back(worker, batch);
             return Err(RouterError::Request(format!(
@@ -178,6 +178,7 @@ impl Router {
         }
         let numbers: Vec<u64> = messages.iter().map(|one| one.message.number).collect();
         let same = messages.iter().all(|one| *one.bytes == *one.message.raw);
+        let actor = by.map(|(what, request)| (what, request.actor()));
         let again = Again { numbers: &numbers, same, actor };
         let mut retried = Vec::new();
         let admit = |admission: &crate::engine::Admission<'_>| {
@@ -212,6 +213,15 @@ impl Router {
         {}
     }
 
+    /// As [`Router::release`], after somebody has decided; or when the node runs, if who decided ends soon.
+    pub(super) fn release_after(&self, source: &str, request: Option<&Request<'_>>) {
+        if request.is_some_and(Request::durable) {
+            self.unreleased.store(true, Ordering::SeqCst);
+        } else {
+            self.release(source);
+        }
+    }
+
     /// Goes on with the messages of all sources that wait for nothing any more.
     pub(super) fn release_all(&self) {
         let active = self.active();
@@ -220,9 +230,9 @@ impl Router {
         }
     }
 
-    /// Goes on with what found no room, if there is such.
+    /// Goes on with what found no room, or what an earlier life of the node has left.
     pub(super) fn release_rest(&self) {
-        if self.unreleased.swap(false, Ordering::SeqCst) {
+        if self.unreleased.load(Ordering::Relaxed) && self.unreleased.swap(false, Ordering::SeqCst) {
             self.release_all();
         }
     }
