@@ -378,6 +378,7 @@ fn add(sum: &mut Receipt, mut next: Receipt, messages: &mut u32) {
     sum.offsets.append(&mut next.offsets);
     sum.level = if sum.ticket == 0 { next.level } else { sum.level.min(next.level) };
     sum.ticket = sum.ticket.max(next.ticket);
+    sum.followed |= next.followed;
     sum.streams.append(&mut next.streams);
 }
 
