@@ -251,11 +251,11 @@ def test_a_sender_that_is_told_does_not_lose_what_waits(make_engine):
 
 
 def test_what_finds_no_room_goes_on_when_a_sink_has_taken_something(make_engine):
-    small = HOLD.replace("capacity: 64MiB", "capacity: 4KiB")
+    small = HOLD.replace("capacity: 64MiB", "capacity: 1MiB")
     engine = make_engine(main=small)
     engine.submit("mes-a", [message(0, mat="NEW")])
     for n in range(1, 60):
-        engine.submit("mes-a", [message(n)])
+        engine.submit("mes-a", [message(n, text="x" * 40_000)])
     letters(engine, kind="rejects", verb="skip", number=0)
     assert 0 < len(rejects(engine)) < 59
     assert drain(engine) == [f"r{n}" for n in range(1, 60)]

@@ -89,9 +89,9 @@ def test_what_is_rejected_again_for_another_cause_says_so_and_keeps_its_place(ma
 
 
 def test_a_retry_without_room_admits_what_fits_and_stops(make_engine, write_project):
-    small = MAIN.replace("capacity: 64MiB", "capacity: 32KiB")
+    small = MAIN.replace("capacity: 64MiB", "capacity: 1MiB")
     engine = make_engine(main=small)
-    engine.submit("mes-a", [message(n, mat="NEW") for n in range(100)])
+    engine.submit("mes-a", [message(n, mat="NEW", text="x" * 20_000) for n in range(100)])
     engine.install(mfgroute.load_plan(write_project(main=small, materials=MATERIALS + "NEW,KGM\n")))
     [answer] = retry_all(engine, code="lookup_missing")
     assert 0 < answer["admitted"] < 100
