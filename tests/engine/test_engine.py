@@ -206,7 +206,7 @@ def test_an_edited_reject_is_admitted_as_new(make_engine):
 
 
 def test_a_full_stream_admits_nothing_and_names_the_sink_that_holds_it(make_engine):
-    engine = make_engine(main=MAIN.replace("64MiB", "64KiB"))
+    engine = make_engine(main=MAIN.replace("64MiB", "1MiB"))
     number = 0
     with pytest.raises(mfgroute.Full) as full:
         while True:
@@ -223,7 +223,7 @@ def test_a_full_stream_admits_nothing_and_names_the_sink_that_holds_it(make_engi
 
 
 def test_waiting_for_room_ends_when_there_is_room(make_engine):
-    engine = make_engine(main=MAIN.replace("64MiB", "64KiB"))
+    engine = make_engine(main=MAIN.replace("64MiB", "1MiB"))
     number = 0
     with pytest.raises(mfgroute.Full):
         while True:
@@ -242,7 +242,7 @@ def test_waiting_for_room_ends_when_there_is_room(make_engine):
 
 
 def test_oldest_events_are_dropped_only_where_written_and_counted(make_engine):
-    engine = make_engine(main=MAIN.replace("64MiB, when_full: block", "64KiB, when_full: drop_oldest"))
+    engine = make_engine(main=MAIN.replace("64MiB, when_full: block", "1MiB, when_full: drop_oldest"))
     for number in range(1000):
         engine.submit("mes-a", [message(number, order=str(number))])
     stats = engine.stats()["sinks"]["erp"]
