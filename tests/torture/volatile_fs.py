@@ -4,11 +4,11 @@ Run as ``volatile_fs.py STORE MOUNTPOINT FAULTS``. What was synced stands in the
 its ``fsync`` or ``fdatasync``, names of a folder after that folder's ``fsync``. Everything else is in the memory of this
 process, whose end is the power cut. FAULTS is a JSON object; each of its members may be missing:
 
-* ``cut_at``: the power is cut before so manyth call that changes something or makes it durable;
+* ``cut_at``: the power is cut before so manyth call that changes something or makes it durable; writes in a row are one;
 * ``keep``: with this seed, a cut leaves some of what was not synced: of each file any of its 512-byte sectors, of each
   folder the first few changes of its names;
-* ``eio_at``: the so manyth sync of a file fails; its pages count as written, but the disk does not have them;
-* ``eio_on``: from then on all syncs of files fail;
+* ``eio_at``: the so manyth sync of a segment in use fails; its pages count as written, but the disk does not have them;
+* ``eio_on``: from then on all syncs of such files fail;
 * ``short``: each write takes half of what it is given.
 
 It writes ``ready`` to standard output once it is mounted.
@@ -139,15 +139,18 @@ class Volatile(mfusepy.Operations):
         self.root = store.load(0, stat.S_IFDIR | 0o700)
         store.tidy(self.root)
         self.held: dict[int, File] = {}
-        self.calls, self.syncs = 0, 0
+        self.calls, self.syncs, self.writing = 0, 0, False
 
     def init(self, path: str) -> None:
         """It is mounted."""
         sys.stdout.write("ready\n")
         sys.stdout.flush()
 
-    def _count(self) -> None:
+    def _count(self, *, writes: bool = False) -> None:
         """One more call that matters; the power may be cut instead."""
+        if writes and self.writing:
+            return
+        self.writing = writes
         self.calls += 1
         if self.calls == self.faults.get("cut_at"):
             if "keep" in self.faults:
@@ -229,7 +232,7 @@ class Volatile(mfusepy.Operations):
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
         """Write into memory."""
         file = self._file(path, fh)
-        self._count()
+        self._count(writes=True)
         if self.faults.get("short") and len(data) > 1:
             data = data[: len(data) // 2]
         if len(file.data) < offset:
@@ -252,9 +255,10 @@ class Volatile(mfusepy.Operations):
         """Make the contents durable."""
         file = self._file(path, fh)
         self._count()
-        self.syncs += 1
+        in_use = path.endswith(".log")
+        self.syncs += in_use
         first = self.faults.get("eio_at", self.syncs + 1)
-        if self.syncs == first or (self.syncs > first and self.faults.get("eio_on")):
+        if in_use and (self.syncs == first or (self.syncs > first and self.faults.get("eio_on"))):
             file.dirty.clear()
             raise mfusepy.FuseOSError(errno.EIO)
         self.store.sync(file)
