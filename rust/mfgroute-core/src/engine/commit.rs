@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mfgroute_log::mutant::{self, Mutant};
 use mfgroute_log::{Pending, Poisoned, Writer, Written};
 
 use super::Inner;
@@ -66,7 +67,7 @@ impl Committer {
                 continue;
             }
             let state = self.inner.lock();
-            if has_work(&state) {
+            if has_work(&state) || wants_seal(&state) && !self.unsealable {
                 continue;
             }
             if state.life == Life::Closed {
@@ -84,7 +85,7 @@ impl Committer {
             let quiet = timeout.timed_out() && !has_work(&state);
             drop(state);
             if unsealed && quiet {
-                self.unsealable = !self.seal_all(&mut || ());
+                self.seal_all(&mut || ());
             }
         }
     }
@@ -241,9 +242,7 @@ impl Committer {
 
     /// Seals at once if someone waits for it, or the engine is closed. Says whether it did.
     fn seal(&mut self, between: &mut dyn FnMut()) -> bool {
-        let state = self.inner.lock();
-        let wanted = (state.life == Life::Closed || state.seal_wanted) && unsealed(&state);
-        drop(state);
+        let wanted = wants_seal(&self.inner.lock()) && !self.unsealable;
         wanted && self.seal_all(between)
     }
 
@@ -270,7 +269,9 @@ impl Committer {
             }
         }
         let mut state = self.inner.lock();
-        state.seal_wanted = false;
+        // What became durable meanwhile, or found no room, is still wanted.
+        state.seal_wanted &= unsealed(&state);
+        self.unsealable = !sealed;
         state.catch_up(self.inner.clock.now());
         self.retired.extend(state.take_retired());
         drop(state);
@@ -319,6 +320,11 @@ fn unsealed(state: &State) -> bool {
     };
     state.node.as_ref().is_some_and(|node| node.failed.is_none() && open(&node.store))
         || state.streams.iter().any(stream)
+}
+
+/// Whether somebody waits until what is durable is attested.
+fn wants_seal(state: &State) -> bool {
+    (state.life == Life::Closed || state.seal_wanted) && unsealed(state)
 }
 
 impl State {
@@ -387,6 +393,9 @@ impl State {
                 self.facts.note(&Fact::Low { sink: sink.no, stream: number as StreamNo, seq });
             }
             self.flush(vec![Later::Free { stream: number as StreamNo, seq }], now);
+            if mutant::is(Mutant::FreeEarly) {
+                self.free(number as StreamNo, seq);
+            }
         }
         let Some(node) = &mut self.node else { return };
         // Written down whole, facts take room and time: not before they are many, and twice what they come to.
