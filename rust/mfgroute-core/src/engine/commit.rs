@@ -21,9 +21,9 @@ use super::replay::note_keys;
 use super::state::{Life, State};
 use super::stored::Stored;
 
-/// Bytes of a spare segment that are written between two groups: the next group waits so long, and a quarter of this
-/// would take nearly as long.
-const SPARE_STEP: u64 = 256 << 10;
+/// Bytes of a spare segment that are written between two groups, at least and at most. The next group waits so long, so
+/// it is no more than keeps up with the groups.
+const SPARE_STEP: (u64, u64) = (256 << 10, 4 << 20);
 /// How long nothing must have come in before what is durable is attested.
 const SEAL_AFTER: Duration = Duration::from_millis(10);
 /// How often a disk without room is asked again.
@@ -45,6 +45,8 @@ pub(super) struct Committer {
     cramped: bool,
     /// What is durable cannot be attested before more is written: its segment has no room for that.
     unsealable: bool,
+    /// Bytes of the group before, in all streams.
+    grouped: u64,
 }
 
 /// What one cycle takes under one lock.
@@ -57,7 +59,7 @@ struct Cut {
 impl Committer {
     pub(super) fn new(inner: Arc<Inner>, node: Writer) -> Self {
         let writers = BTreeMap::from([(Which::Node, node)]);
-        Self { inner, writers, retired: VecDeque::new(), cramped: false, unsealable: false }
+        Self { inner, writers, retired: VecDeque::new(), cramped: false, unsealable: false, grouped: 0 }
     }
 
     /// Writes until the engine is closed and everything is on the disk.
@@ -106,6 +108,7 @@ impl Committer {
             between();
             written.push((*no, self.write(Which::Stream(*no), group)));
         }
+        self.grouped = written.iter().flat_map(|(_, written)| written).map(|written| written.bytes).sum();
         between();
         let facts = {
             let mut state = self.inner.lock();
@@ -201,13 +204,13 @@ impl Committer {
                 writer.want_spares(spares as usize);
             }
         }
-        let mut worked = false;
-        let mut made = Vec::new();
+        let (mut worked, mut made) = (false, Vec::new());
+        let step = (2 * self.grouped).next_multiple_of(4096).clamp(SPARE_STEP.0, SPARE_STEP.1);
         for (&which, writer) in &mut self.writers {
             if !writer.lacks_spare() {
                 continue;
             }
-            match writer.prepare(SPARE_STEP) {
+            match writer.prepare(step) {
                 Ok(spares) => {
                     worked = true;
                     made.push((which, spares));
@@ -225,18 +228,7 @@ impl Committer {
         if spares == 0 {
             return;
         }
-        let mut state = self.inner.lock();
-        match which {
-            Which::Node => state.node.iter_mut().for_each(|node| node.store.add_spares(spares)),
-            Which::Stream(no) => {
-                if let Some(log) =
-                    state.streams.get_mut(usize::from(no)).and_then(|stream| stream.log.disk_mut())
-                {
-                    log.store.add_spares(spares);
-                }
-            }
-        }
-        drop(state);
+        with_store(&mut self.inner.lock(), which, |store| store.add_spares(spares));
         self.inner.wake.all();
     }
 
