@@ -93,7 +93,8 @@ def test_a_module_uses_only_what_stands_before_it():
 @pytest.mark.parametrize("crate", CRATES)
 def test_a_crate_uses_only_the_crates_below_it(crate):
     manifest = (RUST / crate / "Cargo.toml").read_text()
-    assert set(re.findall(r"^(mfgroute-\w+)\b", manifest, re.MULTILINE)) == CRATES[crate]
+    # A crate may name itself: its tests are built with features of its own that nothing else has.
+    assert set(re.findall(r"^(mfgroute-\w+)\b", manifest, re.MULTILINE)) - {crate} == CRATES[crate]
 
 
 @pytest.mark.parametrize("crate", ["mfgroute-log", "mfgroute-core"])

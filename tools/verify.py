@@ -92,18 +92,8 @@ class Suite:
 # What `make test` says of one commit, it says again; `make torture` draws other seeds each round.
 SEEDS = {name: os.environ.get(name, "20260101") for name in ("FUZZ_SEED", "PROPTEST_RNG_SEED")}
 HYPOTHESIS = "--hypothesis-seed=20260101"
-MUTANTS = [
-    "cargo",
-    "test",
-    "--locked",
-    "-p",
-    "mfgroute-log",
-    "--features",
-    "mutants",
-    "--test",
-    "mutants",
-    "--quiet",
-]
+# Run again to be shown: `cargo-test` has built them.
+MUTANTS = ["cargo", "test", "--locked", "--workspace", "--quiet", "every_mutant", "--", "--show-output"]
 
 
 def suites() -> list[Suite]:
@@ -145,7 +135,7 @@ def suites() -> list[Suite]:
             kind="cargo",
             env=SEEDS,
         ),
-        # Faults put in on purpose: a build of one small crate.
+        # Faults put in on purpose, each with the seed that catches it.
         Suite("mutants", MUTANTS, kind="cargo"),
     ]
 

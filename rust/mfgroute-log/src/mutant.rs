@@ -25,8 +25,16 @@ pub enum Mutant {
     ShowBeforeSync = 8,
     /// Goes on in the recovered file as if the page cache were the platter.
     TrustCache = 9,
+    /// Says that a sink has had an event when it is handed out, before its effect.
+    CursorBeforeEffect = 10,
     /// Frees a segment before the record that allows it is durable.
     FreeEarly = 11,
+    /// Knows after a restart of no event that it has admitted.
+    DedupForgotten = 12,
+    /// Takes what a stream has no room for.
+    Unbounded = 18,
+    /// Says that an event is finished, and only then that it is parked.
+    ParkedAfter = 23,
 }
 
 #[cfg(feature = "mutants")]
@@ -40,17 +48,19 @@ mod chosen {
         CHOSEN.with(|chosen| chosen.set(mutant.map_or(0, |mutant| mutant as u8)));
     }
 
-    pub(crate) fn is(mutant: super::Mutant) -> bool {
+    /// Whether it is the fault of this thread.
+    #[must_use]
+    pub fn is(mutant: super::Mutant) -> bool {
         CHOSEN.with(|chosen| chosen.get() == mutant as u8)
     }
 }
 
 #[cfg(feature = "mutants")]
-pub use chosen::choose;
-#[cfg(feature = "mutants")]
-pub(crate) use chosen::is;
+pub use chosen::{choose, is};
 
+/// Whether it is the fault of this thread: never, in what ships.
 #[cfg(not(feature = "mutants"))]
-pub(crate) const fn is(_: Mutant) -> bool {
+#[must_use]
+pub const fn is(_: Mutant) -> bool {
     false
 }

@@ -1,11 +1,12 @@
 //! Holding on to segments that are not needed any more, while somebody copies the data folder.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::Engine;
 use super::clock::Now;
 use super::state::Life;
+use super::sync::{Mutex, MutexGuard};
 
 /// Until when no segment leaves the disk, on the steady clock in milliseconds.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ impl Hold {
     }
 
     /// Sets a new end, and says whether the one before had not come yet.
-    fn until(&self, now: Now, wait: Duration) -> bool {
+    pub(super) fn until(&self, now: Now, wait: Duration) -> bool {
         let mut until = self.lock();
         let held = *until > now.steady_ms;
         *until = if wait.is_zero() { 0 } else { now.steady_ms + wait.as_millis() as u64 };

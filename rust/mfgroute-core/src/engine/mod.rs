@@ -40,6 +40,7 @@ mod people;
 mod poll;
 mod replay;
 mod rerun;
+mod room;
 mod settle;
 mod sink;
 mod snapshot;
@@ -47,6 +48,7 @@ mod source;
 mod state;
 mod stored;
 mod stream;
+mod sync;
 mod trace;
 mod wake;
 
@@ -59,12 +61,13 @@ mod rerun_model;
 #[cfg(test)]
 mod rerun_tests;
 #[cfg(test)]
+mod schedule_tests;
+#[cfg(test)]
 mod sim;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use admission::write_attributes;
@@ -97,6 +100,7 @@ use mfgroute_log::Disk;
 use crate::stats::Stats;
 use commit::Committer;
 use state::{Life, State};
+use sync::{Condvar, JoinHandle, Mutex, MutexGuard};
 use wake::Wake;
 
 /// What is left when a drain ends.
@@ -135,7 +139,7 @@ impl Inner {
 /// The engine. All methods may be called from any thread.
 pub struct Engine {
     inner: Arc<Inner>,
-    committer: Mutex<Option<JoinHandle<()>>>,
+    committer: Mutex<Option<JoinHandle>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -170,9 +174,8 @@ impl Engine {
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Reports), OpenError> {
         let (engine, committer, reports) = Self::assemble(options, disk, disk_options, clock)?;
-        let thread = std::thread::Builder::new().name("mfgroute-log".to_owned());
         let failed = |error| OpenError::io(open::NODE, &error);
-        let thread = thread.spawn(move || committer.run()).map_err(failed)?;
+        let thread = sync::spawn("mfgroute-log", move || committer.run()).map_err(failed)?;
         *engine.committer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok((engine, reports))
     }
@@ -227,8 +230,9 @@ impl Engine {
             if !sealed || state.is_sealed(receipt) {
                 return Ok(());
             }
-            state.seal_wanted = true;
-            self.inner.work.notify_one();
+            if !std::mem::replace(&mut state.seal_wanted, true) {
+                self.inner.work.notify_one();
+            }
             state = self.inner.wake.wait_written(state, Duration::from_secs(60));
         }
     }

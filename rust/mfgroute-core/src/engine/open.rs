@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use mfgroute_log::mutant::{self, Mutant};
 use mfgroute_log::{Disk, Options, Report, Writer};
 
 use super::config::{EngineOptions, InstallError, StreamConfig, StreamNo};
@@ -227,7 +228,9 @@ impl State {
                 reports.push(state.open_stream(number, &mut queued, &mut keys)?);
             }
         }
-        state.restore_keys(keys);
+        if !mutant::is(Mutant::DedupForgotten) {
+            state.restore_keys(keys);
+        }
         for (sink, queued) in state.sinks.iter_mut().zip(queued) {
             sink.facts.on = true;
             sink.sent_to = state.streams.iter().map(|stream| stream.log.next_seq()).collect();

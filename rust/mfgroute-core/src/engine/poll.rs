@@ -1,11 +1,13 @@
 //! Handing out: what is ready in the lanes, then what is new in the logs.
 
 use mfgroute_log::Record;
+use mfgroute_log::mutant::{self, Mutant};
 
 use super::clock::Now;
 use super::config::StreamNo;
 use super::lanes::{DeliveryId, Held, Phase};
 use super::parked::Cause;
+use super::settle::Decision;
 use super::sink::Sink;
 use super::stored::Stored;
 use super::stream::Stream;
@@ -270,6 +272,10 @@ impl<'a> Poll<'a> {
             self.sink.reserved.0 += 1;
             self.sink.reserved.1 += bytes;
         }
+        if mutant::is(Mutant::CursorBeforeEffect) {
+            self.sink.note_decision(id, &Decision::Done { reference: None }, self.now.wall_ms);
+        }
+        let Some(held) = self.sink.lanes.get(id) else { return };
         let (stream, seq, tries, redelivered) = (held.stream, held.seq, held.tries, held.redelivered);
         self.batch.push(Delivery { id, stream, seq, tries, redelivered, record });
     }

@@ -107,8 +107,9 @@ impl State {
                 let _ = self.sources.get_mut(usize::from(source)).map(|source| source.kept.take(number));
             }
             Fact::Position { source, position } => {
-                let source = self.sources.get_mut(usize::from(source));
-                source.into_iter().for_each(|source| source.position = Some(position.into()));
+                if let Some(source) = self.sources.get_mut(usize::from(source)) {
+                    source.position = Some(position.into());
+                }
             }
             Fact::Acted { at_ms, who, what, on, why } => {
                 let [who, what, on, why] = [who, what, on, why].map(str::to_owned);
@@ -121,8 +122,9 @@ impl State {
                 }
             }
             Fact::Log { stream, id } => {
-                let stream = self.streams.get_mut(usize::from(stream));
-                stream.into_iter().for_each(|stream| stream.log_id = Some(id));
+                if let Some(stream) = self.streams.get_mut(usize::from(stream)) {
+                    stream.log_id = Some(id);
+                }
             }
             Fact::Keys(keys) => self.carried.extend(keys.as_chunks::<KEY_BYTES>().0),
             Fact::Replay { .. } | Fact::Chosen { .. } | Fact::Replayed { .. } => self.redo_replay(fact),
@@ -270,9 +272,7 @@ impl State {
         for sink in &self.sinks {
             self.checkpoint_sink(sink, &mut facts);
         }
-        for settlement in self.journal.settlements() {
-            note_settlement(&mut facts, settlement);
-        }
+        self.journal.settlements().for_each(|settlement| note_settlement(&mut facts, settlement));
         for Action { at_ms, who, what, on, why } in self.journal.actions() {
             facts.note(&Fact::Acted { at_ms: *at_ms, who, what, on, why });
         }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use mfgroute_log::Record;
+use mfgroute_log::mutant::{self, Mutant};
 
 use super::clock::{Chance, Now};
 use super::config::StreamNo;
@@ -147,6 +148,9 @@ impl Desk<'_> {
     fn park(&mut self, id: DeliveryId, cause: Cause) {
         let Some((held, record)) = self.leave(id, End::Parked) else { return };
         let blocking = self.sink.blocks(&cause);
+        if mutant::is(Mutant::ParkedAfter) {
+            self.sink.note_parked(&held, &record, &cause, blocking, self.now.wall_ms);
+        }
         self.sink.parked.add(&held, &record, cause, blocking, self.now.wall_ms);
         if !held.copy {
             self.freed |= self.sink.finish(self.streams, held.stream, held.seq);

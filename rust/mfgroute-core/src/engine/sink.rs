@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
+use mfgroute_log::mutant::{self, Mutant};
 use mfgroute_log::{Cursor, Record};
 
 use super::clock::Now;
@@ -235,6 +236,13 @@ impl Sink {
 }
 
 impl Sink {
+    /// Notes what was decided about a delivery.
+    pub(super) fn note_decision(&mut self, id: DeliveryId, decision: &Decision, at_ms: u64) {
+        let mut facts = std::mem::take(&mut self.facts);
+        self.write_decision(&mut facts, id, decision, at_ms);
+        self.facts = facts;
+    }
+
     /// Writes what was decided about a delivery.
     pub(super) fn write_decision(&self, facts: &mut Facts, id: DeliveryId, decision: &Decision, at_ms: u64) {
         let Some(held) = self.lanes.get(id) else { return };
@@ -245,6 +253,7 @@ impl Sink {
             |how, text| Fact::Ended { at, end: End { how, at_ms, id, lane, tries, text, posted_as: None } };
         match decision {
             Decision::Done { reference } => facts.note(&end(0, reference.as_deref())),
+            Decision::Park(_) if mutant::is(Mutant::ParkedAfter) => facts.note(&end(0, None)),
             Decision::DropGone => facts.note(&end(2, None)),
             Decision::Retry { tries, attempts, .. } => {
                 facts.note(&Fact::Tried { at, tries: *tries, attempts: *attempts });

@@ -1,7 +1,7 @@
 //! Waking those who wait for data or room.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::clock::Now;
@@ -11,6 +11,7 @@ use super::node::Later;
 use super::poll::{Delivery, Poll};
 use super::settle::{Decision, Desk, Outcome};
 use super::state::{Life, State};
+use super::sync::{AtomicBool, Condvar, Mutex, MutexGuard};
 
 type Call = Arc<dyn Fn() + Send + Sync>;
 
@@ -137,9 +138,7 @@ impl State {
                 desk.apply(id, decision);
                 continue;
             }
-            let mut facts = std::mem::take(&mut desk.sink.facts);
-            desk.sink.write_decision(&mut facts, id, &decision, now.wall_ms);
-            desk.sink.facts = facts;
+            desk.sink.note_decision(id, &decision, now.wall_ms);
             desk.sink.lanes.change(id, |held| held.settling = true);
             later.push(Later::Settle { sink: no, id, decision });
         }

@@ -2,7 +2,7 @@
 
 use super::super::{
     Actor, Admission, AdmitError, Attributes, Clock, DeliveryId, Engine, Event, Item, Message, Outcome,
-    Receipt,
+    ParkedEvent, Receipt,
 };
 use super::oracle::{Asked, Cell, Fate, Known, Model, Refused, Waiting};
 use super::swarm::SINKS;
@@ -87,7 +87,7 @@ impl History {
         }
         let other = self.dice.once_in(4);
         let print = if other { u128::MAX - id } else { id };
-        let draft = Draft { id, print, body, stream, ..self.draft() };
+        let draft = Draft { id, print, stream, body, ..self.draft() };
         let Some((receipt, raw, position)) = self.submit(engine, &[draft], false, false) else { return };
         self.counts.repeated += 1;
         let counts = receipt.counts;
@@ -308,7 +308,7 @@ impl History {
         let event = &parked[self.dice.below(parked.len() as u64) as usize];
         let (key, chosen) = (event.key().to_vec(), event.number);
         let of_key = parked.iter().filter(|event| event.key() == key);
-        let ids: Vec<u128> = if whole { of_key.map(|event| event.id()).collect() } else { vec![event.id()] };
+        let ids: Vec<u128> = if whole { of_key.map(ParkedEvent::id).collect() } else { vec![event.id()] };
         let asked = ids.into_iter().map(|id| Asked::Retry(id, sink)).collect();
         self.ask(engine, asked, |state, now| {
             if whole {
@@ -337,12 +337,16 @@ impl History {
                 Asked::Pause(sink, on) => self.model.paused[*sink].1.push(*on),
                 Asked::Take(raw) => {
                     let refused = self.model.refused.iter_mut().find(|refused| refused.raw == *raw);
-                    refused.into_iter().for_each(|refused| refused.taken.0 = true);
+                    if let Some(refused) = refused {
+                        refused.taken.0 = true;
+                    }
                 }
                 Asked::Retry(id, sink) | Asked::Skip(id, sink) => {
                     let fate = if matches!(one, Asked::Skip(..)) { Fate::Final } else { Fate::Open };
                     let cell = self.model.event(*id).and_then(|event| event.cells[*sink].as_mut());
-                    cell.into_iter().for_each(|cell| cell.maybe.push(fate));
+                    if let Some(cell) = cell {
+                        cell.maybe.push(fate);
+                    }
                 }
             }
         }
@@ -376,88 +380,6 @@ impl History {
             let until = self.clock.now().steady_ms + wait.as_millis() as u64;
             let _ = engine.hold(wait);
             self.held = (!wait.is_zero()).then(|| (until, self.logs()));
-        }
-    }
-
-    /// Files that hold records.
-    fn logs(&self) -> Vec<String> {
-        let names = self.machine.files().into_keys();
-        names.filter(|name| name.ends_with(".log")).collect()
-    }
-
-    /// What has become certain. What a process says after its death nobody hears.
-    pub(super) fn look(&mut self, engine: &Engine) {
-        if self.is_over() {
-            return;
-        }
-        if let Some((until, names)) = &self.held {
-            let logs = self.logs();
-            if let Some(gone) = names.iter().find(|name| !logs.contains(name)) {
-                let found = Err(format!("{gone} left the disk while it was held"));
-                self.check(found);
-            } else if self.clock.now().steady_ms >= *until {
-                self.held = None;
-            }
-        }
-        let (done, failed) = Self::with(engine, |state| {
-            let node = state.node.as_ref().unwrap();
-            (node.done, node.failed.is_some())
-        });
-        let settled = Self::with(engine, |state| self.model.settled(state));
-        match settled {
-            Ok(count) => self.counts.settled += count,
-            Err(wrong) => self.check(Err(wrong)),
-        }
-        let waiting = std::mem::take(&mut self.model.waiting);
-        for one in waiting {
-            if one.receipt.ticket > done && !failed {
-                self.model.waiting.push(one);
-                continue;
-            }
-            self.acknowledged(engine, one);
-        }
-        let asked = std::mem::take(&mut self.model.asked);
-        for (ticket, one) in asked {
-            if failed {
-                continue;
-            }
-            if ticket > done {
-                self.model.asked.push((ticket, one));
-                continue;
-            }
-            self.counts.answered += 1;
-            self.tell(|| format!("answered {ticket}: {one:?}"));
-            let found = Self::with(engine, |state| self.model.answered(state, &one));
-            self.check(found);
-        }
-    }
-
-    /// The disk has answered, or will not.
-    fn acknowledged(&mut self, engine: &Engine, one: Waiting) {
-        let Waiting { receipt, ids, raw, position } = one;
-        if let Err(error) = engine.wait(&receipt, false) {
-            self.counts.failed += 1;
-            self.stuck = true;
-            let text = error.to_string();
-            self.tell(|| format!("failed {ids:?}: {text}"));
-            if !self.machine.may_fail() || text.contains("promised") {
-                self.check(Err(format!("failed without a fault: {text}")));
-            }
-            return;
-        }
-        self.tell(|| format!("acknowledged {ids:?} {position:?}"));
-        self.counts.acknowledged += ids.len() as u64;
-        for id in ids {
-            if let Some(event) = self.model.event(id) {
-                event.acked = true;
-            }
-        }
-        if let Some(raw) = raw {
-            let refused = self.model.refused.iter_mut().find(|refused| refused.raw == raw);
-            refused.into_iter().for_each(|refused| refused.acked = true);
-        }
-        if let Some(position) = position.filter(|_| !self.stuck) {
-            self.model.position = self.model.position.max(position);
         }
     }
 }

@@ -6,7 +6,9 @@
 
 mod acts;
 mod found;
+mod mutants;
 mod oracle;
+mod seen;
 mod swarm;
 mod world;
 

@@ -185,7 +185,12 @@ impl Model {
     /// The answer to what a person asked for.
     pub(super) fn answered(&mut self, state: &State, asked: &Asked) -> Result<(), String> {
         match asked {
-            Asked::Pause(sink, on) => self.paused[*sink] = (*on, Vec::new()),
+            Asked::Pause(sink, on) => {
+                let (paused, asked) = &mut self.paused[*sink];
+                *paused = *on;
+                // Answers come in the order of the questions.
+                drop(asked.drain(..1));
+            }
             Asked::Take(raw) => {
                 if let Some(refused) = self.refused.iter_mut().find(|refused| refused.raw == *raw) {
                     refused.taken = (true, true);

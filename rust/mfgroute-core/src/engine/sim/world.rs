@@ -376,9 +376,6 @@ impl History {
         let state = running.engine.lock();
         let left = state.left();
         let parked: u64 = state.sinks.iter().map(|sink| sink.parked.counts().0).sum();
-        self.tell(|| {
-            format!("{:?} {:?}", state.node, state.streams.iter().map(|s| s.failed()).collect::<Vec<_>>())
-        });
         drop(state);
         if !left.is_empty() || parked > 0 {
             self.check(Err(format!("{left:?} are left, {parked} parked")));
