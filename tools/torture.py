@@ -173,8 +173,7 @@ def turn(number: int, options: argparse.Namespace) -> list[Run]:
         **log,
     )
     mutants = Run("cargo test, mutants", seed)
-    command = ["cargo", "test", "--locked", "--workspace", "every_mutant", "--", "--nocapture"]
-    mutants.run(command, **log)
+    mutants.run(["cargo", "test", "--locked", "--workspace", "every_mutant", "--", "--show-output"], **log)
     only = number % 2 == 1
     python = Run("pytest, property tests" if only else "pytest, all", seed)
     python.run(pytest(seed, property_tests() if only else ["tests"]))

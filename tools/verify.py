@@ -93,7 +93,7 @@ class Suite:
 SEEDS = {name: os.environ.get(name, "20260101") for name in ("FUZZ_SEED", "PROPTEST_RNG_SEED")}
 HYPOTHESIS = "--hypothesis-seed=20260101"
 # Run again to be shown: `cargo-test` has built them.
-MUTANTS = ["cargo", "test", "--locked", "--workspace", "--quiet", "every_mutant", "--", "--nocapture"]
+MUTANTS = ["cargo", "test", "--locked", "--workspace", "--quiet", "every_mutant", "--", "--show-output"]
 
 
 def suites() -> list[Suite]:

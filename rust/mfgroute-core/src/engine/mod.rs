@@ -40,6 +40,7 @@ mod people;
 mod poll;
 mod replay;
 mod rerun;
+mod room;
 mod settle;
 mod sink;
 mod snapshot;
