@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mfgroute_log::mutant::{self, Mutant};
 use mfgroute_log::{Pending, Poisoned, Writer, Written};
 
 use super::Inner;
