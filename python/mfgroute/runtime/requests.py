@@ -66,30 +66,17 @@ def replay(engine: Any, request: Mapping[str, Any], sinks: Mapping[str, Sink]) -
         raise BadRequest("`replay` needs a `request` with `verb`")
     asked = {**asked, "kind": "replay", "who": request["by"]}
 
-    def ask(verb: str) -> bytes:
-        answer: bytes = engine.dead_letters(orjson.dumps({**asked, "verb": verb}))
-        return answer
-
-    verb = str(asked.get("verb"))
-    if verb != "start":
-        return ask(verb)
-    sink = text(asked, "sink")
-    to = asked.get("to") or sink
-    if to not in sinks:
-        raise UnknownName(f"no sink is called `{to}`")
-    if to == sink and asked.get("effects") is not True:
-        raise BadRequest(f"a replay to {to} itself has effects there, and `effects` is not set")
-    effect = sinks[to].section.effect
-    if (
-        effect is not None
-        and effect.by not in ("key", "upsert")
-        and (seen := orjson.loads(ask("preview"))["seen"])
-    ):
-        raise BadRequest(
-            f"{to} has delivered {seen} of these events and cannot recognise them "
-            f"(effect.by is {effect.by}): each would have its effect twice"
-        )
-    return ask("start")
+    if asked.get("verb") == "start":
+        sink = text(asked, "sink")
+        to = asked.get("to") or sink
+        if to not in sinks:
+            raise UnknownName(f"no sink is called `{to}`")
+        if to == sink and asked.get("effects") is not True:
+            raise BadRequest(f"a replay to {to} itself has effects there, and `effects` is not set")
+        effect = sinks[to].section.effect
+        asked["repeats"] = effect is None or effect.by in ("key", "upsert")
+    answer: bytes = engine.dead_letters(orjson.dumps(asked))
+    return answer
 
 
 def inbox(engine: Any, parts: Sequence[Any] = (), problems: Sequence[str] = ()) -> dict[str, Any]:

@@ -127,6 +127,7 @@ class _Replay:
             (new, f"{new} the routes of today give to {answer['sink']}; those of then did not"),
             (answer["queued"], f"{answer['queued']} wait for {answer['to']} anyway, and are left alone"),
             (answer["parked"], f"{answer['parked']} are parked there, and are left alone"),
+            (answer["decided"], f"{answer['decided']} were edited or booked by hand: left out"),
             (answer["other_version"], f"{answer['other_version']} would need another version: left out"),
             (answer["unreadable"], f"{answer['unreadable']} the filter or a route cannot judge: left out"),
         )  # fmt: skip

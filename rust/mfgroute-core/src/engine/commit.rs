@@ -348,6 +348,9 @@ impl State {
                 self.streams.get(usize::from(no)).is_some_and(|stream| stream.log.visible() >= end)
             };
             let passes = streams.iter().all(durable);
+            if let (Some(node), false) = (&mut self.node, passes || facts.is_empty()) {
+                node.lossy = true;
+            }
             let mut facts = Facts { frame: facts, on: true };
             if let Some((number, position)) = position
                 && let Some(source) = self.sources.get_mut(usize::from(number))

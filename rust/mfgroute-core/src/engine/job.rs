@@ -12,7 +12,7 @@ use super::lanes::ByLane;
 /// Events of one replay: what is chosen stays in memory and in the node's own log until it has ended.
 pub const REPLAY_EVENTS_MAX: usize = 250_000;
 /// Events and bytes that a replay has at a sink at once.
-const AHEAD: (usize, u64) = (256, 8 << 20);
+pub(super) const AHEAD: (usize, u64) = (256, 8 << 20);
 /// Bytes of one item as facts have it.
 pub(super) const ITEM_BYTES: usize = 26;
 
@@ -139,6 +139,13 @@ impl Job {
         self.held.contains_key(&lane)
     }
 
+    /// Whether an event of a lane that is held comes behind one that is not at the sink yet.
+    #[inline]
+    pub(super) fn is_behind(&self, lane: u64, ordinal: u64) -> bool {
+        let next = self.waiting.front().filter(|next| next.lane == lane);
+        next.is_some_and(|next| next.ordinal < ordinal) && self.holds(lane)
+    }
+
     /// Whether the next event may go to the sink.
     fn may_go(&self, now_ms: u64) -> bool {
         let room = self.taken.len() < AHEAD.0 && self.taken_bytes < AHEAD.1;
@@ -213,8 +220,8 @@ impl Job {
     pub(super) fn begin_again(&mut self) {
         let (waiting, ended) = (std::mem::take(&mut self.waiting), std::mem::take(&mut self.ended_before));
         (self.owed, self.progress) = (ByLane::default(), Progress::default());
+        // In the order in which they were noted: keys that were held come first.
         self.add(waiting.into_iter().filter(|one| !ended.contains(&one.ordinal)));
-        self.sort();
     }
 
     /// Gives up what is not at the sink yet. Returns the lanes that were held only for that.
@@ -235,9 +242,12 @@ impl Job {
         self.waiting.is_empty() && self.taken.is_empty()
     }
 
-    /// Everything that has not ended, in order.
+    /// Everything that has not ended, in order: keys that are held first, and last of them the one that goes on in what
+    /// waits.
     pub(super) fn rest(&self) -> Vec<Chosen> {
+        let next = self.waiting.front().map(|next| next.lane);
         let mut rest: Vec<Chosen> = self.taken.values().map(|(chosen, _)| *chosen).collect();
+        rest.sort_by_key(|one| (Some(one.lane) == next, one.lane, one.ordinal));
         rest.extend(&self.waiting);
         rest
     }

@@ -225,9 +225,10 @@ impl Engine {
             // What others said of sinks and sources in the same group is not for its sender to wait for.
             self.wait_until(|node| node.synced >= ticket)
         };
+        let to_seal = state.to_seal(receipt);
         loop {
             state.check_durable(receipt)?;
-            if !sealed || state.is_sealed(receipt) {
+            if !sealed || state.is_sealed(&to_seal) {
                 return Ok(());
             }
             if !std::mem::replace(&mut state.seal_wanted, true) {

@@ -48,6 +48,9 @@ pub(super) struct Node {
     /// What is freed once the facts below a number are attested: rot in the last record must not cost what it frees.
     frees: VecDeque<(u64, Later)>,
     pub(super) after: Vec<After>,
+    /// What was said of an admission was dropped with its events, so the state says more than the facts: it is not
+    /// written down as a checkpoint.
+    pub(super) lossy: bool,
     /// Why nothing is taken any more.
     pub(super) failed: Option<String>,
     /// Bytes of facts since the last checkpoint, and of that checkpoint.
@@ -73,6 +76,7 @@ impl Node {
             later: VecDeque::new(),
             frees: VecDeque::new(),
             after: Vec::new(),
+            lossy: false,
             failed: None,
             since,
             checkpoint: 0,

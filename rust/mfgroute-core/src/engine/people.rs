@@ -38,6 +38,11 @@ pub enum ActError {
     NoReason,
     /// A replay is under way at the sink.
     Replaying,
+    /// The target has delivered some of the events and cannot recognise them.
+    Seen {
+        /// How many.
+        count: u64,
+    },
     /// A replay of more events than one may have.
     TooMany {
         /// How many it may have.
@@ -60,6 +65,10 @@ impl fmt::Display for ActError {
             Self::NotFirst { first } => write!(f, "event {first} of the same key comes first"),
             Self::NoReason => f.write_str("a reason is needed"),
             Self::Replaying => f.write_str("a replay is under way at this sink; see it, or stop it"),
+            Self::Seen { count } => write!(
+                f,
+                "the sink has delivered {count} of these events and cannot recognise them: each would have its effect twice"
+            ),
             Self::TooMany { most } => write!(f, "these are more than {most} events; take a shorter range"),
             Self::InDoubt => f.write_str(
                 "the event was sent and its outcome is unknown: look into the target, then retry it or skip it",

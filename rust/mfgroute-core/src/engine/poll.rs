@@ -5,6 +5,7 @@ use mfgroute_log::mutant::{self, Mutant};
 
 use super::clock::Now;
 use super::config::StreamNo;
+use super::job;
 use super::lanes::{DeliveryId, Held, Phase};
 use super::parked::Cause;
 use super::settle::Decision;
@@ -93,40 +94,50 @@ impl<'a> Poll<'a> {
     /// Fills the batch. Says whether there is more to look at although the batch is empty.
     pub(super) fn run(&mut self) -> bool {
         self.sink.wake_due(self.now.steady_ms);
-        if self.replays {
-            self.feed();
-        }
+        let fed = self.replays && self.feed();
         for lane in std::mem::take(&mut self.sink.spilled) {
             self.freed |= self.sink.spill(self.streams, lane, self.now);
+            self.sink.promote(lane, self.now.steady_ms);
         }
         if self.drain_ready() {
             self.scan_logs();
         }
-        self.batch.is_empty() && self.scanned >= SCAN_MAX
+        self.batch.is_empty() && (fed || self.scanned >= SCAN_MAX)
     }
 
-    /// Takes events of a replay whose turn it is.
-    fn feed(&mut self) {
-        while let Some(chosen) = self.sink.job.as_mut().and_then(|job| job.next(self.now.steady_ms)) {
-            let Some(job) = &mut self.sink.job else { return };
+    /// Takes events of a replay whose turn it is, as far as the bounds on parked events have room for their bytes.
+    /// Says whether there may be more.
+    fn feed(&mut self) -> bool {
+        let (now_ms, mut bytes) = (self.now.steady_ms, 0);
+        for _ in 0..job::AHEAD.0 {
+            if bytes >= job::AHEAD.1 || !self.sink.may_park(0) {
+                return bytes >= job::AHEAD.1;
+            }
+            let Some(job) = &mut self.sink.job else { return false };
+            let Some(chosen) = job.next(now_ms) else { return false };
             let stream = self.streams.get(usize::from(chosen.stream));
-            // One that was replayed into the parked ones before is theirs.
+            // One that was replayed into the parked ones before is theirs, and an offset may have another event now.
+            let same = |record: &Record| Stored::read(record.bytes()).ordinal == chosen.ordinal;
             let free = self.sink.parked.get(chosen.ordinal).is_none();
-            let Some(record) = stream.and_then(|stream| stream.read(chosen.seq)).filter(|_| free) else {
+            let record = stream.and_then(|stream| stream.read(chosen.seq)).filter(same);
+            let Some(record) = record.filter(|_| free) else {
                 job.gone(chosen);
-                self.sink.promote(chosen.lane, self.now.steady_ms);
+                self.sink.promote(chosen.lane, now_ms);
                 continue;
             };
-            let bytes = record.len() as u64;
-            job.take(chosen, bytes);
+            let size = record.len() as u64;
+            bytes += size;
+            job.take(chosen, size);
             let mut held = self.sink.taken(chosen.lane, chosen.ordinal, chosen.stream, chosen.seq);
             (held.copy, held.replayed, held.redelivered) = (true, true, true);
             held.record = Some(record.detached());
-            self.sink.parked.hold(bytes);
+            self.sink.parked.hold(size);
             self.sink.counts.matched += 1;
-            self.sink.enqueue(held, self.now.steady_ms);
+            self.sink.enqueue(held, now_ms);
             self.freed |= self.sink.spill(self.streams, chosen.lane, self.now);
+            self.sink.promote(chosen.lane, now_ms);
         }
+        true
     }
 
     /// Hands out what is ready. Says whether the batch has room for more.

@@ -133,8 +133,8 @@ impl State {
 
     fn redo_removal(&mut self, sink: u16) {
         let Some(sink) = self.sinks.get_mut(usize::from(sink)) else { return };
-        let cursors = std::mem::take(&mut sink.cursors);
-        *sink = Sink { cursors, present: false, ..Sink::new(sink.no, sink.config.clone()) };
+        let (cursors, durable) = (std::mem::take(&mut sink.cursors), std::mem::take(&mut sink.durable));
+        *sink = Sink { cursors, durable, present: false, ..Sink::new(sink.no, sink.config.clone()) };
     }
 
     fn cursor(&mut self, sink: u16, stream: u16) -> Option<&mut Cursor> {
@@ -191,6 +191,7 @@ impl State {
             sink.parked.release(record.len() as u64);
         } else if let Some(job) = &mut sink.job {
             job.note_ended(at.ordinal);
+            sink.tried.remove(&(at.stream, at.seq));
         }
     }
 
@@ -303,6 +304,9 @@ impl State {
                 }
             }
         }
+        if let Some(job) = &sink.job {
+            job.note(sink.no, &sink.durable, facts);
+        }
         let durable = |stream: u16| sink.durable.get(usize::from(stream)).copied().unwrap_or(false);
         for event in sink.parked.iter().filter(|event| durable(event.stream)) {
             let held = Held {
@@ -322,9 +326,6 @@ impl State {
                 let (tries, attempts) = (held.tries, held.attempts);
                 facts.note(&Fact::Tried { at: held.at(sink.no), tries, attempts });
             }
-        }
-        if let Some(job) = &sink.job {
-            job.note(sink.no, facts);
         }
         for (&(stream, seq), &(tries, attempts)) in &sink.tried {
             let at = At { sink: sink.no, stream, seq, ordinal: 0, copy: false };

@@ -10,6 +10,7 @@ use super::config::{SinkNo, StreamNo};
 use super::fact::{Fact, Facts};
 use super::job::{Chosen, ITEM_BYTES, Job, REPLAY_EVENTS_MAX, Replaying};
 use super::journal::Settled;
+use super::node::Later;
 use super::people::{ActError, Actor};
 use super::state::State;
 use super::stored::Stored;
@@ -76,6 +77,8 @@ pub struct Sorted {
     pub queued: u64,
     /// Those that are parked there: a person decides about them.
     pub parked: u64,
+    /// Those in whose place an edited event went, or that a person has booked by hand.
+    pub decided: u64,
 }
 
 impl State {
@@ -94,8 +97,7 @@ impl State {
         let held: HashSet<u64> = sink.lanes.iter().map(|(_, held)| held.ordinal).collect();
         // The journal says how an event ended, as far as it reaches; the newest end counts.
         let ends = self.journal.settlements().filter(|end| end.sink == no);
-        let ends: HashMap<u64, bool> =
-            ends.map(|end| (end.ordinal, matches!(end.what, Settled::Delivered { .. }))).collect();
+        let ends: HashMap<u64, &Settled> = ends.map(|end| (end.ordinal, &end.what)).collect();
         let mut sorted = Sorted::default();
         for &(one, given) in chosen {
             let cursor = sink.cursors.get(usize::from(one.stream));
@@ -105,8 +107,13 @@ impl State {
                 || (given && cursor.is_none_or(|cursor| !cursor.is_finished(one.seq)))
             {
                 sorted.queued += 1;
+            } else if let Some(Settled::Superseded { .. } | Settled::Skipped { posted_as: Some(_), .. }) =
+                ends.get(&one.ordinal)
+            {
+                sorted.decided += 1;
             } else {
-                sorted.seen += u64::from(ends.get(&one.ordinal).copied().unwrap_or(given));
+                let delivered = |what: &&Settled| matches!(what, Settled::Delivered { .. });
+                sorted.seen += u64::from(ends.get(&one.ordinal).map_or(given, delivered));
                 sorted.sent.push(one);
             }
         }
@@ -117,7 +124,7 @@ impl State {
         &mut self,
         no: SinkNo,
         chosen: &[(Chosen, bool)],
-        (rate, about): (u32, &str),
+        (rate, about, repeats): (u32, &str, bool),
         actor: Actor<'_>,
         now: Now,
     ) -> Result<Sorted, ActError> {
@@ -130,6 +137,9 @@ impl State {
         if sink.job.is_some() {
             return Err(ActError::Replaying);
         }
+        if sorted.seen > 0 && !repeats {
+            return Err(ActError::Seen { count: sorted.seen });
+        }
         if sorted.sent.is_empty() {
             return Ok(sorted);
         }
@@ -138,7 +148,7 @@ impl State {
         job.sort();
         let on = format!("{} {about}", sink.config.name);
         let mut facts = Facts { on: sink.facts.on, ..Facts::default() };
-        job.note(no, &mut facts);
+        job.note(no, &sink.durable, &mut facts);
         sink.facts.frame.append(&mut facts.frame);
         sink.job = Some(Box::new(job));
         self.note("replay", on, actor, now);
@@ -172,15 +182,34 @@ impl State {
         } else {
             // What is there is sent after a restart, too.
             let mut facts = Facts { on: sink.facts.on, ..Facts::default() };
-            job.note(no, &mut facts);
+            job.note(no, &sink.durable, &mut facts);
             sink.facts.frame.append(&mut facts.frame);
+            self.repeat_decisions(no, now);
         }
+        let Some(sink) = self.sink_mut(no) else { return Ok(seen) };
         for lane in lanes {
             sink.promote(lane, now.steady_ms);
         }
         let on = sink.config.name.clone();
         self.note("replay stop", on, actor, now);
         Ok(seen)
+    }
+
+    /// Writes again what was decided about replayed events and has not taken effect: what was noted just now knows
+    /// nothing of it.
+    fn repeat_decisions(&mut self, no: SinkNo, now: Now) {
+        let Self { node, sinks, .. } = self;
+        let (Some(node), Some(sink)) = (node, sinks.get_mut(usize::from(no))) else { return };
+        let mut facts = std::mem::take(&mut sink.facts);
+        for later in node.laters() {
+            if let Later::Settle { sink: at, id, decision } = later
+                && *at == no
+                && sink.lanes.get(*id).is_some_and(|held| held.replayed)
+            {
+                sink.write_decision(&mut facts, *id, decision, now.wall_ms);
+            }
+        }
+        sink.facts = facts;
     }
 
     pub(super) fn redo_replay(&mut self, fact: &Fact<'_>) {
@@ -204,9 +233,12 @@ impl State {
 
 impl Job {
     /// Writes down what has not ended.
-    pub(super) fn note(&self, sink: SinkNo, facts: &mut Facts) {
+    pub(super) fn note(&self, sink: SinkNo, durable: &[bool], facts: &mut Facts) {
         facts.note(&Fact::Replay { sink, at_ms: self.since_ms, about: &self.about, rate: self.rate });
-        for some in self.rest().chunks(IN_A_FACT) {
+        // Events in memory do not outlive the node.
+        let mut rest = self.rest();
+        rest.retain(|one| durable.get(usize::from(one.stream)).copied().unwrap_or(false));
+        for some in rest.chunks(IN_A_FACT) {
             let mut chosen = Vec::with_capacity(some.len() * ITEM_BYTES);
             for one in some {
                 one.write(&mut chosen);
@@ -235,20 +267,21 @@ impl Engine {
     }
 
     /// Sends events of the past to a sink once more, `rate` in a thousand seconds (0: as fast as it takes them), in
-    /// order per key; live events of a key wait while it is its turn. `about` says what was asked for.
+    /// order per key; live events of a key wait while it is its turn. `about` says what was asked for; `repeats`,
+    /// whether the target recognises what it has.
     ///
     /// # Errors
     ///
-    /// There is no such sink, a replay is under way there, or these are too many. Nothing was done then.
+    /// There is no such sink, a replay is under way there, these are too many, or the target would have an effect
+    /// twice. Nothing was done then.
     pub fn replay(
         &self,
         sink: SinkNo,
         chosen: &[(Chosen, bool)],
-        rate: u32,
-        about: &str,
+        (rate, about, repeats): (u32, &str, bool),
         actor: Actor<'_>,
     ) -> Result<Sorted, ActError> {
-        self.act(|state, now| state.replay(sink, chosen, (rate, about), actor, now))
+        self.act(|state, now| state.replay(sink, chosen, (rate, about, repeats), actor, now))
     }
 
     /// Stops the replay of a sink; what has been taken to the sink already is still sent.

@@ -115,7 +115,7 @@ impl Rig {
     }
 
     pub(super) fn replay(&self, sink: u16, seqs: &[u64], rate: u32) -> Result<Sorted, ActError> {
-        self.engine.replay(sink, &self.chosen(sink, seqs), rate, "{}", ME)
+        self.engine.replay(sink, &self.chosen(sink, seqs), (rate, "{}", true), ME)
     }
 }
 
@@ -305,4 +305,108 @@ fn config_of(rig: &Rig) -> EngineConfig {
             holds_keys: false,
         }],
     }
+}
+
+#[test]
+fn what_a_person_retries_goes_before_the_rest_of_its_key() {
+    for behind in [false, true] {
+        let mut rig = Rig::new();
+        rig.admit_all(&[1, 1, 1]);
+        rig.drain(0);
+        rig.replay(0, &[0, 1, 2], 1_000).unwrap();
+        let batch = rig.engine.poll(0, 100, u64::MAX);
+        rig.settle(0, &batch, &refused());
+        let number = rig.engine.parked(0).unwrap()[0].number;
+        if behind {
+            rig.clock.advance(1_000);
+            assert!(rig.engine.poll(0, 100, u64::MAX).is_empty());
+            assert_eq!(rig.engine.parked(0).unwrap().len(), 2);
+        }
+        rig.engine.retry_parked(0, number, ME).unwrap();
+        rig.quiesce();
+        assert_eq!(rig.drain(0), if behind { vec![0, 1] } else { vec![0] });
+        rig.clock.advance(10_000);
+        assert_eq!(rig.drain(0), if behind { vec![2] } else { vec![1, 2] });
+    }
+}
+
+#[test]
+fn a_target_that_refuses_everything_stops_a_replay_at_its_bound() {
+    let mut rig = Rig::new();
+    (0..60).for_each(|key| rig.admit(key % 50));
+    rig.drain(0);
+    let mut few = SinkConfig::new("sap");
+    few.parked_max = Bound { count: 5, bytes: 1 << 20 };
+    let config = EngineConfig { sinks: vec![few, SinkConfig::new("wms")], ..config_of(&rig) };
+    rig.engine.install(&config, &[], "test").unwrap();
+    rig.replay(0, &(0..60).collect::<Vec<_>>(), 0).unwrap();
+    for _ in 0..20 {
+        let batch = rig.engine.poll(0, 100, u64::MAX);
+        rig.settle(0, &batch, &refused());
+    }
+    assert_eq!(rig.engine.parked(0).unwrap().len(), 5);
+    assert_eq!(rig.engine.replaying(0).unwrap().progress.left, 55);
+    while let Some(first) = rig.engine.parked(0).unwrap().first() {
+        rig.engine.retry_parked(0, first.number, ME).unwrap();
+        rig.quiesce();
+        rig.drain(0);
+    }
+    assert_eq!(rig.engine.replaying(0), None);
+}
+
+#[test]
+fn a_key_that_is_held_goes_on_first_after_a_restart() {
+    let mut rig = Rig::new();
+    rig.admit_all(&[1, 2, 1, 2, 1]);
+    rig.drain(0);
+    rig.replay(0, &[0, 1, 2, 3, 4], 1_000).unwrap();
+    for seq in [0, 2] {
+        assert_eq!(rig.drain(0), [seq]);
+        rig.clock.advance(1_000);
+    }
+    rig.reopen();
+    rig.admit(1);
+    // The restart begins to count anew: one goes at once.
+    assert_eq!(rig.drain(0), [4, 5]);
+    rig.clock.advance(10_000);
+    assert_eq!(rig.drain(0), [1, 3]);
+}
+
+#[test]
+fn what_was_decided_just_before_a_stop_is_not_sent_again() {
+    let mut rig = Rig::new();
+    rig.admit_all(&[1, 2, 3]);
+    rig.drain(0);
+    rig.replay(0, &[0, 1, 2], 0).unwrap();
+    let batch = rig.engine.poll(0, 2, u64::MAX);
+    let outcomes = batch.iter().map(|one| (one.id, done()));
+    rig.engine.settle(0, outcomes).unwrap();
+    rig.engine.stop_replay(0, ME).unwrap();
+    rig.reopen();
+    assert_eq!(rig.drain(0), [2], "it was at the sink");
+}
+
+#[test]
+fn what_was_booked_by_hand_is_left_out() {
+    let mut rig = Rig::new();
+    rig.admit_all(&[1, 2]);
+    let batch = rig.engine.poll(0, 100, u64::MAX);
+    rig.settle(0, &batch[..1], &refused());
+    rig.settle(0, &batch[1..], &done());
+    let number = rig.engine.parked(0).unwrap()[0].number;
+    rig.engine.skip_parked(0, number, Some("4900".into()), ME).unwrap();
+    rig.quiesce();
+    let sorted = rig.replay(0, &[0, 1], 0).unwrap();
+    assert_eq!((sorted.sent.len(), sorted.seen, sorted.decided), (1, 1, 1));
+    assert_eq!(rig.drain(0), [1]);
+}
+
+#[test]
+fn a_target_that_cannot_recognise_an_event_is_not_sent_it_again() {
+    let mut rig = Rig::new();
+    rig.admit_all(&[1, 2]);
+    rig.drain(0);
+    let chosen = rig.chosen(0, &[0, 1]);
+    let refused = rig.engine.replay(0, &chosen, (0, "{}", false), ME);
+    assert_eq!(refused, Err(ActError::Seen { count: 2 }));
 }

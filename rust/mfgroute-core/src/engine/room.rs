@@ -38,6 +38,7 @@ impl State {
         if !due
             || node.checkpointing
             || node.failed.is_some()
+            || node.lossy
             || node.is_cramped()
             || node.store.room() < node.needs
         {

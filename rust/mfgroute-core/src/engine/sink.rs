@@ -172,15 +172,14 @@ impl Sink {
         if (self.config.one_per_key || replayed) && self.lanes.load(lane).0 > 0 {
             return None;
         }
-        let id = if replayed { self.first_replayed(lane)? } else { self.lanes.first_waiting(lane)? };
+        let id = self.lanes.first_waiting(lane)?;
         let held = self.lanes.get(id)?;
+        // What comes behind an event that the replay has not sent yet waits for it; what comes before it goes first.
+        if self.job.as_ref().is_some_and(|job| job.is_behind(lane, held.ordinal)) {
+            return None;
+        }
         let due = matches!(held.phase, Phase::Waiting { due_ms } if due_ms <= now_ms);
         (due && !self.parked.blocks(lane, held.ordinal)).then_some(id)
-    }
-
-    fn first_replayed(&self, lane: u64) -> Option<DeliveryId> {
-        let waits = |held: &Held| held.replayed && held.phase != Phase::InFlight;
-        self.lanes.line(lane).find(|&id| self.lanes.get(id).is_some_and(waits))
     }
 
     /// Notes that an event which leaves its lane has ended, if it was of a replay.

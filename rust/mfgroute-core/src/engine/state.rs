@@ -144,12 +144,22 @@ impl State {
         Ok(())
     }
 
-    /// Whether everything of an admission is attested by a later durable record.
-    pub(super) fn is_sealed(&self, receipt: &Receipt) -> bool {
-        receipt.offsets.iter().all(|offsets| {
-            let log = self.streams.get(usize::from(offsets.stream)).and_then(|stream| stream.log.disk());
-            log.is_none_or(|log| log.store.sealed() > offsets.last)
-        })
+    /// What must be attested for everything of an admission to be: of each durable stream that it names, duplicates too,
+    /// and of the node's own log, everything that is durable now.
+    pub(super) fn to_seal(&self, receipt: &Receipt) -> (Vec<(StreamNo, u64)>, u64) {
+        let store = |number: StreamNo| Some(&self.streams.get(usize::from(number))?.log.disk()?.store);
+        let streams = receipt.streams.iter().filter_map(|&number| Some((number, store(number)?.durable())));
+        let node = self.node.as_ref().filter(|_| receipt.followed).map_or(0, |node| node.store.durable());
+        (streams.collect(), node)
+    }
+
+    /// Whether that is attested by a later durable record.
+    pub(super) fn is_sealed(&self, (streams, node): &(Vec<(StreamNo, u64)>, u64)) -> bool {
+        let sealed = |&(number, end): &(StreamNo, u64)| {
+            let log = self.streams.get(usize::from(number)).and_then(|stream| stream.log.disk());
+            log.is_none_or(|log| log.store.sealed() >= end)
+        };
+        streams.iter().all(sealed) && self.node.as_ref().is_none_or(|own| own.store.sealed() >= *node)
     }
 
     /// Sends what was noted of an admission on its way, to be written behind the events it names. Says whether there

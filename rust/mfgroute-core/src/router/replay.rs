@@ -120,11 +120,12 @@ impl Router {
             let rate = request.0.get("rate").and_then(Json::as_u64).unwrap_or(0);
             let rate = u32::try_from(rate).unwrap_or(u32::MAX);
             let about = request.text("about").unwrap_or("{}");
-            act(self.engine().replay(target, &chosen, rate, about, request.actor()))?
+            let repeats = request.0.get("repeats").and_then(Json::as_bool).unwrap_or(false);
+            act(self.engine().replay(target, &chosen, (rate, about, repeats), request.actor()))?
         } else {
             act(self.engine().sort_replay(target, &chosen))?
         };
-        let Sorted { sent, seen, queued, parked } = sorted;
+        let Sorted { sent, seen, queued, parked, decided } = sorted;
         let edge = |edge: Option<(Chosen, u64)>| {
             edge.map(|(one, at_ms)| {
                 let stream = ranges.iter().find(|range| range.stream == one.stream);
@@ -133,7 +134,7 @@ impl Router {
         };
         let mut answer = json!({
             "sink": name, "to": to, "started": start && !sent.is_empty(), "events": chosen.len(), "given": given,
-            "sent": sent.len(), "seen": seen, "queued": queued, "parked": parked, "most": REPLAY_EVENTS_MAX,
+            "sent": sent.len(), "seen": seen, "queued": queued, "parked": parked, "decided": decided, "most": REPLAY_EVENTS_MAX,
         });
         if let Json::Object(members) = &mut answer {
             members.insert("ends".to_owned(), ends);
