@@ -58,9 +58,9 @@ def build() -> Iterator[Finding]:
     """Python, the extension, and the instructions that it uses here."""
     yield Finding("python", "ok", f"{sys.version.split()[0]}, {sys.executable}")
     info = _core.build_info()
-    text = (
-        f"{info['version']} for {info['arch']}; texts with {info['text']}, checksums with {info['checksum']}"
-    )
+    info["zone_rules"] = _core.__zone_rules__
+    parts = f"texts with {info['text']}, checksums with {info['checksum']}, time zones {info['zone_rules']}"
+    text = f"{info['version']} for {info['arch']}; {parts}"
     try:
         installed = version("mfgroute")
     except PackageNotFoundError:
