@@ -80,7 +80,7 @@ def steps(page: Path) -> list[Block]:
 def small_project(folder: Path) -> None:
     """A project with a sink that nobody polls, for pages that show what then happens."""
     main = {
-        "streams": {"business": {"durability": "memory", "capacity": "64KiB"}},
+        "streams": {"business": {"durability": "memory", "capacity": "1MiB"}},
         "sources": {"plant": {"adapter": "files", "path": "./in/*", "mappings": ["stub"]}},
         "sinks": {"slow": {"adapter": "console", "owner": "docs"}},
         "routes": [{"name": "all", "match": {"type": ">"}, "to": "slow"}],
