@@ -19,7 +19,7 @@ from tests.engine.conftest import CONTRACT, MAPPING, message
 
 mount, project, start, target = durable.mount, durable.project, durable.start, durable.target
 #: How often the node is killed; a long run sets more.
-KILLS = int(os.environ.get("MFGROUTE_KILLS", "8"))
+KILLS = int(os.environ.get("MFGROUTE_KILLS", "30"))
 
 
 @pytest.mark.timeout(120 + 15 * KILLS)
