@@ -346,6 +346,7 @@ fn a_target_that_refuses_everything_stops_a_replay_at_its_bound() {
     }
     assert_eq!(rig.engine.parked(0).unwrap().len(), 5);
     assert_eq!(rig.engine.replaying(0).unwrap().progress.left, 55);
+    assert_eq!(rig.engine.next_due(0), None, "nobody is told to come again for nothing");
     while let Some(first) = rig.engine.parked(0).unwrap().first() {
         rig.engine.retry_parked(0, first.number, ME).unwrap();
         rig.quiesce();

@@ -178,7 +178,8 @@ impl State {
     pub(super) fn next_due(&mut self, sink: SinkNo, now: Now) -> Option<Duration> {
         let open = self.life == Life::Open;
         let sink = self.sink_mut(sink)?;
-        let replay = sink.job.as_ref().filter(|_| open && !sink.paused).and_then(|job| job.next_due());
+        let may = open && !sink.paused && sink.may_park(0);
+        let replay = sink.job.as_ref().filter(|_| may).and_then(|job| job.next_due());
         let replay = replay.map(|due| Duration::from_millis(due.saturating_sub(now.steady_ms)));
         while let Some(&std::cmp::Reverse((due_ms, id))) = sink.due.peek() {
             if sink.lanes.get(id).is_some() {
