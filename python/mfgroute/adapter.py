@@ -8,17 +8,41 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import msgspec
 from msgspec import Meta
 
 from mfgroute.errors import Full
-from mfgroute.events import Event, Intake, Outcome, Receipt
+from mfgroute.events import (
+    Absent,
+    Accepted,
+    Done,
+    Event,
+    InDoubt,
+    Intake,
+    NotYet,
+    Outcome,
+    Receipt,
+    Refused,
+)
 from mfgroute.units import Duration, parse
 
-__all__ = ["Config", "Context", "Effect", "Inbox", "Secret", "Sink", "Source", "dec_hook"]
+__all__ = [
+    "Books",
+    "Config",
+    "Context",
+    "Effect",
+    "Inbox",
+    "Poster",
+    "Request",
+    "Secret",
+    "Sink",
+    "Source",
+    "dec_hook",
+]
 
 
 class Secret:
@@ -230,3 +254,70 @@ class Sink(ABC):
 
     async def close(self) -> None:
         """Release everything. Called once, even if `open` failed."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Exactly what is sent to a target for one event: on the disk before it is sent, and never made anew.
+
+    Attributes:
+        key: what the target knows it by: an idempotency key, or our reference in its document.
+        body: all that is sent, as the adapter packs and unpacks it.
+        object: what is posted to, such as ``order/DE04/4711``; empty if it is nothing that people ask for.
+        amounts: what is added to that object, by name: ``{"yield": Decimal(10)}``.
+    """
+
+    key: str
+    body: bytes
+    object: str = ""
+    amounts: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
+
+
+class Books(Protocol):
+    """What a sink has posted."""
+
+    async def posted(self, thing: str) -> Mapping[str, Decimal]:
+        """Sums of the amounts of all requests that were posted to a `Request.object`, by name."""
+
+
+class Poster(Sink):
+    """A sink whose effects are recorded: a request is durable before it is sent, and so is its outcome.
+
+    After a lost answer the runtime asks the target, sends the same request again, or leaves it to a
+    person, as the sink's `effect` says. What a poster renders is kept with the event until that has ended.
+    """
+
+    @property
+    @abstractmethod
+    def effect(self) -> Effect:
+        """How the target makes sure that one event has one effect; may become stricter while connected."""
+
+    @abstractmethod
+    async def render(self, event: Event, books: Books) -> Request | Done | Refused | NotYet:
+        """Make the request of an event: the same for the same event and books. Sends nothing.
+
+        `Done` if there is nothing to send.
+        """
+
+    @abstractmethod
+    async def post(self, requests: Sequence[Request]) -> list[Outcome | Accepted | NotYet]:
+        """Send requests and say what became of each, in order. May raise what `write` raises."""
+
+    async def ask(self, request: Request) -> Done | Refused | Absent | InDoubt:
+        """Ask the target what became of a request that may have arrived. Needed where `effect` is by lookup.
+
+        Raises:
+            Disconnected: the target cannot be reached; asked again later.
+        """
+        return InDoubt(f"the target cannot be asked about {request.key}")
+
+    async def follow(self, request: Request, reference: str) -> Outcome | Accepted | NotYet:
+        """Ask what became of a request that was accepted under a reference."""
+        return InDoubt(f"the target cannot be asked about {reference} ({request.key})")
+
+    async def write(self, events: Sequence[Event]) -> list[Outcome]:
+        """Not called: the runtime renders, records and posts.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(f"{type(self).__name__} is a poster: {len(events)} events are rendered and posted")

@@ -9,7 +9,20 @@ import msgspec
 
 from mfgroute._core import Event, Receipt, Reject
 
-__all__ = ["Done", "Event", "InDoubt", "Intake", "Outcome", "Receipt", "Refused", "Reject", "Retry"]
+__all__ = [
+    "Absent",
+    "Accepted",
+    "Done",
+    "Event",
+    "InDoubt",
+    "Intake",
+    "NotYet",
+    "Outcome",
+    "Receipt",
+    "Refused",
+    "Reject",
+    "Retry",
+]
 
 
 class Intake(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +97,38 @@ class InDoubt(msgspec.Struct, frozen=True):
     """
 
     reason: str = ""
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The target has taken the request and says later what became of it, as with HTTP 202 and batch jobs.
+
+    Attributes:
+        reference: what the target is asked by.
+        after_s: when to ask, in seconds.
+    """
+
+    reference: str
+    after_s: float | None = None
+
+
+class NotYet(msgspec.Struct, frozen=True, kw_only=True):
+    """Certainly not done, because something else must happen first: a lock, a batch that is not there yet.
+
+    Attributes:
+        reason: the target's own message.
+        after_s: when to try again, in seconds.
+        within_s: how long after the first try this goes on, in seconds; then the event is refused.
+        code: what it is refused with then.
+    """
+
+    reason: str
+    after_s: float | None = None
+    within_s: float
+    code: str = "not_yet"
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """The target was asked and has no effect of this request."""
 
 
 Outcome: TypeAlias = Done | Refused | Retry | InDoubt
