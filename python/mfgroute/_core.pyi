@@ -10,6 +10,7 @@ from typing import Any, final
 
 __all__ = [
     "Batch",
+    "Begun",
     "Engine",
     "Event",
     "Plan",
@@ -110,6 +111,35 @@ class Receipt:
         """Where `submit_lines` goes on, or `None` when the whole slab was submitted."""
 
 @final
+class Begun:
+    """What was written down to be sent for an event before."""
+
+    def __new__(
+        cls,
+        *,
+        key: str,
+        body: bytes,
+        attempts: int = 1,
+        first_s: float = 0.0,
+        accepted: str | None = None,
+    ) -> Begun: ...
+    @property
+    def key(self) -> str:
+        """What the target knows the request by."""
+    @property
+    def body(self) -> bytes:
+        """Exactly what is sent."""
+    @property
+    def attempts(self) -> int:
+        """How often it was sent, or was about to be."""
+    @property
+    def first_s(self) -> float:
+        """When it was written down first, seconds since 1970."""
+    @property
+    def accepted(self) -> str | None:
+        """What the target has accepted it under; it says later what became of it."""
+
+@final
 class Event:
     """A canonical event on its way to a sink."""
 
@@ -123,6 +153,7 @@ class Event:
         json: bytes,
         stream: str = ...,
         attempt: int = 1,
+        begun: Begun | None = None,
     ) -> Event: ...
     @property
     def id(self) -> str: ...
@@ -141,6 +172,9 @@ class Event:
     @property
     def attempt(self) -> int:
         """1 for the first attempt at this sink."""
+    @property
+    def begun(self) -> Begun | None:
+        """What was written down to be sent for it before; that is what is sent again."""
 
 @final
 class Batch:
@@ -159,6 +193,22 @@ class Batch:
         self, event: Event, *, after_s: float | None = None, reason: str = ..., judged: bool = False
     ) -> None: ...
     def in_doubt(self, event: Event, reason: str = ...) -> None: ...
+    def intend(self, entries: Sequence[tuple[Event, str, bytes, bytes]]) -> None:
+        """Write down what is about to be sent, and wait until that is durable.
+
+        Args:
+            entries: event, what the target knows the request by (empty: there is only the plan to make one),
+                exactly what is sent, and what followers are told about it (a JSON object in one line, or
+                nothing). For an event that has `Event.begun` only the attempt is written down.
+
+        Raises:
+            LogFailed: the disk refused it; nothing may be sent.
+            NobodyFollows: nobody takes the lines about effects of this sink; try again later.
+            RequestUnfit: it is too large, or what is told is no JSON object in one line.
+            ValueError: an event is not open in this batch.
+        """
+    def accepted(self, event: Event, reference: str) -> None:
+        """Write down that the target has taken the request and says later what became of it."""
     def release(self) -> None:
         """Give back what was not settled, as if it had not been polled."""
 
@@ -270,6 +320,26 @@ class Engine:
         """
     def find(self, query: str) -> bytes:
         """The local timeline of a key, an event id, a report or a document reference, as JSON."""
+    def effects(self, sink: str, after: int, count_max: int) -> bytes:
+        """What became of effects at a sink, as far as that is durable.
+
+        Args:
+            sink: its name.
+            after: number of the last line that is known; 0 for none.
+            count_max: most lines.
+
+        Returns:
+            Lines of JSON with ``number``, ``at_ms``, ``id`` (of the event), ``state`` (``planned``, ``intent``,
+            ``again``, ``accepted``, ``posted``, ``refused``, ``in_doubt``, ``gave_up``, ``skipped``,
+            ``superseded``, ``dropped``), ``key`` (of the request), ``attempt``, ``reference``, ``code``,
+            ``reason``, and ``about`` where something was told.
+        """
+    def effects_taken(self, sink: str, upto: int) -> None:
+        """Forget lines up to a number: who follows them has made its own of them, durably.
+
+        Raises:
+            ValueError: there has been no such line.
+        """
     def pause(self, sink: str, *, who: str = "unknown", why: str = "") -> None: ...
     def resume(self, sink: str, *, who: str = "unknown", why: str = "") -> None: ...
     def stats(self) -> dict[str, Any]:

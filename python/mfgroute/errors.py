@@ -102,6 +102,14 @@ class LogFailed(MfgrouteError):  # noqa: N818 - as `Closed`
     """
 
 
+class NobodyFollows(MfgrouteError):  # noqa: N818 - as `Closed`
+    """What became of effects at a sink is read by nobody, so no more begin there. Try again later."""
+
+
+class RequestUnfit(MfgrouteError):  # noqa: N818 - as `Closed`
+    """A request is too large to be recorded, or what is told about it is no JSON object in one line."""
+
+
 class FolderUnfit(LogFailed):
     """The data folder is a symbolic link or a file, or a later version wrote it. Nothing was changed."""
 

@@ -7,11 +7,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from mfgroute._core import Event, Receipt, Reject
+from mfgroute._core import Begun, Event, Receipt, Reject
 
 __all__ = [
     "Absent",
     "Accepted",
+    "Begun",
     "Done",
     "Event",
     "InDoubt",

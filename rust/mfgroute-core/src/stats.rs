@@ -90,6 +90,10 @@ pub struct SinkStats {
     pub retries: u64,
     /// Events that were parked, ever, by cause.
     pub parked_total: BTreeMap<&'static str, u64>,
+    /// Effects that have begun and not ended, those of parked events included.
+    pub effects_open: u64,
+    /// Lines about effects that no follower has taken.
+    pub effects_waiting: u64,
     /// Bytes held as copies for parked events.
     pub parked_bytes: u64,
     /// Events not finished: queued and in flight.

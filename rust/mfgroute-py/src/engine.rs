@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use mfgroute_core::engine::{DeliveryId, Level, Outcome, Reports, SinkNo};
+use mfgroute_core::engine::{DeliveryId, Intention, Level, Outcome, Reports, SinkNo};
 use mfgroute_core::router::{Answer, Ask, Handed, Router};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -13,11 +13,11 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyIterator, PyList};
 use serde_json::json;
 
-use crate::errors::router_error;
+use crate::errors::{intend_error, router_error};
 use crate::eventfd::EventFd;
 use crate::json::to_python;
 use crate::plan::Plan;
-use crate::values::{Event, Receipt, Reject};
+use crate::values::{Begun, Event, Receipt, Reject};
 
 /// Work below this many bytes is done without releasing the interpreter: releasing costs more.
 const DETACH_BYTES: usize = 16 * 1024;
@@ -238,6 +238,31 @@ impl Engine {
         PyBytes::new(py, answer.to_string().as_bytes())
     }
 
+    fn effects<'py>(
+        &self,
+        py: Python<'py>,
+        sink: &str,
+        after: u64,
+        count_max: usize,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let number = self.router.sink(sink).map_err(|error| router_error(py, &error))?;
+        let lines = py.detach(|| self.router.engine().effects(number, after, count_max));
+        let mut out = Vec::with_capacity(lines.iter().map(|line| line.len() + 1).sum());
+        for line in &lines {
+            out.extend_from_slice(line);
+            out.push(b'\n');
+        }
+        Ok(PyBytes::new(py, &out))
+    }
+
+    fn effects_taken(&self, py: Python<'_>, sink: &str, upto: u64) -> PyResult<()> {
+        let number = self.router.sink(sink).map_err(|error| router_error(py, &error))?;
+        if self.router.engine().effects_taken(number, upto) {
+            return Ok(());
+        }
+        Err(PyValueError::new_err(format!("sink {sink} has no line {upto} yet")))
+    }
+
     #[pyo3(signature = (sink, *, who="unknown", why=""))]
     fn pause(&self, py: Python<'_>, sink: &str, who: &str, why: &str) -> PyResult<()> {
         py.detach(|| self.router.pause(sink, true, who, why)).map_err(|error| router_error(py, &error))
@@ -303,6 +328,7 @@ fn event(py: Python<'_>, handed: Handed, number: u64, streams: &[String]) -> Eve
         offset: handed.delivery.seq,
         stream: streams.get(usize::from(handed.delivery.stream)).cloned().unwrap_or_default(),
         attempt: handed.delivery.tries + 1,
+        begun: handed.delivery.begun.as_ref().map(Begun::from),
         delivery: number,
         json: PyBytes::new(py, &handed.json).unbind(),
     }
@@ -375,6 +401,27 @@ impl Batch {
         self.settle(py, event, Outcome::InDoubt { reason })
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "what Python hands over")]
+    fn intend(
+        &self,
+        py: Python<'_>,
+        entries: Vec<(PyRef<'_, Event>, String, PyBackedBytes, PyBackedBytes)>,
+    ) -> PyResult<()> {
+        let mut intentions = Vec::with_capacity(entries.len());
+        for (event, key, request, about) in &entries {
+            let delivery = self.delivery(event)?;
+            intentions.push(Intention { delivery, key, request, about });
+        }
+        py.detach(|| self.router.engine().intend(self.sink, &intentions))
+            .map_err(|error| intend_error(py, &error))
+    }
+
+    fn accepted(&self, py: Python<'_>, event: &Event, reference: &str) -> PyResult<()> {
+        let delivery = self.delivery(event)?;
+        py.detach(|| self.router.engine().accepted(self.sink, delivery, reference))
+            .map_err(|error| intend_error(py, &error))
+    }
+
     fn release(&self) {
         let open = self.take_all();
         if !open.is_empty() {
@@ -391,6 +438,12 @@ impl Batch {
         let mut numbers: Vec<(u64, DeliveryId)> = open.drain().collect();
         numbers.sort_by_key(|(number, _)| *number);
         numbers.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn delivery(&self, event: &Event) -> PyResult<DeliveryId> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let not_open = || PyValueError::new_err(format!("event {} is not open in this batch", event.id));
+        open.get(&event.delivery).copied().ok_or_else(not_open)
     }
 
     fn settle(&self, py: Python<'_>, event: &Event, outcome: Outcome) -> PyResult<()> {

@@ -1,6 +1,6 @@
 //! Errors of the engine as exceptions of `mfgroute.errors`.
 
-use mfgroute_core::engine::{AdmitError, OpenKind};
+use mfgroute_core::engine::{AdmitError, IntendError, OpenKind};
 use mfgroute_core::problem::{Problem, Severity};
 use mfgroute_core::router::RouterError;
 use pyo3::prelude::*;
@@ -68,6 +68,17 @@ pub fn router_error(py: Python<'_>, error: &RouterError) -> PyErr {
             exception(py, "MfgrouteError", &text, None)
         }
     }
+}
+
+/// Why nothing may be sent, as the exception that means the same.
+pub fn intend_error(py: Python<'_>, error: &IntendError) -> PyErr {
+    let name = match error {
+        IntendError::NotDurable(_) => "LogFailed",
+        IntendError::Behind { .. } => "NobodyFollows",
+        IntendError::TooLarge { .. } | IntendError::NotTellable => "RequestUnfit",
+        IntendError::Stale => "MfgrouteError",
+    };
+    exception(py, name, &error.to_string(), None)
 }
 
 /// `LogFailed`.

@@ -33,6 +33,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__zone_rules__", mfgroute_core::time::zone_rules())?;
     module.add_class::<values::Reject>()?;
     module.add_class::<values::Receipt>()?;
+    module.add_class::<values::Begun>()?;
     module.add_class::<values::Event>()?;
     module.add_class::<plan::Plan>()?;
     module.add_class::<engine::Engine>()?;

@@ -1,6 +1,8 @@
 //! Events, receipts and rejects as Python sees them.
 
-use mfgroute_core::reject;
+use std::sync::Arc;
+
+use mfgroute_core::{engine, reject};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -141,6 +143,59 @@ impl Receipt {
     }
 }
 
+/// What was written down to be sent for an event before.
+#[pyclass(frozen, module = "mfgroute._core")]
+#[derive(Clone)]
+pub struct Begun {
+    /// What the target knows the request by.
+    #[pyo3(get)]
+    pub key: String,
+    /// How often it was sent, or was about to be.
+    #[pyo3(get)]
+    pub attempts: u32,
+    /// When it was written down first, seconds since 1970.
+    #[pyo3(get)]
+    pub first_s: f64,
+    /// What the target has accepted it under.
+    #[pyo3(get)]
+    pub accepted: Option<String>,
+    /// Exactly what is sent.
+    pub body: Arc<[u8]>,
+}
+
+#[pymethods]
+impl Begun {
+    #[new]
+    #[pyo3(signature = (*, key, body, attempts=1, first_s=0.0, accepted=None))]
+    fn new(key: String, body: &[u8], attempts: u32, first_s: f64, accepted: Option<String>) -> Self {
+        Self { key, attempts, first_s, accepted, body: body.into() }
+    }
+
+    #[getter]
+    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.body)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Begun(key={:?}, attempts={}, accepted={:?})", self.key, self.attempts, self.accepted)
+    }
+}
+
+impl From<&engine::Begun> for Begun {
+    fn from(begun: &engine::Begun) -> Self {
+        let engine::Begun { key, request, attempts, first_ms, accepted } = begun;
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of centuries")]
+        let first_s = *first_ms as f64 / 1e3;
+        Self {
+            key: key.to_string(),
+            attempts: *attempts,
+            first_s,
+            accepted: accepted.as_ref().map(ToString::to_string),
+            body: Arc::clone(request),
+        }
+    }
+}
+
 /// A canonical event on its way to a sink.
 #[pyclass(frozen, module = "mfgroute._core")]
 pub struct Event {
@@ -162,6 +217,9 @@ pub struct Event {
     /// 1 for the first attempt at this sink.
     #[pyo3(get)]
     pub attempt: u32,
+    /// What was written down to be sent for it before.
+    #[pyo3(get)]
+    pub begun: Option<Begun>,
     /// The delivery this object stands for; 0 when made by hand.
     pub delivery: u64,
     /// The CloudEvent.
@@ -171,7 +229,8 @@ pub struct Event {
 #[pymethods]
 impl Event {
     #[new]
-    #[pyo3(signature = (*, id, r#type, key, offset, json, stream="business".to_owned(), attempt=1))]
+    #[pyo3(signature = (*, id, r#type, key, offset, json, stream="business".to_owned(), attempt=1, begun=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn new(
         id: String,
         r#type: String,
@@ -180,8 +239,10 @@ impl Event {
         json: Py<PyBytes>,
         stream: String,
         attempt: u32,
+        begun: Option<PyRef<'_, Begun>>,
     ) -> Self {
-        Self { id, kind: r#type, key, offset, stream, attempt, delivery: 0, json }
+        let begun = begun.map(|begun| begun.clone());
+        Self { id, kind: r#type, key, offset, stream, attempt, begun, delivery: 0, json }
     }
 
     #[getter]

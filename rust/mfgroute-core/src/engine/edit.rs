@@ -5,6 +5,7 @@ use mfgroute_log::Record;
 use super::Engine;
 use super::clock::Now;
 use super::config::SinkNo;
+use super::effect::Ending;
 use super::fact::{At, End, Fact, Facts};
 use super::journal::{Settled, Settlement};
 use super::node::Later;
@@ -74,13 +75,16 @@ impl State {
         fields.write(&mut bytes);
         let record = Record::alone(&bytes, now.wall_ms);
         let (no, on) = (sink.no, format!("{} {number}", sink.config.name));
+        let by = identity::text(id);
         if sink.is_durable(event.stream) {
             let event = event.clone();
+            sink.effects.end(number, now.wall_ms, Ending::Superseded { by: &by });
             sink.parked.decide(number);
             note_edited(&mut self.facts, no, &event, &record, now.wall_ms);
             self.note("parked edit", on, actor, now);
             self.flush(vec![Later::Edit { sink: no, number, record }], now);
         } else {
+            sink.effects.end(number, now.wall_ms, Ending::Superseded { by: &by });
             self.note("parked edit", on, actor, now);
             self.supersede(no, number, record, now);
         }

@@ -7,6 +7,7 @@
 use mfgroute_log::Frame;
 
 use super::config::{SinkNo, SourceNo, StreamNo};
+use super::effect::{Step, Stepped};
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,24 @@ pub(super) enum Fact<'a> {
     Chosen { sink: SinkNo, chosen: &'a [u8] },
     /// That replay is over.
     Replayed { sink: SinkNo },
+    /// An effect of an event at a sink begins or goes on; what ends the delivery ends it.
+    Effect { sink: SinkNo, ordinal: u64, stepped: Stepped<'a> },
+    /// Only in a checkpoint: the effects of a sink follow, and the number of the first line.
+    Effects { sink: SinkNo, first: u64 },
+    /// Only in a checkpoint: the next line.
+    Line { sink: SinkNo, line: &'a [u8] },
+    /// Only in a checkpoint: an effect that has begun.
+    Begun {
+        sink: SinkNo,
+        ordinal: u64,
+        id: u128,
+        key: &'a str,
+        request: &'a [u8],
+        attempts: u32,
+        first_ms: u64,
+        accepted: Option<&'a str>,
+        rests: bool,
+    },
 }
 
 /// Facts that are written together.
@@ -153,6 +172,11 @@ impl Out<'_> {
         self
     }
 
+    fn id(&mut self, value: u128) -> &mut Self {
+        self.0.extend_from_slice(&value.to_le_bytes());
+        self
+    }
+
     fn bytes(&mut self, value: &[u8]) -> &mut Self {
         self.word(value.len() as u32).0.extend_from_slice(value);
         self
@@ -170,8 +194,7 @@ impl Out<'_> {
     }
 
     fn end(&mut self, end: &End<'_>) -> &mut Self {
-        self.byte(end.how).long(end.at_ms).0.extend_from_slice(&end.id.to_le_bytes());
-        self.long(end.lane).word(end.tries).text(end.text).text(end.posted_as)
+        self.byte(end.how).long(end.at_ms).id(end.id).long(end.lane).word(end.tries).text(end.text).text(end.posted_as)
     }
 }
 
@@ -229,14 +252,24 @@ impl Fact<'_> {
                 out.byte(21).short(*source).long(*number).bytes(rejects)
             }
             Self::Log { stream, id } => {
-                out.byte(19).short(*stream).0.extend_from_slice(&id.to_le_bytes());
-                &mut out
+                out.byte(19).short(*stream).id(*id)
             }
             Self::Replay { sink, at_ms, about, rate } => {
                 out.byte(30).short(*sink).long(*at_ms).bytes(about.as_bytes()).word(*rate)
             }
             Self::Chosen { sink, chosen } => out.byte(31).short(*sink).bytes(chosen),
             Self::Replayed { sink } => out.byte(32).short(*sink),
+            Self::Effect { sink, ordinal, stepped } => {
+                let Stepped { step, at_ms, id, key, request, about } = stepped;
+                out.byte(40).short(*sink).long(*ordinal).byte(*step as u8).long(*at_ms).id(*id);
+                out.bytes(key.as_bytes()).bytes(request).bytes(about)
+            }
+            Self::Effects { sink, first } => out.byte(41).short(*sink).long(*first),
+            Self::Line { sink, line } => out.byte(42).short(*sink).bytes(line),
+            Self::Begun { sink, ordinal, id, key, request, attempts, first_ms, accepted, rests } => {
+                out.byte(43).short(*sink).long(*ordinal).id(*id).bytes(key.as_bytes()).bytes(request);
+                out.word(*attempts).long(*first_ms).text(*accepted).flag(*rests)
+            }
         };
     }
 }
@@ -286,13 +319,22 @@ impl<'a> In<'a> {
         if self.flag()? { self.str().map(Some) } else { Some(None) }
     }
 
+    fn id(&mut self) -> Option<u128> {
+        self.take().map(u128::from_le_bytes)
+    }
+
+    fn stepped(&mut self) -> Option<Stepped<'a>> {
+        let (step, at_ms, id) = (Step::of(self.byte()?)?, self.long()?, self.id()?);
+        Some(Stepped { step, at_ms, id, key: self.str()?, request: self.bytes()?, about: self.bytes()? })
+    }
+
     fn at(&mut self) -> Option<At> {
         let (sink, stream, seq) = (self.short()?, self.short()?, self.long()?);
         Some(At { sink, stream, seq, ordinal: self.long()?, copy: self.flag()? })
     }
 
     fn end(&mut self) -> Option<End<'a>> {
-        let (how, at_ms, id) = (self.byte()?, self.long()?, self.take().map(u128::from_le_bytes)?);
+        let (how, at_ms, id) = (self.byte()?, self.long()?, self.id()?);
         let (lane, tries, text) = (self.long()?, self.word()?, self.text()?);
         Some(End { how, at_ms, id, lane, tries, text, posted_as: self.text()? })
     }
@@ -362,7 +404,7 @@ impl<'a> Fact<'a> {
                 admitted_ms: from.long()?,
                 record: from.bytes()?,
             },
-            19 => Self::Log { stream: from.short()?, id: from.take().map(u128::from_le_bytes)? },
+            19 => Self::Log { stream: from.short()?, id: from.id()? },
             30 => Self::Replay {
                 sink: from.short()?,
                 at_ms: from.long()?,
@@ -371,6 +413,20 @@ impl<'a> Fact<'a> {
             },
             31 => Self::Chosen { sink: from.short()?, chosen: from.bytes()? },
             32 => Self::Replayed { sink: from.short()? },
+            40 => Self::Effect { sink: from.short()?, ordinal: from.long()?, stepped: from.stepped()? },
+            41 => Self::Effects { sink: from.short()?, first: from.long()? },
+            42 => Self::Line { sink: from.short()?, line: from.bytes()? },
+            43 => Self::Begun {
+                sink: from.short()?,
+                ordinal: from.long()?,
+                id: from.id()?,
+                key: from.str()?,
+                request: from.bytes()?,
+                attempts: from.word()?,
+                first_ms: from.long()?,
+                accepted: from.text()?,
+                rests: from.flag()?,
+            },
             _ => return None,
         };
         from.0.is_empty().then_some(fact)
@@ -423,6 +479,31 @@ mod tests {
             Fact::Replay { sink: 1, at_ms: 2, about: "{}", rate: 3 },
             Fact::Chosen { sink: 1, chosen: b"26 bytes each" },
             Fact::Replayed { sink: 1 },
+            Fact::Effect {
+                sink: 1,
+                ordinal: 2,
+                stepped: Stepped {
+                    step: Step::Accepted,
+                    at_ms: 3,
+                    id: 4,
+                    key: "k",
+                    request: b"POST",
+                    about: b"{}",
+                },
+            },
+            Fact::Effects { sink: 1, first: 2 },
+            Fact::Line { sink: 1, line: b"{}" },
+            Fact::Begun {
+                sink: 1,
+                ordinal: 2,
+                id: 3,
+                key: "k",
+                request: b"POST",
+                attempts: 4,
+                first_ms: 5,
+                accepted: None,
+                rests: true,
+            },
         ];
         for fact in facts {
             let mut out = Vec::new();

@@ -216,6 +216,7 @@ impl State {
         sink.spilled.clear();
         sink.tried.clear();
         (sink.present, sink.paused, sink.job) = (false, false, None);
+        sink.effects.drop_all();
         self.facts.note(&Fact::Removed { sink: no });
         note_lows(sink, &self.streams, &mut self.facts);
         let (on, why) = (sink.config.name.clone(), format!("removed with {} events", lost.len()));

@@ -25,6 +25,7 @@ mod clock;
 mod commit;
 mod config;
 mod edit;
+mod effect;
 mod fact;
 mod held;
 mod hold;
@@ -52,6 +53,8 @@ mod sync;
 mod trace;
 mod wake;
 
+#[cfg(test)]
+mod effect_tests;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
@@ -81,6 +84,7 @@ pub use config::{
     SourceNo, StreamConfig, StreamNo, WhenFull,
 };
 pub use edit::Edit;
+pub use effect::{Begun, IntendError, Intention};
 pub use job::{Chosen, Progress, REPLAY_EVENTS_MAX, Replaying};
 pub use journal::{Action, Settled, Settlement};
 pub use lanes::DeliveryId;

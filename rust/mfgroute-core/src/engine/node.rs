@@ -22,6 +22,8 @@ pub(super) enum Later {
     Skip { sink: SinkNo, number: u64, reason: String, posted_as: Option<String> },
     /// Another event takes the place of a parked one.
     Edit { sink: SinkNo, number: u64, record: Record },
+    /// Lines of effects at a sink are shown, up to a number.
+    Show { sink: SinkNo, upto: u64 },
     /// Records of a stream leave the disk.
     Free { stream: StreamNo, seq: u64 },
     /// Facts before a checkpoint leave the disk.

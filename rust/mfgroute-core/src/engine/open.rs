@@ -240,6 +240,7 @@ impl State {
             sink.doubt_copies();
             sink.retake(&state.streams)?;
             sink.refollow();
+            sink.effects.show_all();
             sink.doubt_copies();
             sink.recount(queued);
             sink.job.iter_mut().for_each(|job| job.begin_again());

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::clock::Now;
 use super::config::{SinkNo, SourceNo};
+use super::effect::Ending;
 use super::fact::Fact;
 use super::journal::{Action, Settled, Settlement};
 use super::node::Later;
@@ -177,15 +178,18 @@ impl State {
         if actor.why.trim().is_empty() {
             return Err(ActError::NoReason);
         }
-        let sink = self.sink_mut(sink).ok_or(ActError::NotInstalled)?;
+        let sink = self.sinks.get_mut(usize::from(sink)).filter(|sink| sink.present);
+        let sink = sink.ok_or(ActError::NotInstalled)?;
         let event = sink.parked.undecided(number).ok_or(ActError::NotFound)?;
         let (on, no, reason) = (format!("{} {number}", sink.config.name), sink.no, actor.why.to_owned());
         let fact = skipped(no, event, &reason, posted_as.as_deref(), now.wall_ms);
         let durable = sink.is_durable(event.stream);
         if durable {
-            sink.parked.decide(number);
             self.facts.note(&fact);
+            sink.parked.decide(number);
         }
+        let how = Ending::Skipped { reason: &reason, posted_as: posted_as.as_deref() };
+        sink.effects.end(number, now.wall_ms, how);
         self.note("parked skip", on, actor, now);
         if durable {
             self.flush(vec![Later::Skip { sink: no, number, reason, posted_as }], now);

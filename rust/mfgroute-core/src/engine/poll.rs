@@ -5,6 +5,7 @@ use mfgroute_log::mutant::{self, Mutant};
 
 use super::clock::Now;
 use super::config::StreamNo;
+use super::effect::Begun;
 use super::job;
 use super::lanes::{DeliveryId, Held, Phase};
 use super::parked::Cause;
@@ -29,6 +30,8 @@ pub struct Delivery {
     pub tries: u32,
     /// The target may have seen it before.
     pub redelivered: bool,
+    /// What was written down to be sent for it before.
+    pub begun: Option<Begun>,
     record: Record,
 }
 
@@ -288,6 +291,7 @@ impl<'a> Poll<'a> {
         }
         let Some(held) = self.sink.lanes.get(id) else { return };
         let (stream, seq, tries, redelivered) = (held.stream, held.seq, held.tries, held.redelivered);
-        self.batch.push(Delivery { id, stream, seq, tries, redelivered, record });
+        let begun = self.sink.effects.begun(held.ordinal).cloned();
+        self.batch.push(Delivery { id, stream, seq, tries, redelivered, begun, record });
     }
 }

@@ -7,6 +7,7 @@ use mfgroute_log::{Cursor, Record};
 use super::clock::Now;
 use super::config::{Bound, EngineOptions, SinkConfig, SourceConfig, StreamConfig, WhenFull};
 use super::edit::note_edited;
+use super::effect::Ending;
 use super::fact::{At, End, Fact, Facts, Named};
 use super::journal::{Action, Settled, Settlement};
 use super::lanes::{DeliveryId, Held};
@@ -118,6 +119,7 @@ impl State {
             Fact::Edited { at, ref end, admitted_ms, record } => {
                 self.journal.write(settlement(at, end));
                 if let Some(sink) = self.sinks.get_mut(usize::from(at.sink)) {
+                    sink.effects.end(at.ordinal, end.at_ms, Ending::of(end.how, end.text, end.posted_as));
                     sink.parked.replace(at.ordinal, Record::alone(record, admitted_ms), end.at_ms);
                 }
             }
@@ -128,13 +130,25 @@ impl State {
             }
             Fact::Keys(keys) => self.carried.extend(keys.as_chunks::<KEY_BYTES>().0),
             Fact::Replay { .. } | Fact::Chosen { .. } | Fact::Replayed { .. } => self.redo_replay(fact),
+            Fact::Effect { sink, ordinal, ref stepped } => {
+                if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
+                    sink.effects.step(ordinal, true, stepped);
+                }
+            }
+            Fact::Effects { sink, .. } | Fact::Line { sink, .. } | Fact::Begun { sink, .. } => {
+                if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
+                    sink.effects.restore(fact);
+                }
+            }
         }
     }
 
     fn redo_removal(&mut self, sink: u16) {
         let Some(sink) = self.sinks.get_mut(usize::from(sink)) else { return };
         let (cursors, durable) = (std::mem::take(&mut sink.cursors), std::mem::take(&mut sink.durable));
-        *sink = Sink { cursors, durable, present: false, ..Sink::new(sink.no, sink.config.clone()) };
+        sink.effects.drop_all();
+        let effects = std::mem::take(&mut sink.effects);
+        *sink = Sink { cursors, durable, effects, present: false, ..Sink::new(sink.no, sink.config.clone()) };
     }
 
     fn cursor(&mut self, sink: u16, stream: u16) -> Option<&mut Cursor> {
@@ -180,6 +194,7 @@ impl State {
     fn redo_end(&mut self, at: At, end: &End<'_>) {
         self.journal.write(settlement(at, end));
         let Some(sink) = self.sinks.get_mut(usize::from(at.sink)) else { return };
+        sink.effects.end(at.ordinal, end.at_ms, Ending::of(end.how, end.text, end.posted_as));
         if !at.copy {
             sink.tried.remove(&(at.stream, at.seq));
             if let Some(cursor) = sink.cursor(at.stream) {
@@ -230,6 +245,9 @@ impl State {
             2 => Cause::InDoubt { reason },
             _ => Cause::Behind,
         };
+        if let Some(how) = Ending::parked(&cause) {
+            sink.effects.end(at.ordinal, at_ms, how);
+        }
         let held = if at.copy {
             sink.copy_of(at.ordinal).and_then(|id| sink.lanes.remove(id))
         } else {
@@ -282,6 +300,8 @@ impl State {
         for later in self.node.iter().flat_map(|node| node.laters()) {
             self.checkpoint_later(later, &mut facts, at_ms);
         }
+        // Last: what stands before ends effects again.
+        self.sinks.iter().for_each(|sink| sink.effects.note(sink.no, &mut facts));
         facts.note(&Fact::Whole);
         facts
     }
@@ -358,7 +378,7 @@ impl State {
                     note_edited(facts, *sink, event, record, at_ms);
                 }
             }
-            Later::Free { .. } | Later::FreeFacts { .. } => {}
+            Later::Show { .. } | Later::Free { .. } | Later::FreeFacts { .. } => {}
         }
     }
 }

@@ -37,15 +37,19 @@ fn open(path: &std::path::Path, clock: &Arc<TestClock>, keep_ms: u64) -> Engine 
     let options = EngineOptions { dedup_window: 1_000, seed: Some(1), ..EngineOptions::default() };
     let disk = Arc::new(Folder::open(path).unwrap());
     let engine = Engine::open(&options, disk, &disk_options, clock.clone()).unwrap().0;
+    let sinks = ["sap", "wms"];
+    engine.install(&config(&sinks, keep_ms), &[], "test").unwrap();
+    engine
+}
+
+pub(super) fn config(sinks: &[&str], keep_ms: u64) -> EngineConfig {
     let capacity = Bound { count: 100_000, bytes: 1 << 20 };
     let (name, when_full, durable) = ("business".to_owned(), WhenFull::Block, true);
-    let config = EngineConfig {
+    EngineConfig {
         streams: vec![StreamConfig { name, capacity, when_full, durable, keep_ms }],
-        sinks: vec![SinkConfig::new("sap"), SinkConfig::new("wms")],
+        sinks: sinks.iter().map(|name| SinkConfig::new((*name).to_owned())).collect(),
         sources: vec![SourceConfig { name: "mes".into(), rejects_max: capacity, holds_keys: false }],
-    };
-    engine.install(&config, &[], "test").unwrap();
-    engine
+    }
 }
 
 impl Rig {

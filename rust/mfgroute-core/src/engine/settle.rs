@@ -7,6 +7,7 @@ use mfgroute_log::mutant::{self, Mutant};
 
 use super::clock::{Chance, Now};
 use super::config::StreamNo;
+use super::effect::Ending;
 use super::fact::Fact;
 use super::job::End;
 use super::journal::{Journal, Settled, Settlement};
@@ -231,6 +232,19 @@ impl Sink {
         if !copy {
             self.reserved.0 -= 1;
             self.reserved.1 -= bytes;
+        }
+    }
+
+    /// Ends the effect of a delivery about which something was decided.
+    pub(super) fn end_effect(&mut self, id: DeliveryId, decision: &Decision, at_ms: u64) {
+        let how = match decision {
+            Decision::Done { reference } => Some(Ending::Posted { reference: reference.as_deref() }),
+            Decision::Park(cause) => Ending::parked(cause),
+            Decision::DropGone => Some(Ending::Dropped),
+            Decision::Retry { .. } | Decision::Wait => None,
+        };
+        if let (Some(how), Some(held)) = (how, self.lanes.get(id)) {
+            self.effects.end(held.ordinal, at_ms, how);
         }
     }
 

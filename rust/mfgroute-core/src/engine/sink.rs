@@ -8,6 +8,7 @@ use mfgroute_log::{Cursor, Record};
 
 use super::clock::Now;
 use super::config::{OnRefused, SinkConfig, SinkNo, StreamNo};
+use super::effect::{Effects, Ending};
 use super::fact::{At, End, Fact, Facts};
 use super::job::{self, Job};
 use super::journal::{Journal, Settled, Settlement};
@@ -59,6 +60,8 @@ pub(super) struct Sink {
     pub(super) sent_to: Vec<u64>,
     /// The replay under way, or the last one until it is seen to be over.
     pub(super) job: Option<Box<Job>>,
+    /// What is sent for events in flight and parked, and what is told of it.
+    pub(super) effects: Effects,
 }
 
 impl Sink {
@@ -81,6 +84,7 @@ impl Sink {
             tried: BTreeMap::new(),
             sent_to: Vec::new(),
             job: None,
+            effects: Effects::default(),
         }
     }
 
@@ -299,6 +303,7 @@ impl Sink {
             let end = End { how: 2, at_ms, id, lane, tries, text: None, posted_as: None };
             self.facts.note(&Fact::Ended { at, end });
         }
+        self.effects.end(stored.ordinal, now.wall_ms, Ending::Dropped);
         self.counts.queued -= 1;
         self.counts.dropped += 1;
         let (id, lane, ordinal) = (stored.id, stored.lane, stored.ordinal);

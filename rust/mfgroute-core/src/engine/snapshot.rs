@@ -48,6 +48,8 @@ impl State {
             dropped: counts.dropped,
             retries: counts.retries,
             parked_total: sink.parked.total().clone(),
+            effects_open: sink.effects.count().0,
+            effects_waiting: sink.effects.count().1,
             parked_bytes: sink.parked.load().1,
             lag_events,
             oldest_ms,

@@ -181,11 +181,12 @@ impl State {
 
     /// Sends what was noted on its way to the disk, and what is to be done once it is there. Returns the ticket to
     /// wait for.
-    pub(super) fn flush(&mut self, later: Vec<Later>, now: Now) -> u64 {
+    pub(super) fn flush(&mut self, mut later: Vec<Later>, now: Now) -> u64 {
         let Some(node) = &mut self.node else { return 0 };
         let mut facts = std::mem::take(&mut self.facts.frame);
         for sink in &mut self.sinks {
             facts.append(&mut sink.facts.frame);
+            later.extend(sink.effects.send().map(|upto| Later::Show { sink: sink.no, upto }));
         }
         if !facts.is_empty() || !later.is_empty() {
             node.note(facts, later, now.wall_ms);

@@ -134,6 +134,7 @@ impl State {
                 continue;
             };
             let stream = desk.sink.lanes.get(id).map(|held| held.stream);
+            desk.sink.end_effect(id, &decision, now.wall_ms);
             if decision == Decision::Wait || stream.is_none_or(|stream| !desk.sink.is_durable(stream)) {
                 desk.apply(id, decision);
                 continue;
@@ -167,6 +168,11 @@ impl State {
                     self.set_aside(sink, number, reason, posted_as, now);
                 }
                 Later::Edit { sink, number, record } => self.supersede(sink, number, record, now),
+                Later::Show { sink, upto } => {
+                    if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
+                        sink.effects.show(upto);
+                    }
+                }
                 Later::Free { stream, seq } => self.free(stream, seq),
                 Later::FreeFacts { seq } => self.free_facts(seq),
             }

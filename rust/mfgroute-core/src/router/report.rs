@@ -242,6 +242,8 @@ fn sink_json(sink: &SinkStats) -> Json {
         "dropped": sink.dropped,
         "retries": sink.retries,
         "parked_by_cause": sink.parked_total,
+        "effects_open": sink.effects_open,
+        "effects_waiting": sink.effects_waiting,
         "parked_bytes": sink.parked_bytes,
         "lag_events": sink.lag_events,
         "lag_ms": sink.lag_ms,

@@ -1,0 +1,480 @@
+//! Effects in a target: what is sent for an event is durable before it is sent, and what became of it is told as lines
+//! that followers read.
+//!
+//! An effect begins with a fact of its own and ends with the fact of the delivery: delivered, parked, skipped,
+//! dropped, superseded. Doing the facts again gives the same lines with the same numbers. Only events of durable streams
+//! have lines: a line of anything else could get a number that is given again after a restart.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Engine;
+use super::config::SinkNo;
+use super::fact::{Fact, Facts};
+use super::lanes::{DeliveryId, Phase};
+use super::parked::Cause;
+use super::stored::Stored;
+use crate::identity;
+
+/// Bytes of lines at one sink that nobody has taken, beyond which no effect begins.
+const LINES_MAX: u64 = 16 << 20;
+
+/// What is to be sent for a delivery. Where something was written down for it before, that is what is sent, and this
+/// counts as one more attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Intention<'a> {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// What the target knows the request by; empty if there is no request yet, only the plan to make one.
+    pub key: &'a str,
+    /// Exactly what is sent.
+    pub request: &'a [u8],
+    /// What followers are told about it: a JSON object without line breaks.
+    pub about: &'a [u8],
+}
+
+/// What was written down for an event before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// What the target knows the request by.
+    pub key: Arc<str>,
+    /// Exactly what was sent, or was about to be.
+    pub request: Arc<[u8]>,
+    /// How often.
+    pub attempts: u32,
+    /// When it was written down first, milliseconds since 1970.
+    pub first_ms: u64,
+    /// The target has taken it under this reference, and says later what became of it.
+    pub accepted: Option<Arc<str>>,
+}
+
+/// Why nothing may be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IntendError {
+    /// The delivery is not in flight.
+    Stale,
+    /// It does not fit into a record of the node's own log.
+    TooLarge {
+        /// Bytes of the request and of what is told about it.
+        bytes: u64,
+        /// Bytes that fit.
+        most: u64,
+    },
+    /// What is told about it is no JSON object in one line.
+    NotTellable,
+    /// Nobody takes the lines.
+    Behind {
+        /// Bytes that wait.
+        bytes: u64,
+    },
+    /// The node's own log has failed.
+    NotDurable(String),
+}
+
+impl fmt::Display for IntendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stale => f.write_str("the delivery is not in flight at this sink"),
+            Self::TooLarge { bytes, most } => {
+                write!(f, "a request with its event has {bytes} bytes, at most {most} can be recorded")
+            }
+            Self::NotTellable => f.write_str("what is told about a request is no JSON object in one line"),
+            Self::Behind { bytes } => {
+                write!(f, "nobody has read the last {bytes} bytes of what became of effects at this sink")
+            }
+            Self::NotDurable(why) => write!(f, "the request cannot be recorded: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for IntendError {}
+
+/// How an effect goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Step {
+    Planned = 0,
+    Intent = 1,
+    Again = 2,
+    Accepted = 3,
+}
+
+impl Step {
+    pub(super) fn of(number: u8) -> Option<Self> {
+        [Self::Planned, Self::Intent, Self::Again, Self::Accepted].get(usize::from(number)).copied()
+    }
+}
+
+/// A step as it is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stepped<'a> {
+    pub(super) step: Step,
+    pub(super) at_ms: u64,
+    pub(super) id: u128,
+    /// Of an acceptance, its reference.
+    pub(super) key: &'a str,
+    pub(super) request: &'a [u8],
+    pub(super) about: &'a [u8],
+}
+
+/// How an attempt, or the effect, ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ending<'a> {
+    Posted { reference: Option<&'a str> },
+    Refused { code: &'a str, reason: &'a str },
+    InDoubt { reason: &'a str },
+    GaveUp { reason: &'a str },
+    Skipped { reason: &'a str, posted_as: Option<&'a str> },
+    Superseded { by: &'a str },
+    Dropped,
+}
+
+impl<'a> Ending<'a> {
+    /// How a delivered, skipped, dropped or superseded event ends, by the number that its fact has.
+    pub(super) fn of(how: u8, text: Option<&'a str>, posted_as: Option<&'a str>) -> Self {
+        match how {
+            0 => Self::Posted { reference: text },
+            1 => Self::Skipped { reason: text.unwrap_or_default(), posted_as },
+            3 => Self::Superseded { by: text.unwrap_or_default() },
+            _ => Self::Dropped,
+        }
+    }
+
+    /// How it ends for now with an event that is parked; not at all if that only waits behind another.
+    pub(super) fn parked(cause: &'a Cause) -> Option<Self> {
+        Some(match cause {
+            Cause::Refused { code, reason } => Self::Refused { code, reason },
+            Cause::Tries { reason } => Self::GaveUp { reason },
+            Cause::InDoubt { reason } => Self::InDoubt { reason },
+            Cause::Behind => return None,
+        })
+    }
+
+    /// State, reference, code and reason.
+    fn told(self) -> (&'static str, Option<&'a str>, Option<&'a str>, Option<&'a str>) {
+        match self {
+            Self::Posted { reference } => ("posted", reference, None, None),
+            Self::Refused { code, reason } => ("refused", None, Some(code), Some(reason)),
+            Self::InDoubt { reason } => ("in_doubt", None, None, Some(reason)),
+            Self::GaveUp { reason } => ("gave_up", None, None, Some(reason)),
+            Self::Skipped { reason, posted_as } => ("skipped", posted_as, None, Some(reason)),
+            Self::Superseded { by } => ("superseded", Some(by), None, None),
+            Self::Dropped => ("dropped", None, None, None),
+        }
+    }
+
+    /// Whether the event may come again.
+    fn is_for_now(self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::InDoubt { .. } | Self::GaveUp { .. })
+    }
+}
+
+/// An effect that has begun and not ended.
+#[derive(Clone, Debug)]
+struct Open {
+    id: u128,
+    /// It has lines, and is there after a restart.
+    kept: bool,
+    /// It has ended for now, and has not begun again.
+    rests: bool,
+    begun: Begun,
+}
+
+/// The effects of one sink.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    /// By the place of the event in the order of admission.
+    open: BTreeMap<u64, Open>,
+    lines: VecDeque<(u64, Arc<[u8]>)>,
+    /// Number of the last line, of the last that is on its way to the disk, and of the last that is durable.
+    last: u64,
+    sent: u64,
+    shown: u64,
+    bytes: u64,
+}
+
+impl Effects {
+    /// What was written down for an event before: nothing if that is only the plan to do so.
+    pub(super) fn begun(&self, ordinal: u64) -> Option<&Begun> {
+        if self.open.is_empty() {
+            return None;
+        }
+        self.open.get(&ordinal).map(|open| &open.begun).filter(|begun| begun.attempts > 0)
+    }
+
+    /// Number of open effects, and of lines that nobody has taken.
+    pub(super) fn count(&self) -> (u64, u64) {
+        (self.open.len() as u64, self.lines.len() as u64)
+    }
+
+    /// Does a step.
+    pub(super) fn step(&mut self, ordinal: u64, kept: bool, stepped: &Stepped<'_>) {
+        let Stepped { step, at_ms, id, key, request, about } = *stepped;
+        let nothing =
+            || Begun { key: "".into(), request: [].into(), attempts: 0, first_ms: at_ms, accepted: None };
+        let open = self.open.entry(ordinal).or_insert_with(|| Open { id, kept, rests: false, begun: nothing() });
+        open.rests = false;
+        let begun = &mut open.begun;
+        let (state, reference) = match step {
+            Step::Planned => ("planned", None),
+            Step::Intent => {
+                (begun.key, begun.request) = (key.into(), request.into());
+                (begun.attempts, begun.first_ms, begun.accepted) = (1, at_ms, None);
+                ("intent", None)
+            }
+            Step::Again => {
+                begun.attempts = begun.attempts.saturating_add(1);
+                ("again", None)
+            }
+            Step::Accepted => {
+                begun.accepted = Some(key.into());
+                ("accepted", Some(key))
+            }
+        };
+        if open.kept {
+            let told = (state, reference, None, None);
+            let line = line_of(self.last + 1, at_ms, open, told, about);
+            self.tell(line);
+        }
+    }
+
+    /// Ends the effect of an event, if it has one, for good or for now.
+    pub(super) fn end(&mut self, ordinal: u64, at_ms: u64, how: Ending<'_>) {
+        if self.open.is_empty() {
+            return;
+        }
+        let Some(open) = self.open.get_mut(&ordinal) else { return };
+        // A fact may be written twice.
+        if open.rests && how.is_for_now() {
+            return;
+        }
+        (open.begun.accepted, open.rests) = (None, true);
+        if open.kept {
+            let line = line_of(self.last + 1, at_ms, open, how.told(), &[]);
+            self.tell(line);
+        }
+        if !how.is_for_now() {
+            self.open.remove(&ordinal);
+        }
+    }
+
+    /// Ends all that are open: their events are dropped.
+    pub(super) fn drop_all(&mut self) {
+        let open = self.open.iter().map(|(&ordinal, open)| (ordinal, open.begun.first_ms));
+        for (ordinal, first_ms) in open.collect::<Vec<_>>() {
+            // The fact of a removal does not say when.
+            self.end(ordinal, first_ms, Ending::Dropped);
+        }
+    }
+
+    fn tell(&mut self, line: Vec<u8>) {
+        self.last += 1;
+        self.bytes += line.len() as u64;
+        self.lines.push_back((self.last, line.into()));
+    }
+
+    /// Number of the last line if the lines before it are not on their way to the disk yet: now they are.
+    pub(super) fn send(&mut self) -> Option<u64> {
+        let fresh = self.last > self.sent;
+        self.sent = self.last;
+        fresh.then_some(self.last)
+    }
+
+    /// Lines up to a number are durable.
+    pub(super) fn show(&mut self, upto: u64) {
+        self.shown = self.shown.max(upto);
+    }
+
+    /// Everything that was done again is durable.
+    pub(super) fn show_all(&mut self) {
+        (self.sent, self.shown) = (self.last, self.last);
+    }
+
+    fn read(&self, after: u64, count_max: usize) -> Vec<Arc<[u8]>> {
+        let begin = self.lines.partition_point(|(number, _)| *number <= after);
+        let durable = |line: &&(u64, Arc<[u8]>)| line.0 <= self.shown;
+        let lines = self.lines.iter().skip(begin).take(count_max).take_while(durable);
+        lines.map(|(_, line)| Arc::clone(line)).collect()
+    }
+
+    fn take(&mut self, upto: u64) {
+        while let Some((_, line)) = self.lines.pop_front_if(|(number, _)| *number <= upto) {
+            self.bytes -= line.len() as u64;
+        }
+    }
+
+    /// Writes everything down; what is read back replaces what there is.
+    pub(super) fn note(&self, sink: SinkNo, facts: &mut Facts) {
+        if self.last == 0 && self.open.is_empty() {
+            return;
+        }
+        let first = self.lines.front().map_or(self.last + 1, |(number, _)| *number);
+        facts.note(&Fact::Effects { sink, first });
+        for (_, line) in &self.lines {
+            facts.note(&Fact::Line { sink, line });
+        }
+        for (&ordinal, Open { id, begun, rests, .. }) in self.open.iter().filter(|(_, open)| open.kept) {
+            let Begun { key, request, attempts, first_ms, accepted } = begun;
+            facts.note(&Fact::Begun {
+                sink,
+                ordinal,
+                id: *id,
+                key,
+                request,
+                attempts: *attempts,
+                first_ms: *first_ms,
+                accepted: accepted.as_deref(),
+                rests: *rests,
+            });
+        }
+    }
+
+    /// Reads one of those facts back.
+    pub(super) fn restore(&mut self, fact: &Fact<'_>) {
+        match *fact {
+            Fact::Effects { first, .. } => *self = Self { last: first - 1, ..Self::default() },
+            Fact::Line { line, .. } => self.tell(line.to_vec()),
+            Fact::Begun { ordinal, id, key, request, attempts, first_ms, accepted, rests, .. } => {
+                let (key, request) = (key.into(), request.into());
+                let begun = Begun { key, request, attempts, first_ms, accepted: accepted.map(Into::into) };
+                self.open.insert(ordinal, Open { id, kept: true, rests, begun });
+            }
+            _ => {}
+        }
+    }
+}
+
+type Told<'a> = (&'static str, Option<&'a str>, Option<&'a str>, Option<&'a str>);
+
+fn line_of(
+    number: u64,
+    at_ms: u64,
+    open: &Open,
+    (state, reference, code, reason): Told<'_>,
+    about: &[u8],
+) -> Vec<u8> {
+    let Begun { key, attempts, .. } = &open.begun;
+    let line = json!({
+        "number": number, "at_ms": at_ms, "id": identity::text(open.id), "state": state, "key": **key,
+        "attempt": attempts, "reference": reference, "code": code, "reason": reason,
+    });
+    let mut line = line.to_string().into_bytes();
+    if !about.is_empty() {
+        line.pop();
+        line.extend_from_slice(b",\"about\":");
+        line.extend_from_slice(about);
+        line.push(b'}');
+    }
+    line
+}
+
+/// Whether followers can be told this: a JSON object in one line.
+fn is_tellable(about: &[u8]) -> bool {
+    let object = || serde_json::from_slice::<Value>(about).is_ok_and(|value| value.is_object());
+    about.is_empty() || (!about.contains(&b'\n') && object())
+}
+
+impl Engine {
+    /// Writes down what is about to be sent for deliveries in flight, and waits until that is durable. Nothing of it may
+    /// be sent before.
+    ///
+    /// # Errors
+    ///
+    /// Nothing of it may be sent. Some of it may have been written down, which then counts as an attempt.
+    pub fn intend(&self, sink: SinkNo, intentions: &[Intention<'_>]) -> Result<(), IntendError> {
+        let now = self.inner.clock.now();
+        let mut state = self.lock();
+        let failed = |state: &super::state::State| state.node.as_ref().and_then(|node| node.failed.clone());
+        if let Some(why) = failed(&state) {
+            return Err(IntendError::NotDurable(why));
+        }
+        let most = state.node.as_ref().map_or(u64::MAX, |node| node.store.segment_bytes() / 2);
+        let at = state.sink_mut(sink).ok_or(IntendError::Stale)?;
+        let behind = at.effects.bytes;
+        if behind > LINES_MAX {
+            return Err(IntendError::Behind { bytes: behind });
+        }
+        for &Intention { delivery, key, request, about } in intentions {
+            let held = at.lanes.get(delivery).filter(|held| held.phase == Phase::InFlight && !held.settling);
+            let held = held.ok_or(IntendError::Stale)?;
+            let bytes = (key.len() + request.len() + about.len()) as u64;
+            if bytes > most {
+                return Err(IntendError::TooLarge { bytes, most });
+            }
+            if !is_tellable(about) {
+                return Err(IntendError::NotTellable);
+            }
+            let Some(record) = &held.record else { continue };
+            let (id, ordinal, kept) =
+                (Stored::read(record.bytes()).id, held.ordinal, at.is_durable(held.stream));
+            let again = at.effects.begun(ordinal).is_some();
+            let stepped = match (again, key.is_empty()) {
+                (true, _) => {
+                    Stepped { step: Step::Again, at_ms: now.wall_ms, id, key: "", request: &[], about: &[] }
+                }
+                (false, true) => {
+                    Stepped { step: Step::Planned, at_ms: now.wall_ms, id, key, request: &[], about }
+                }
+                (false, false) => {
+                    Stepped { step: Step::Intent, at_ms: now.wall_ms, id, key, request, about }
+                }
+            };
+            if kept {
+                at.facts.note(&Fact::Effect { sink, ordinal, stepped });
+            }
+            at.effects.step(ordinal, kept, &stepped);
+        }
+        let ticket = state.flush(Vec::new(), now);
+        drop(state);
+        if ticket == 0 {
+            return Ok(());
+        }
+        failed(&self.wait_for(ticket)).map_or(Ok(()), |why| Err(IntendError::NotDurable(why)))
+    }
+
+    /// Notes that the target has taken a request under a reference and says later what became of it.
+    ///
+    /// # Errors
+    ///
+    /// The delivery is not in flight, or nothing was written down for it.
+    pub fn accepted(&self, sink: SinkNo, delivery: DeliveryId, reference: &str) -> Result<(), IntendError> {
+        let now = self.inner.clock.now();
+        let mut state = self.lock();
+        let at = state.sink_mut(sink).ok_or(IntendError::Stale)?;
+        let held = at.lanes.get(delivery).filter(|held| held.phase == Phase::InFlight && !held.settling);
+        let (ordinal, stream) = held.map(|held| (held.ordinal, held.stream)).ok_or(IntendError::Stale)?;
+        let id = at.effects.open.get(&ordinal).map(|open| open.id).ok_or(IntendError::Stale)?;
+        let kept = at.is_durable(stream);
+        let (step, at_ms) = (Step::Accepted, now.wall_ms);
+        let stepped = Stepped { step, at_ms, id, key: reference, request: &[], about: &[] };
+        if kept {
+            at.facts.note(&Fact::Effect { sink, ordinal, stepped });
+        }
+        at.effects.step(ordinal, kept, &stepped);
+        state.flush(Vec::new(), now);
+        drop(state);
+        self.inner.work.notify_one();
+        Ok(())
+    }
+
+    /// What became of effects of a sink, as far as it is durable: JSON lines in order, those behind a number.
+    #[must_use]
+    pub fn effects(&self, sink: SinkNo, after: u64, count_max: usize) -> Vec<Arc<[u8]>> {
+        self.lock().sinks.get(usize::from(sink)).map(|at| at.effects.read(after, count_max)).unwrap_or_default()
+    }
+
+    /// Lines up to a number are no longer needed: their follower has made its own of them, durably. Says whether there
+    /// has been such a number.
+    pub fn effects_taken(&self, sink: SinkNo, upto: u64) -> bool {
+        let mut state = self.lock();
+        let Some(at) = state.sinks.get_mut(usize::from(sink)) else { return upto == 0 };
+        let known = upto <= at.effects.shown;
+        if known {
+            at.effects.take(upto);
+        }
+        known
+    }
+}
