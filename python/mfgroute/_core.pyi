@@ -121,6 +121,7 @@ class Begun:
         body: bytes,
         attempts: int = 1,
         first_s: float = 0.0,
+        last_s: float = 0.0,
         accepted: str | None = None,
     ) -> Begun: ...
     @property
@@ -131,10 +132,13 @@ class Begun:
         """Exactly what is sent."""
     @property
     def attempts(self) -> int:
-        """How often it was sent, or was about to be."""
+        """How often it was sent, or was about to be; 0 if there is only the plan to send something."""
     @property
     def first_s(self) -> float:
-        """When it was written down first, seconds since 1970."""
+        """When the first of this was written down, seconds since 1970."""
+    @property
+    def last_s(self) -> float:
+        """When the last attempt was, seconds since 1970."""
     @property
     def accepted(self) -> str | None:
         """What the target has accepted it under; it says later what became of it."""
@@ -329,10 +333,10 @@ class Engine:
             count_max: most lines.
 
         Returns:
-            Lines of JSON with ``number``, ``at_ms``, ``id`` (of the event), ``state`` (``planned``, ``intent``,
-            ``again``, ``accepted``, ``posted``, ``refused``, ``in_doubt``, ``gave_up``, ``skipped``,
-            ``superseded``, ``dropped``), ``key`` (of the request), ``attempt``, ``reference``, ``code``,
-            ``reason``, and ``about`` where something was told.
+            Lines of JSON with ``number``, ``at_ms``, ``id`` (of the event), ``state`` (``planned``,
+            ``intent``, ``again``, ``accepted``, ``posted``, ``refused``, ``in_doubt``, ``gave_up``,
+            ``skipped``, ``superseded``, ``dropped``), ``key`` (of the request), ``attempt``,
+            ``reference``, ``code``, ``reason``, and ``about`` where something was told.
         """
     def effects_taken(self, sink: str, upto: int) -> None:
         """Forget lines up to a number: who follows them has made its own of them, durably.

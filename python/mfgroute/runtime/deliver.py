@@ -9,13 +9,14 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from mfgroute.adapter import Config, Context, Effect, Sink
+from mfgroute.adapter import Config, Context, Effect, Poster, Sink
 from mfgroute.config.model import Limits
 from mfgroute.errors import Closed, Disconnected, UnknownName
 from mfgroute.events import Done, InDoubt, Outcome, Refused, Retry
 from mfgroute.observe.health import Pulse
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.memory import KeyMemory
+from mfgroute.runtime.posting import Posting, Records
 from mfgroute.runtime.rate import TokenBucket
 from mfgroute.runtime.supervise import Supervisor, close_quietly
 from mfgroute.runtime.tempo import Tempo
@@ -36,6 +37,7 @@ class Deliver:
         limits: how hard the target may be pressed.
         effect: how the target makes sure that one event has one effect.
         sent: when events that may have arrived were sent first, by id; kept over a reload.
+        records: what posters have posted; `None` where nothing is durable.
         engine: where events come from.
         wakes: wake-ups of the engine.
         pulse: what this task says about itself.
@@ -53,6 +55,7 @@ class Deliver:
         limits: Limits,
         effect: Effect | None,
         sent: dict[str, float],
+        records: Records | None = None,
         engine: Any,
         wakes: Wakes,
         pulse: Pulse,
@@ -67,6 +70,7 @@ class Deliver:
         self._repeatable = effect is not None and effect.repeatable
         kept_s = None if effect is None else effect.kept
         self._memory = KeyMemory(kept_s, margin_s=limits.timeout, sent=sent)
+        self._posting = Posting(name, records=records, timeout_s=limits.timeout)
         self._bucket = TokenBucket(limits.rate)
         self._engine = engine
         self._wakes = wakes
@@ -166,7 +170,11 @@ class Deliver:
         began = time.monotonic()
         with batch:
             events = batch.events
-            outcomes = await self._sent_or_held(sink, events)
+            if isinstance(sink, Poster):
+                outcomes = await self._posting.run(sink, batch, events)
+                self._lost, self._posting.lost = self._lost or self._posting.lost, None
+            else:
+                outcomes = await self._sent_or_held(sink, events)
             self.pulse.seconds.observe(time.monotonic() - began)
             retries = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
             if len(retries) == len(outcomes):

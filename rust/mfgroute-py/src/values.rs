@@ -150,12 +150,15 @@ pub struct Begun {
     /// What the target knows the request by.
     #[pyo3(get)]
     pub key: String,
-    /// How often it was sent, or was about to be.
+    /// How often it was sent, or was about to be; 0 if there is only the plan to send something.
     #[pyo3(get)]
     pub attempts: u32,
-    /// When it was written down first, seconds since 1970.
+    /// When the first of this was written down, seconds since 1970.
     #[pyo3(get)]
     pub first_s: f64,
+    /// When the last attempt was.
+    #[pyo3(get)]
+    pub last_s: f64,
     /// What the target has accepted it under.
     #[pyo3(get)]
     pub accepted: Option<String>,
@@ -166,9 +169,16 @@ pub struct Begun {
 #[pymethods]
 impl Begun {
     #[new]
-    #[pyo3(signature = (*, key, body, attempts=1, first_s=0.0, accepted=None))]
-    fn new(key: String, body: &[u8], attempts: u32, first_s: f64, accepted: Option<String>) -> Self {
-        Self { key, attempts, first_s, accepted, body: body.into() }
+    #[pyo3(signature = (*, key, body, attempts=1, first_s=0.0, last_s=0.0, accepted=None))]
+    fn new(
+        key: String,
+        body: &[u8],
+        attempts: u32,
+        first_s: f64,
+        last_s: f64,
+        accepted: Option<String>,
+    ) -> Self {
+        Self { key, attempts, first_s, last_s, accepted, body: body.into() }
     }
 
     #[getter]
@@ -183,13 +193,14 @@ impl Begun {
 
 impl From<&engine::Begun> for Begun {
     fn from(begun: &engine::Begun) -> Self {
-        let engine::Begun { key, request, attempts, first_ms, accepted } = begun;
+        let engine::Begun { key, request, attempts, first_ms, last_ms, accepted } = begun;
         #[expect(clippy::cast_precision_loss, reason = "milliseconds of centuries")]
-        let first_s = *first_ms as f64 / 1e3;
+        let seconds = |ms: u64| ms as f64 / 1e3;
         Self {
             key: key.to_string(),
             attempts: *attempts,
-            first_s,
+            first_s: seconds(*first_ms),
+            last_s: seconds(*last_ms),
             accepted: accepted.as_ref().map(ToString::to_string),
             body: Arc::clone(request),
         }

@@ -43,10 +43,12 @@ pub struct Begun {
     pub key: Arc<str>,
     /// Exactly what was sent, or was about to be.
     pub request: Arc<[u8]>,
-    /// How often.
+    /// How often; 0 if there is only the plan to send something.
     pub attempts: u32,
-    /// When it was written down first, milliseconds since 1970.
+    /// When the first of this was written down, milliseconds since 1970.
     pub first_ms: u64,
+    /// When the last attempt was.
+    pub last_ms: u64,
     /// The target has taken it under this reference, and says later what became of it.
     pub accepted: Option<Arc<str>>,
 }
@@ -197,12 +199,12 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    /// What was written down for an event before: nothing if that is only the plan to do so.
+    /// What was written down for an event before.
     pub(super) fn begun(&self, ordinal: u64) -> Option<&Begun> {
         if self.open.is_empty() {
             return None;
         }
-        self.open.get(&ordinal).map(|open| &open.begun).filter(|begun| begun.attempts > 0)
+        self.open.get(&ordinal).map(|open| &open.begun)
     }
 
     /// Number of open effects, and of lines that nobody has taken.
@@ -213,20 +215,22 @@ impl Effects {
     /// Does a step.
     pub(super) fn step(&mut self, ordinal: u64, kept: bool, stepped: &Stepped<'_>) {
         let Stepped { step, at_ms, id, key, request, about } = *stepped;
+        let (first_ms, last_ms) = (at_ms, at_ms);
         let nothing =
-            || Begun { key: "".into(), request: [].into(), attempts: 0, first_ms: at_ms, accepted: None };
-        let open = self.open.entry(ordinal).or_insert_with(|| Open { id, kept, rests: false, begun: nothing() });
+            || Begun { key: "".into(), request: [].into(), attempts: 0, first_ms, last_ms, accepted: None };
+        let open =
+            self.open.entry(ordinal).or_insert_with(|| Open { id, kept, rests: false, begun: nothing() });
         open.rests = false;
         let begun = &mut open.begun;
         let (state, reference) = match step {
             Step::Planned => ("planned", None),
             Step::Intent => {
                 (begun.key, begun.request) = (key.into(), request.into());
-                (begun.attempts, begun.first_ms, begun.accepted) = (1, at_ms, None);
+                (begun.attempts, begun.last_ms, begun.accepted) = (1, at_ms, None);
                 ("intent", None)
             }
             Step::Again => {
-                begun.attempts = begun.attempts.saturating_add(1);
+                (begun.attempts, begun.last_ms) = (begun.attempts.saturating_add(1), at_ms);
                 ("again", None)
             }
             Step::Accepted => {
@@ -317,7 +321,7 @@ impl Effects {
             facts.note(&Fact::Line { sink, line });
         }
         for (&ordinal, Open { id, begun, rests, .. }) in self.open.iter().filter(|(_, open)| open.kept) {
-            let Begun { key, request, attempts, first_ms, accepted } = begun;
+            let Begun { key, request, attempts, first_ms, last_ms, accepted } = begun;
             facts.note(&Fact::Begun {
                 sink,
                 ordinal,
@@ -326,6 +330,7 @@ impl Effects {
                 request,
                 attempts: *attempts,
                 first_ms: *first_ms,
+                last_ms: *last_ms,
                 accepted: accepted.as_deref(),
                 rests: *rests,
             });
@@ -337,9 +342,11 @@ impl Effects {
         match *fact {
             Fact::Effects { first, .. } => *self = Self { last: first - 1, ..Self::default() },
             Fact::Line { line, .. } => self.tell(line.to_vec()),
-            Fact::Begun { ordinal, id, key, request, attempts, first_ms, accepted, rests, .. } => {
-                let (key, request) = (key.into(), request.into());
-                let begun = Begun { key, request, attempts, first_ms, accepted: accepted.map(Into::into) };
+            Fact::Begun {
+                ordinal, id, key, request, attempts, first_ms, last_ms, accepted, rests, ..
+            } => {
+                let (key, request, accepted) = (key.into(), request.into(), accepted.map(Into::into));
+                let begun = Begun { key, request, attempts, first_ms, last_ms, accepted };
                 self.open.insert(ordinal, Open { id, kept: true, rests, begun });
             }
             _ => {}
@@ -410,7 +417,7 @@ impl Engine {
             let Some(record) = &held.record else { continue };
             let (id, ordinal, kept) =
                 (Stored::read(record.bytes()).id, held.ordinal, at.is_durable(held.stream));
-            let again = at.effects.begun(ordinal).is_some();
+            let again = at.effects.begun(ordinal).is_some_and(|begun| begun.attempts > 0);
             let stepped = match (again, key.is_empty()) {
                 (true, _) => {
                     Stepped { step: Step::Again, at_ms: now.wall_ms, id, key: "", request: &[], about: &[] }
@@ -418,9 +425,7 @@ impl Engine {
                 (false, true) => {
                     Stepped { step: Step::Planned, at_ms: now.wall_ms, id, key, request: &[], about }
                 }
-                (false, false) => {
-                    Stepped { step: Step::Intent, at_ms: now.wall_ms, id, key, request, about }
-                }
+                (false, false) => Stepped { step: Step::Intent, at_ms: now.wall_ms, id, key, request, about },
             };
             if kept {
                 at.facts.note(&Fact::Effect { sink, ordinal, stepped });
@@ -463,7 +468,11 @@ impl Engine {
     /// What became of effects of a sink, as far as it is durable: JSON lines in order, those behind a number.
     #[must_use]
     pub fn effects(&self, sink: SinkNo, after: u64, count_max: usize) -> Vec<Arc<[u8]>> {
-        self.lock().sinks.get(usize::from(sink)).map(|at| at.effects.read(after, count_max)).unwrap_or_default()
+        self.lock()
+            .sinks
+            .get(usize::from(sink))
+            .map(|at| at.effects.read(after, count_max))
+            .unwrap_or_default()
     }
 
     /// Lines up to a number are no longer needed: their follower has made its own of them, durably. Says whether there

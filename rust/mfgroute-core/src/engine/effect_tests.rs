@@ -51,6 +51,7 @@ fn what_was_written_down_comes_with_the_next_attempt_also_after_a_restart() {
     rig.admit(1);
     let one = rig.poll_one();
     assert_eq!(one.begun, None);
+    rig.intend(&one, "", b"").unwrap();
     rig.intend(&one, "k1", b"POST /a").unwrap();
     rig.reopen();
     let one = rig.poll_one();
@@ -62,7 +63,7 @@ fn what_was_written_down_comes_with_the_next_attempt_also_after_a_restart() {
     rig.clock.advance(60_000);
     let begun = rig.poll_one().begun.unwrap();
     assert_eq!((&*begun.key, &*begun.request, begun.attempts), ("k1", &b"POST /a"[..], 2));
-    assert_eq!(rig.states(), ["intent", "again"]);
+    assert_eq!(rig.states(), ["planned", "intent", "again"]);
 }
 
 #[test]

@@ -124,6 +124,7 @@ pub(super) enum Fact<'a> {
         request: &'a [u8],
         attempts: u32,
         first_ms: u64,
+        last_ms: u64,
         accepted: Option<&'a str>,
         rests: bool,
     },
@@ -194,7 +195,13 @@ impl Out<'_> {
     }
 
     fn end(&mut self, end: &End<'_>) -> &mut Self {
-        self.byte(end.how).long(end.at_ms).id(end.id).long(end.lane).word(end.tries).text(end.text).text(end.posted_as)
+        self.byte(end.how)
+            .long(end.at_ms)
+            .id(end.id)
+            .long(end.lane)
+            .word(end.tries)
+            .text(end.text)
+            .text(end.posted_as)
     }
 }
 
@@ -251,9 +258,7 @@ impl Fact<'_> {
             Self::Explained { source, number, rejects } => {
                 out.byte(21).short(*source).long(*number).bytes(rejects)
             }
-            Self::Log { stream, id } => {
-                out.byte(19).short(*stream).id(*id)
-            }
+            Self::Log { stream, id } => out.byte(19).short(*stream).id(*id),
             Self::Replay { sink, at_ms, about, rate } => {
                 out.byte(30).short(*sink).long(*at_ms).bytes(about.as_bytes()).word(*rate)
             }
@@ -266,9 +271,9 @@ impl Fact<'_> {
             }
             Self::Effects { sink, first } => out.byte(41).short(*sink).long(*first),
             Self::Line { sink, line } => out.byte(42).short(*sink).bytes(line),
-            Self::Begun { sink, ordinal, id, key, request, attempts, first_ms, accepted, rests } => {
+            Self::Begun { sink, ordinal, id, key, request, attempts, first_ms, last_ms, accepted, rests } => {
                 out.byte(43).short(*sink).long(*ordinal).id(*id).bytes(key.as_bytes()).bytes(request);
-                out.word(*attempts).long(*first_ms).text(*accepted).flag(*rests)
+                out.word(*attempts).long(*first_ms).long(*last_ms).text(*accepted).flag(*rests)
             }
         };
     }
@@ -424,6 +429,7 @@ impl<'a> Fact<'a> {
                 request: from.bytes()?,
                 attempts: from.word()?,
                 first_ms: from.long()?,
+                last_ms: from.long()?,
                 accepted: from.text()?,
                 rests: from.flag()?,
             },
@@ -501,6 +507,7 @@ mod tests {
                 request: b"POST",
                 attempts: 4,
                 first_ms: 5,
+                last_ms: 6,
                 accepted: None,
                 rests: true,
             },

@@ -1,0 +1,312 @@
+"""Driving a poster: what is sent for an event is durable first, and an unknown outcome is never guessed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from mfgroute.adapter import Books, Poster, Request
+from mfgroute.errors import Disconnected, LogFailed, MfgrouteError, NobodyFollows, RequestUnfit
+from mfgroute.events import Absent, Accepted, Begun, Done, Event, InDoubt, NotYet, Outcome, Refused, Retry
+from mfgroute.observe.logs import get_logger
+
+__all__ = ["Posting", "Records"]
+
+_log = get_logger()
+_ENCODER = msgspec.json.Encoder(decimal_format="string")
+#: A clock that is set back by less than this is taken for one that was merely adjusted.
+_SET_BACK_S = 60.0
+_ACCEPTED_AFTER_S = 5.0
+
+
+class Records(Protocol):
+    """What is known of effects that have ended, beyond what the log still holds."""
+
+    def books(self, sink: str) -> Books:
+        """What a sink has posted."""
+
+    async def was_posted(self, sink: str, ids: Sequence[str]) -> Mapping[str, str | None]:
+        """The references of those events that were posted at a sink before."""
+
+
+class Posting:
+    """The sender of one poster.
+
+    Args:
+        sink: its name.
+        records: what has been posted; `None` where nothing is durable.
+        timeout_s: longest wait for one call of the poster. A target may still be at work on a request for
+            so long after it was sent, so it is not asked about it before.
+        wall: seconds since 1970.
+        clock: seconds, never set back.
+    """
+
+    def __init__(
+        self,
+        sink: str,
+        *,
+        records: Records | None,
+        timeout_s: float,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sink = sink
+        self._records = records
+        self._timeout_s = timeout_s
+        self._wall = wall
+        self._clock = clock
+        #: When each event that may have arrived was sent last; what is not in here was sent before we began.
+        self._sent: dict[str, float] = {}
+        self._unsent: set[str] = set()
+        self._began = clock()
+        #: Why the connection is lost.
+        self.lost: Exception | None = None
+
+    async def run(self, poster: Poster, batch: Any, events: Sequence[Event]) -> list[Outcome]:
+        """Render, write down and post; say what became of each event, in order.
+
+        Args:
+            poster: who renders and sends.
+            batch: what the events were handed out in.
+            events: at most one of a key.
+        """
+        said: dict[str, Outcome] = {}
+        try:
+            requests = await self._requests(poster, batch, events, said)
+        except (LogFailed, NobodyFollows) as error:
+            return [said.get(event.id) or Retry(reason=str(error)) for event in events]
+        if requests:
+            said |= await self._posted(poster, batch, requests)
+        for event_id, outcome in said.items():
+            if not isinstance(outcome, Retry):
+                self._sent.pop(event_id, None)
+                self._unsent.discard(event_id)
+        return [said[event.id] for event in events]
+
+    async def _requests(
+        self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome]
+    ) -> list[tuple[Event, Request]]:
+        """What is to be sent now, written down; what is not is `said`."""
+        fresh = [event for event in events if event.begun is None or not event.begun.attempts]
+        again: list[tuple[Event, Request]] = []
+        for event in events:
+            if event.begun is not None and event.begun.attempts:
+                request = Request(key=event.begun.key, body=event.begun.body)
+                outcome = await self._asked(poster, batch, event, event.begun, request)
+                if outcome is None:
+                    again.append((event, request))
+                else:
+                    said[event.id] = outcome
+        rendered = await self._rendered(poster, batch, fresh, said)
+        await self._intend(batch, [(event, request, b"") for event, request in again])
+        return again + rendered
+
+    async def _rendered(
+        self, poster: Poster, batch: Any, events: list[Event], said: dict[str, Outcome]
+    ) -> list[tuple[Event, Request]]:
+        """Requests of events that have none, written down."""
+        try:
+            known = await self._known([event.id for event in events])
+        except MfgrouteError as error:
+            said |= {event.id: Retry(reason=str(error)) for event in events}
+            return []
+        made: list[tuple[Event, Request, bytes]] = []
+        for event in events:
+            if event.id in known:
+                said[event.id] = Done(known[event.id])
+                continue
+            request = await self._render(poster, event)
+            if isinstance(request, Request):
+                made.append((event, request, _about(event, request)))
+                continue
+            await self._plan(batch, event)
+            said[event.id] = self._judged(event, request)
+        try:
+            await self._intend(batch, made)
+        except RequestUnfit:
+            made = [entry for entry in made if await self._fits(batch, entry, said)]
+        return [(event, request) for event, request, _ in made]
+
+    async def _fits(self, batch: Any, entry: tuple[Event, Request, bytes], said: dict[str, Outcome]) -> bool:
+        """Write one request down; where it cannot be, its event is refused."""
+        event = entry[0]
+        try:
+            await self._intend(batch, [entry])
+        except RequestUnfit as error:
+            await self._plan(batch, event)
+            said[event.id] = Refused("request_unfit", str(error))
+            return False
+        return True
+
+    async def _known(self, ids: list[str]) -> Mapping[str, str | None]:
+        if self._records is None or not ids:
+            return {}
+        return await self._records.was_posted(self._sink, ids)
+
+    async def _render(self, poster: Poster, event: Event) -> Request | Done | Refused | NotYet | Retry:
+        books = _NoBooks() if self._records is None else self._records.books(self._sink)
+        try:
+            return await poster.render(event, books)
+        except MfgrouteError as error:
+            # Books that cannot be read, or a target that must be asked first and is away.
+            return Retry(reason=str(error))
+        except Exception as error:  # noqa: BLE001 - nothing was sent; the event is at fault, or the poster
+            _log.error("a request cannot be made", sink=self._sink, event_id=event.id, reason=repr(error))
+            return Refused("not_rendered", f"{type(error).__name__}: {error}")
+
+    async def _plan(self, batch: Any, event: Event) -> None:
+        """Write down that an event was looked at for which nothing is sent, so that its records begin."""
+        if event.begun is None:
+            about = _ENCODER.encode({"event": msgspec.Raw(event.json)})
+            try:
+                await asyncio.to_thread(batch.intend, [(event, "", b"", about)])
+            except RequestUnfit as error:
+                _log.warning("an event has no record", sink=self._sink, event_id=event.id, reason=str(error))
+
+    async def _intend(self, batch: Any, entries: Iterable[tuple[Event, Request, bytes]]) -> None:
+        rows = [(event, request.key, request.body, about) for event, request, about in entries]
+        if rows:
+            await asyncio.to_thread(batch.intend, rows)
+
+    async def _asked(
+        self, poster: Poster, batch: Any, event: Event, begun: Begun, request: Request
+    ) -> Outcome | None:
+        """What has become of a request that was written down before; `None` if it is to be sent (again)."""
+        if begun.accepted is not None:
+            reference = begun.accepted
+            answer = await self._call(lambda: poster.follow(request, reference), None)
+            return self._settled(batch, event, answer)
+        if event.id in self._unsent:
+            return None
+        effect = poster.effect
+        if effect.by == "lookup":
+            return await self._looked_up(poster, event, request)
+        if effect.by == "none" and effect.accept == "at_most_once":
+            return InDoubt(f"sent {begun.attempts} times, and the outcome is unknown")
+        if effect.by == "key" and effect.kept is not None:
+            return self._forgotten(begun, effect.kept)
+        return None
+
+    async def _looked_up(self, poster: Poster, event: Event, request: Request) -> Outcome | None:
+        rest_s = self._timeout_s - (self._clock() - self._sent.get(event.id, self._began))
+        if rest_s > 0:
+            return Retry(after_s=rest_s, reason="waiting until the target is asked what became of it")
+        answer = await self._call(lambda: poster.ask(request), None)
+        match answer:
+            case Absent():
+                return None
+            case Done() | Refused() | InDoubt() | Retry():
+                return answer
+            case _:
+                return InDoubt(f"the adapter answered {type(answer).__name__}")
+
+    def _forgotten(self, begun: Begun, kept_s: float) -> Outcome | None:
+        """In doubt, if the target may have forgotten the key."""
+        age_s = self._wall() - begun.first_s
+        if age_s < -_SET_BACK_S:
+            return InDoubt("the clock was set back: nobody knows whether the target still knows the key")
+        if max(age_s, 0.0) + self._timeout_s <= kept_s:
+            return None
+        return InDoubt(
+            f"sent first {age_s:.0f} s ago without an answer; the target knows a key for {kept_s:g} s"
+        )
+
+    async def _posted(
+        self, poster: Poster, batch: Any, requests: list[tuple[Event, Request]]
+    ) -> dict[str, Outcome]:
+        began = self._clock()
+        for event, _ in requests:
+            self._unsent.discard(event.id)
+            self._sent[event.id] = began
+        answers = await self._call(lambda: poster.post([request for _, request in requests]), poster)
+        if not isinstance(answers, list):
+            answers = [answers] * len(requests)
+        elif len(answers) != len(requests):
+            message = f"{len(answers)} outcomes for {len(requests)} requests"
+            _log.error("the adapter broke its contract", sink=self._sink, reason=message)
+            answers = [self._unknown(poster, message)] * len(requests)
+        said: dict[str, Outcome] = {}
+        for (event, _), answer in zip(requests, answers, strict=True):
+            outcome = self._settled(batch, event, answer)
+            if isinstance(outcome, InDoubt) and poster.effect.by == "lookup":
+                # It can be asked before a person is.
+                outcome = Retry(reason=outcome.reason, sent=True)
+            if isinstance(outcome, Retry) and not outcome.sent:
+                self._unsent.add(event.id)
+            said[event.id] = outcome
+        return said
+
+    async def _call(self, call: Callable[[], Any], poster: Poster | None) -> Any:
+        """The answer of the adapter; each of its failures is an outcome.
+
+        Args:
+            call: what is awaited.
+            poster: whose request is sent; `None` if it is only asked, which may be done again.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await call()
+        except Disconnected as error:
+            self.lost = error
+            reason, sent = str(error), error.sent
+        except TimeoutError:
+            reason, sent = f"no answer within {self._timeout_s:g} s", True
+        except Exception as error:  # noqa: BLE001 - a fault of this sink alone
+            self.lost = error
+            reason, sent = f"{type(error).__name__}: {error}", True
+        if poster is None or not sent:
+            return Retry(reason=reason)
+        return self._unknown(poster, reason)
+
+    def _unknown(self, poster: Poster, reason: str) -> Outcome:
+        """Sent, and no answer."""
+        effect = poster.effect
+        if effect.repeatable or effect.by == "lookup":
+            return Retry(reason=reason, sent=True)
+        return InDoubt(reason)
+
+    def _settled(self, batch: Any, event: Event, answer: Any) -> Outcome:
+        """An answer as one of the four outcomes."""
+        match answer:
+            case Accepted(reference=reference, after_s=after_s):
+                if event.begun is None or event.begun.accepted != reference:
+                    batch.accepted(event, reference)
+                wait_s = _ACCEPTED_AFTER_S if after_s is None else after_s
+                return Retry(after_s=wait_s, reason=f"accepted as {reference}", sent=True)
+            case NotYet() | Done() | Refused() | Retry() | InDoubt():
+                return self._judged(event, answer)
+        _log.error("the adapter broke its contract", sink=self._sink, reason=f"outcome {answer!r}")
+        return InDoubt(f"unknown outcome {type(answer).__name__}")
+
+    def _judged(self, event: Event, answer: Outcome | NotYet) -> Outcome:
+        if not isinstance(answer, NotYet):
+            return answer
+        first_s = self._wall() if event.begun is None else event.begun.first_s
+        if self._wall() - first_s > answer.within_s:
+            return Refused(answer.code, f"{answer.reason} (for {answer.within_s:g} s)")
+        return Retry(after_s=answer.after_s, reason=answer.reason)
+
+
+class _NoBooks:
+    """Books of a node that records nothing."""
+
+    async def posted(self, thing: str) -> Mapping[str, Any]:
+        """Raise: a sum of nothing would be posted a second time after a restart."""
+        raise MfgrouteError(f"what was posted to {thing} is not recorded: no stream of this node is durable")
+
+
+def _about(event: Event, request: Request) -> bytes:
+    """What followers are told about a request."""
+    return _ENCODER.encode(
+        {
+            "object": request.object,
+            "amounts": {name: format(amount, "f") for name, amount in request.amounts.items()},
+            "sha256": hashlib.sha256(request.body).hexdigest(),
+            "event": msgspec.Raw(event.json),
+        }
+    )

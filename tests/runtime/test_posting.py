@@ -1,0 +1,376 @@
+"""The sender of a poster: all histories of one event, and what it does with answers."""
+
+import asyncio
+import json
+from collections import deque
+from decimal import Decimal
+
+import pytest
+
+from mfgroute.adapter import Effect, Poster, Request
+from mfgroute.errors import Disconnected, LogFailed, MfgrouteError, NobodyFollows, RequestUnfit
+from mfgroute.events import Absent, Accepted, Begun, Done, Event, InDoubt, NotYet, Refused, Retry
+from mfgroute.runtime.posting import Posting
+
+TIMEOUT_S = 30.0
+#: Steps of one history.
+LENGTH = 8
+
+
+class Crash(BaseException):
+    """The node dies here."""
+
+
+class Target(Poster):
+    """A target with one script: what it does with the next call."""
+
+    def __init__(self, effect, world):
+        self._effect, self.world, self.does = effect, world, "ok"
+
+    @property
+    def effect(self):
+        return self._effect
+
+    async def render(self, event, books):
+        return Request(
+            key=f"key of {event.id}", body=b"POST /", object="order/1", amounts={"yield": Decimal(1)}
+        )
+
+    async def post(self, requests):
+        assert len(requests) == 1
+        assert self.world.begun is not None
+        assert self.world.begun.body == requests[0].body == b"POST /"
+        match self.does:
+            case "unreachable":
+                raise Disconnected("refused", sent=False)
+            case "busy":
+                return [Retry(reason="busy")]
+            case "refuse":
+                return [Refused("M7/021", "deficit")]
+            case "crash before":
+                raise Crash
+            case "cut before":
+                raise Disconnected("reset", sent=True)
+            case "late":
+                self.world.late += 1
+                raise TimeoutError
+        self.world.commit(requests[0].key, self._effect.by)
+        match self.does:
+            case "cut after":
+                raise Disconnected("reset", sent=True)
+            case "crash after":
+                raise Crash
+            case "accept":
+                return [Accepted(reference="job 7", after_s=1.0)]
+        return [Done("4900000001")]
+
+    async def ask(self, request):
+        if self.does in ("unreachable", "busy"):
+            raise Disconnected("refused", sent=False)
+        if self.does.startswith("crash"):
+            raise Crash
+        return Done("4900000001") if request.key in self.world.committed else Absent()
+
+    async def follow(self, request, reference):
+        assert reference == "job 7"
+        answer = await self.ask(request)
+        return answer if isinstance(answer, Done) else Refused("job failed", "")
+
+
+class World:
+    """What survives the node, and the time."""
+
+    def __init__(self):
+        self.begun, self.committed, self.late, self.now = None, [], 0, 1_000_000.0
+        self.lines = []
+
+    def commit(self, key, by):
+        if by not in ("key", "upsert") or key not in self.committed:
+            self.committed.append(key)
+
+    def intend(self, entries):
+        for _, key, body, about in entries:
+            begun = self.begun
+            if begun is not None and begun.attempts:
+                attempts = begun.attempts + 1
+                self.begun = Begun(
+                    key=begun.key,
+                    body=begun.body,
+                    attempts=attempts,
+                    first_s=begun.first_s,
+                    last_s=self.now,
+                    accepted=begun.accepted,
+                )
+                self.lines.append("again")
+                continue
+            self.begun = Begun(
+                key=key, body=body, attempts=1 if key else 0, first_s=self.now, last_s=self.now
+            )
+            self.lines.append("intent" if key else "planned")
+            assert json.loads(about)["event"] == {"data": 1}
+
+    def accepted(self, event, reference):
+        begun = self.begun
+        self.begun = Begun(
+            key=begun.key, body=begun.body, attempts=begun.attempts, first_s=begun.first_s, accepted=reference
+        )
+        self.lines.append("accepted")
+
+    def event(self):
+        return Event(id="e1", type="t", key="k", offset=0, json=b'{"data":1}', begun=self.begun)
+
+    def posting(self, records=None):
+        return Posting(
+            "sap", records=records, timeout_s=TIMEOUT_S, wall=lambda: self.now, clock=lambda: self.now
+        )
+
+
+CLASSES = {
+    "key": Effect(by="key"),
+    "upsert": Effect(by="upsert"),
+    "lookup": Effect(by="lookup"),
+    "at most once": Effect(by="none", accept="at_most_once"),
+    "at least once": Effect(by="none", accept="at_least_once"),
+}
+DOES = [
+    "ok",
+    "cut after",
+    "cut before",
+    "unreachable",
+    "busy",
+    "refuse",
+    "crash before",
+    "crash after",
+    "late",
+    "accept",
+]
+
+
+async def step(posting, effect, world, does):
+    """One attempt; answers its outcome and the sender that goes on, a new one after a crash."""
+    target = Target(effect, world)
+    target.does = does
+    try:
+        (outcome,) = await posting.run(target, world, [world.event()])
+    except Crash:
+        outcome, posting = Retry(reason="crashed"), world.posting()
+    # The pause before the next attempt is as long as a request may take, so what is late arrives in it.
+    world.now += TIMEOUT_S
+    for _ in range(world.late):
+        world.commit(world.begun.key, effect.by)
+    world.late = 0
+    return outcome, posting
+
+
+async def told(effect, history):
+    """Tell a history from the beginning."""
+    world = World()
+    posting, outcome = world.posting(), None
+    for does in history:
+        outcome, posting = await step(posting, effect, world, does)
+        if not isinstance(outcome, Retry):
+            break
+    begun = world.begun
+    state = (
+        begun is not None and (begun.attempts > 0, begun.accepted),
+        frozenset(posting._sent),
+        frozenset(posting._unsent),
+        len(world.committed),
+        type(outcome),
+    )
+    return world, outcome, state
+
+
+async def explored(effect):
+    """Every history up to the length, each state gone on from once; gives what histories ended with."""
+    seen, ends, todo = set(), [], deque([()])
+    while todo:
+        history = todo.popleft()
+        for does in DOES:
+            longer = (*history, does)
+            world, outcome, state = await told(effect, longer)
+            if not isinstance(outcome, Retry):
+                ends.append((longer, type(outcome), len(world.committed)))
+            elif state not in seen and len(longer) < LENGTH:
+                seen.add(state)
+                todo.append(longer)
+                # Whatever has happened, it ends as soon as the target does what it is asked to.
+                _, calm, _ = await told(effect, (*longer, *["ok"] * 4))
+                assert isinstance(calm, Done | InDoubt | Refused), longer
+    return ends
+
+
+@pytest.mark.parametrize("name", CLASSES)
+async def test_in_every_history_an_event_has_the_effect_that_its_class_promises(name):
+    ends = await explored(CLASSES[name])
+    assert {how for _, how, _ in ends} >= {Done, Refused}
+    for history, how, effects in ends:
+        if name == "at least once":
+            assert effects >= (how is Done), history
+            continue
+        assert effects <= 1, history
+        if how is Done:
+            assert effects == 1, history
+        if how is InDoubt:
+            assert name == "at most once", history
+    doubles = [history for history, _, effects in ends if effects > 1]
+    assert bool(doubles) == (name == "at least once"), "these histories find what can go wrong"
+
+
+@pytest.mark.parametrize("name", ["lookup", "at most once"])
+async def test_a_refusal_is_of_an_event_without_effect(name):
+    for history, how, effects in await explored(CLASSES[name]):
+        assert not (how is Refused and effects), history
+
+
+class Books:
+    def __init__(self, known=None, error=None):
+        self.known, self.error = known or {}, error
+
+    def books(self, sink):
+        return self
+
+    async def was_posted(self, sink, ids):
+        if self.error is not None:
+            raise self.error
+        return {one: self.known[one] for one in ids if one in self.known}
+
+
+async def run(world, target, posting=None):
+    return (await (posting or world.posting()).run(target, world, [world.event()]))[0]
+
+
+async def test_what_was_posted_before_the_log_begins_is_not_sent_again():
+    world = World()
+    target = Target(CLASSES["key"], world)
+    assert await run(world, target, world.posting(Books({"e1": "4711"}))) == Done("4711")
+    assert (world.committed, world.lines) == ([], [])
+
+
+async def test_nothing_is_sent_while_nobody_knows_what_was_posted():
+    world = World()
+    down = world.posting(Books(error=MfgrouteError("the database is down")))
+    assert await run(world, Target(CLASSES["key"], world), down) == Retry(reason="the database is down")
+    assert world.lines == []
+
+
+@pytest.mark.parametrize("error", [LogFailed("the disk failed"), NobodyFollows("nobody has read it")])
+async def test_nothing_is_sent_that_cannot_be_written_down(error):
+    world = World()
+
+    def intend(entries):
+        raise error
+
+    world.intend = intend
+    assert await run(world, Target(CLASSES["key"], world)) == Retry(reason=str(error))
+    assert world.committed == []
+
+
+async def test_a_request_that_does_not_fit_refuses_its_event_alone():
+    world, kept = World(), World.intend
+
+    def intend(entries):
+        if any(body for _, _, body, _ in entries):
+            raise RequestUnfit("too large")
+        kept(world, entries)
+
+    world.intend = intend
+    assert await run(world, Target(CLASSES["key"], world)) == Refused("request_unfit", "too large")
+    assert (world.committed, world.lines) == ([], ["planned"])
+
+
+async def test_not_yet_is_tried_again_until_its_time_is_up():
+    class Waiting(Target):
+        async def post(self, requests):
+            return [NotYet(reason="the batch is not there", after_s=5.0, within_s=60.0)]
+
+    world = World()
+    posting, target = world.posting(), Waiting(CLASSES["lookup"], world)
+    for _ in range(3):
+        assert await run(world, target, posting) == Retry(after_s=5.0, reason="the batch is not there")
+        world.now += 25.0
+    assert await run(world, target, posting) == Refused("not_yet", "the batch is not there (for 60 s)")
+    assert world.lines == ["intent", "again", "again", "again"]
+
+
+async def test_a_target_that_may_have_forgotten_the_key_is_not_sent_it_again():
+    world = World()
+    target = Target(Effect(by="key", kept=3600.0), world)
+    target.does = "cut after"
+    assert await run(world, target) == Retry(reason="reset", sent=True)
+    world.now += 3600.0 - TIMEOUT_S
+    target.does = "cut before"
+    assert isinstance(await run(world, target), Retry)
+    world.now += 1.0
+    assert "the target knows a key for 3600 s" in (await run(world, target)).reason
+    world.now -= 7200.0
+    assert "the clock was set back" in (await run(world, target)).reason
+    assert world.committed == ["key of e1"]
+
+
+async def test_a_poster_that_cannot_render_refuses_and_one_that_must_wait_waits():
+    class Broken(Target):
+        async def render(self, event, books):
+            await books.posted("order/1")
+            raise ZeroDivisionError("no quantity")
+
+    world = World()
+    waiting = await run(world, Broken(CLASSES["key"], world))
+    assert isinstance(waiting, Retry)
+    assert "not recorded" in waiting.reason
+
+    class Open(Books):
+        async def posted(self, thing):
+            return {}
+
+    refused = await run(world, Broken(CLASSES["key"], world), world.posting(Open()))
+    assert refused == Refused("not_rendered", "ZeroDivisionError: no quantity")
+    assert world.lines == ["planned"]
+
+
+async def test_a_poster_that_breaks_its_contract_is_in_doubt_or_tried_again():
+    class Short(Target):
+        async def post(self, requests):
+            return []
+
+    for name, kind in [("key", Retry), ("lookup", Retry), ("at most once", InDoubt)]:
+        world = World()
+        assert isinstance(await run(world, Short(CLASSES[name], world)), kind)
+
+    class Odd(Target):
+        async def post(self, requests):
+            return ["yes"]
+
+    world = World()
+    assert await run(world, Odd(CLASSES["key"], world)) == InDoubt("unknown outcome str")
+
+
+async def test_events_of_a_batch_are_judged_one_by_one():
+    class Many(Target):
+        async def post(self, requests):
+            assert [one.key for one in requests] == ["key of a", "key of c"]
+            return [Done("1"), Refused("no", "")]
+
+        async def render(self, event, books):
+            return Refused("bad", "") if event.id == "b" else await super().render(event, books)
+
+    class Rows(World):
+        def intend(self, entries):
+            self.lines.append([event.id for event, *_ in entries])
+
+    world = Rows()
+    events = [Event(id=one, type="t", key=one, offset=0, json=b"{}") for one in "abc"]
+    outcomes = await world.posting().run(Many(CLASSES["key"], world), world, events)
+    assert outcomes == [Done("1"), Refused("bad", ""), Refused("no", "")]
+    assert world.lines == [["b"], ["a", "c"]]
+
+
+async def test_a_call_that_hangs_ends(monkeypatch):
+    class Hanging(Target):
+        async def post(self, requests):
+            await asyncio.Event().wait()
+
+    world = World()
+    posting = Posting("sap", records=None, timeout_s=0.02)
+    target = Hanging(CLASSES["lookup"], world)
+    assert await run(world, target, posting) == Retry(reason="no answer within 0.02 s", sent=True)
