@@ -11,19 +11,29 @@ from typing import Any
 
 import msgspec
 
-from mfgroute.testing.simulators import SIMULATORS
+from mfgroute.testing.simulators import SIMULATORS, S4Simulator, Simulator
 
 
 def main() -> None:
     """Read the arguments and serve."""
     parser = argparse.ArgumentParser(prog="python -m mfgroute.testing.simulators", description=__doc__)
-    parser.add_argument("system", choices=sorted(SIMULATORS), help="which system")
+    parser.add_argument("system", choices=sorted((*SIMULATORS, S4Simulator.system)), help="which system")
     parser.add_argument("--host", default="127.0.0.1", help="where to listen")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--ready-file", type=Path, help="written when the server listens: system, url, pid")
     parser.add_argument("--setup", type=Path, help="master data as JSON")
     parser.add_argument("--kept-s", type=float, default=86_400.0, help="how long idempotency keys are kept")
-    asyncio.run(_serve(parser.parse_args()))
+    parser.add_argument("--journal", type=Path, help="of s4: keeps what it has done over a kill")
+    arguments = parser.parse_args()
+    if arguments.journal is not None and arguments.system != S4Simulator.system:
+        parser.error(f"--journal is of {S4Simulator.system}, not of {arguments.system}")
+    asyncio.run(_serve(arguments))
+
+
+def _simulator(arguments: argparse.Namespace) -> Simulator | S4Simulator:
+    if arguments.system == S4Simulator.system:
+        return S4Simulator(kept_s=arguments.kept_s, journal=arguments.journal)
+    return SIMULATORS[arguments.system](kept_s=arguments.kept_s)
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
@@ -31,7 +41,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    simulator = SIMULATORS[arguments.system](kept_s=arguments.kept_s)
+    simulator = await asyncio.to_thread(_simulator, arguments)
     if arguments.setup is not None:
         content = await asyncio.to_thread(arguments.setup.read_bytes)
         simulator.setup(msgspec.json.decode(content, type=dict[str, Any]))
