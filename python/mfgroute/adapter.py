@@ -35,9 +35,12 @@ __all__ = [
     "Config",
     "Context",
     "Effect",
+    "Held",
     "Inbox",
     "Poster",
+    "Reader",
     "Request",
+    "Reverser",
     "Secret",
     "Sink",
     "Source",
@@ -277,6 +280,43 @@ class Books(Protocol):
 
     async def posted(self, thing: str) -> Mapping[str, Decimal]:
         """Sums of the amounts of all requests that were posted to a `Request.object`, by name."""
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What a target holds of one amount of a thing.
+
+    Attributes:
+        amount: the sum, reversals taken off.
+        documents: what it is made of, as `Done.reference` names them, oldest first.
+    """
+
+    amount: Decimal
+    documents: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """A poster that can read back what its target holds, to be compared with what was posted."""
+
+    async def read(self, thing: str) -> Mapping[str, Held]:
+        """What the target holds of a `Request.object`, by the names of `Request.amounts`.
+
+        An amount that the target holds and nobody posted from here has a name of the same form.
+
+        Raises:
+            Disconnected: the target cannot be reached, or does not answer the question now.
+            AdapterError: the target answers, but not this: the reader may not see it, or it does not exist.
+        """
+
+
+class Reverser(Protocol):
+    """A poster that knows how to undo what it posted."""
+
+    def reverse(self, request: Request, reference: str, *, reason: str = "") -> Request | Refused:
+        """Make the request that undoes a posted one, with the reference that it was posted under.
+
+        The same for the same arguments, but for a posting date that is today's. `reason` is a person's and
+        goes where the target has room for it. Sends nothing. `Refused` where there is nothing to undo.
+        """
 
 
 class Poster(Sink):

@@ -12,8 +12,8 @@ from aiohttp.abc import AbstractResolver
 
 from mfgroute.adapter import Effect, Secret, dec_hook
 from mfgroute.adapters.http import HttpSink, HttpSinkConfig
-from mfgroute.adapters.http.answer import message_of, retry_after_s
-from mfgroute.adapters.http.destination import forbidden
+from mfgroute.adapters.web.answer import message_of, retry_after_s
+from mfgroute.adapters.web.destination import forbidden
 from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Done, InDoubt, Refused, Retry
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
-from mfgroute.adapter import Config, Effect, Secret
-from mfgroute.units import Size
+from mfgroute.adapter import Effect, Secret
+from mfgroute.adapters.web.config import ConnectionConfig, check_url
 
 __all__ = ["HttpSinkConfig", "Success"]
 
@@ -26,7 +25,7 @@ class Success(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     equals: Annotated[Any, Meta(description="The value that must stand there")]
 
 
-class HttpSinkConfig(Config):
+class HttpSinkConfig(ConnectionConfig, kw_only=True):
     """Where events are sent, and how the answer is understood."""
 
     url: Annotated[str, Meta(pattern="^https?://", description="Target of every request")]
@@ -54,40 +53,11 @@ class HttpSinkConfig(Config):
         Literal["done", "retry", "refused"],
         Meta(description="What 409 means: the target has it already, is busy with it, or will not take it"),
     ] = "retry"
-    connect_timeout_s: Annotated[
-        float, Meta(gt=0, le=60, description="Seconds until a connection must stand, TLS included")
-    ] = 3.0
-    timeout_s: Annotated[
-        float, Meta(gt=0, le=600, description="Seconds until the whole answer must be there")
-    ] = 30.0
-    response_max: Annotated[
-        Size,
-        Meta(description="Bytes of an answer that are read, unpacked"),
-    ] = Size(1 << 20)
-    allow_private: Annotated[
-        bool,
-        Meta(
-            description="Allow a target in a private or loopback network. Link-local and metadata addresses "
-            "are never allowed"
-        ),
-    ] = False
-    ca_file: Annotated[
-        str | None, Meta(description="PEM file of the authorities to trust instead of the system's")
-    ] = None
-    cert_file: Annotated[
-        str | None, Meta(description="PEM file of our certificate for a target that asks for one")
-    ] = None
-    key_file: Annotated[str | None, Meta(description="PEM file of the private key of `cert_file`")] = None
 
     def __post_init__(self) -> None:
         """Refuse what could leak a secret or break a request."""
-        parts = urlsplit(self.url)
-        if not parts.hostname:
-            raise ValueError("`url` has no host")
-        if parts.username or parts.password:
-            raise ValueError("`url` holds a user or password; use `token` or `headers`")
-        if parts.fragment or any(sign <= " " for sign in self.url):
-            raise ValueError("`url` holds a fragment, space or control character")
+        super().__post_init__()
+        check_url("url", self.url, "`token` or `headers`")
         names = [*self.headers, self.effect.header if self.effect else "x"]
         for name in names:
             if not _HEADER_NAME.fullmatch(name) or name.lower() in _OURS:
@@ -96,8 +66,6 @@ class HttpSinkConfig(Config):
             raise ValueError("a header value holds a control character")
         if self.token is not None and any(name.lower() == "authorization" for name in self.headers):
             raise ValueError("`token` and a header `Authorization` exclude each other")
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("`cert_file` and `key_file` belong together")
 
     @property
     def repeatable(self) -> bool:

@@ -1,0 +1,1 @@
+"""What all adapters that send HTTP requests share: addresses, TLS, limits of answers. No adapter itself."""

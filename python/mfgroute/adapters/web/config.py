@@ -1,0 +1,67 @@
+"""Settings of the connection to a target over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from msgspec import Meta
+
+from mfgroute.adapter import Config
+from mfgroute.units import Size
+
+__all__ = ["ConnectionConfig", "check_url"]
+
+
+class ConnectionConfig(Config, kw_only=True):
+    """How a target over HTTP is connected to, and how much of its answers is read."""
+
+    connect_timeout_s: Annotated[
+        float, Meta(gt=0, le=60, description="Seconds until a connection must stand, TLS included")
+    ] = 3.0
+    timeout_s: Annotated[
+        float, Meta(gt=0, le=600, description="Seconds until the whole answer must be there")
+    ] = 30.0
+    response_max: Annotated[
+        Size,
+        Meta(description="Bytes of an answer that are read, unpacked"),
+    ] = Size(1 << 20)
+    allow_private: Annotated[
+        bool,
+        Meta(
+            description="Allow a target in a private or loopback network. Link-local and metadata addresses "
+            "are never allowed"
+        ),
+    ] = False
+    ca_file: Annotated[
+        str | None, Meta(description="PEM file of the authorities to trust instead of the system's")
+    ] = None
+    cert_file: Annotated[
+        str | None, Meta(description="PEM file of our certificate for a target that asks for one")
+    ] = None
+    key_file: Annotated[str | None, Meta(description="PEM file of the private key of `cert_file`")] = None
+
+    def __post_init__(self) -> None:
+        """Refuse half a key pair."""
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("`cert_file` and `key_file` belong together")
+
+
+def check_url(name: str, url: str, instead: str) -> None:
+    """Refuse a URL that could leak a secret or break a request.
+
+    Args:
+        name: of the setting.
+        url: its value.
+        instead: where a user and password belong.
+
+    Raises:
+        ValueError: it has no host, or holds a user, password, fragment, space or control character.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError(f"`{name}` has no host")
+    if parts.username or parts.password:
+        raise ValueError(f"`{name}` holds a user or password; use {instead}")
+    if parts.fragment or any(sign <= " " for sign in url):
+        raise ValueError(f"`{name}` holds a fragment, space or control character")
