@@ -88,7 +88,7 @@ def inbox(
         engine: of the node.
         parts: sources and sinks that do not work.
         problems: why the node is not ready.
-        notes: what holds sinks back to protect their targets, and is no problem.
+        notes: what is no problem, and somebody should know.
     """
     found = engine.dead_letters(orjson.dumps({"kind": "inbox", "verb": "list"}))
     sinks = named(engine.stats(), "sinks")
