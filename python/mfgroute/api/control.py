@@ -174,8 +174,10 @@ class ControlSocket:
     async def _inbox(self, _: Request) -> Any:
         """Everything that waits for a person, oldest first, and parts that do not work."""
         parts = [pulse.as_dict() for pulse in self._router.pulses() if pulse.state != "up"]
-        problems = self._router.health().problems
-        return await asyncio.to_thread(requests.inbox, self._router.engine, parts, problems)
+        health = self._router.health()
+        return await asyncio.to_thread(
+            requests.inbox, self._router.engine, parts, health.problems, health.notes
+        )
 
     async def _submit(self, request: Request) -> Any:
         messages = request.get("messages")

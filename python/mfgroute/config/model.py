@@ -137,12 +137,40 @@ class RetrySection(Section, frozen=True, kw_only=True):
     delay_max: Annotated[Duration, Meta(description="Longest pause between two tries")] = Duration(300.0)
 
 
+class BreakerSection(Section, frozen=True, kw_only=True):
+    """When a sink is left alone because its requests fail."""
+
+    failures: Annotated[
+        int, Meta(ge=1, le=100_000, description="Failed requests within 30 s that open the breaker at least")
+    ] = 10
+    share: Annotated[
+        int, Meta(ge=1, le=100, description="Percent of all requests within 30 s that must have failed")
+    ] = 50
+
+
+class RetriesSection(Section, frozen=True, kw_only=True):
+    """How many of the requests may be retries."""
+
+    share: Annotated[
+        int, Meta(ge=0, le=100, description="Most retries within 10 s, in percent of first tries")
+    ] = 10
+    least: Annotated[Rate, Meta(description="Retries that are allowed however few first tries there are")] = (
+        Rate(1.0)
+    )
+
+
 class Limits(Section, frozen=True, kw_only=True):
     """How hard a sink may be pressed."""
 
     in_flight: Annotated[int, Meta(ge=1, le=1024, description="Requests at the same time")] = 4
     rate: Annotated[Rate | None, Meta(description="Most requests per second, minute or hour")] = None
     timeout: Annotated[Duration, Meta(description="Longest wait for one request")] = Duration(30.0)
+    breaker: Annotated[
+        BreakerSection, Meta(description="When to leave the target alone, because its requests fail")
+    ] = BreakerSection()
+    retries: Annotated[RetriesSection, Meta(description="How many of the requests may be retries")] = (
+        RetriesSection()
+    )
 
 
 class RejectsMax(Section, frozen=True, kw_only=True):

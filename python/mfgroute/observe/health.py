@@ -6,7 +6,7 @@ import time
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -52,6 +52,16 @@ class Buckets:
         self.sum_s += seconds
 
 
+class Guarded(Protocol):
+    """What holds a sink back to protect its target."""
+
+    def held(self) -> tuple[Literal["window", "breaker"], str] | None:
+        """What holds it back now, and why, for a sentence."""
+
+    def counts(self) -> Mapping[str, int]:
+        """How often since the start: ``breaker_opened``, ``first_tries``, ``retries``, ``retries_held``."""
+
+
 class Pulse:
     """What one source or sink task says about itself. Written by its task, read by health and metrics.
 
@@ -65,6 +75,7 @@ class Pulse:
         reconnects: lost connections since the start.
         seconds: durations of submits of a source, of writes of a sink.
         record: what is kept of raw messages, for sources that keep them.
+        guard: what protects the target of a sink.
     """
 
     def __init__(
@@ -86,6 +97,7 @@ class Pulse:
         self._counted: Counter[str] = Counter()
         self._counting: Callable[[], Mapping[str, int]] | None = None
         self.record: RecordCounts | None = None
+        self.guard: Guarded | None = None
         self._clock = clock
         self._since = clock()
         self._not_up_since: float | None = self._since
@@ -167,8 +179,13 @@ class Pulse:
         Args:
             queued: events that wait for this sink in the engine.
         """
+        held_by, words = self._held()
+        if held_by == "window":
+            return None
         if self.state == "down":
             return f"{self.kind} {self.name} is down: {self.detail}"
+        if held_by == "breaker" and (queued or self._working):
+            return f"{self.kind} {self.name} has work, and {words}"
         stuck_s = self.stuck_s()
         if queued:
             for since in (self._not_up_since, self._failing_since):
@@ -178,6 +195,26 @@ class Pulse:
             why = f" ({detail})" if detail else ""
             return f"{self.kind} {self.name} has work and made no progress for {stuck_s:.0f} s{why}"
         return None
+
+    def _held(self) -> tuple[str, str]:
+        """What holds it back, and why; empty if nothing does."""
+        return (self.guard and self.guard.held()) or ("", "")
+
+    @property
+    def held_by(self) -> str:
+        """What holds it back to protect its target: ``window``, ``breaker`` or nothing."""
+        return self._held()[0]
+
+    def note(self) -> str | None:
+        """Why nothing is sent, for a person who wonders; `None` if nothing holds it back."""
+        held_by, words = self._held()
+        if not held_by:
+            return None
+        return (
+            f"{self.kind} {self.name} is {words}"
+            if held_by == "window"
+            else f"{self.kind} {self.name}: {words}"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For the control socket."""
@@ -189,6 +226,7 @@ class Pulse:
             "detail": self.detail,
             "for_s": round(self._clock() - self._since, 3),
             "stuck_s": round(self.stuck_s(), 3),
+            "held": self._held()[1],
             "faults": self.faults,
             "reconnects": self.reconnects,
         }
@@ -227,17 +265,20 @@ def check(
         quarantined: for each log, bytes of torn tails that starts have kept.
         draining: whether the node is about to stop.
     """
-    problems = []
+    problems, notes = [], []
     for pulse in pulses:
         trouble = pulse.trouble(queued.get(pulse.name, 0) if pulse.kind == "sink" else 0)
+        note = pulse.note()
         if trouble is not None:
             problems.append(trouble)
+        elif note is not None:
+            notes.append(note)
     problems.extend(f"sink {name} is stopped: its parked_max is reached" for name in stopped)
     for name, why in (failed or {}).items():
         problems.append(f"stream {name} takes nothing, since its log failed: {why}; restart the node")
     if draining:
         problems.append("the node is draining")
-    notes = [
+    notes += [
         f"the log of {name} has {size} bytes in quarantine: writes that were under way at a crash"
         for name, size in (quarantined or {}).items()
     ]

@@ -55,6 +55,7 @@ class Metrics(Collector):
         yield from _sources(named(stats, "sources"))
         yield from _sinks(named(stats, "sinks"))
         yield from _tasks(pulses)
+        yield from _guards(pulses)
         yield from _adapters(pulses)
         yield from _recordings(pulses)
         yield _quarantine(self._quarantined())
@@ -109,6 +110,33 @@ def _tasks(pulses: list[Pulse]) -> Iterator[Metric]:
             sink_up.add_metric([pulse.name], up)
             _histogram(seconds, [pulse.name], pulse.seconds)
     yield from (sink_up, source_up, seconds)
+
+
+def _guards(pulses: list[Pulse]) -> Iterator[Metric]:
+    held = GaugeMetricFamily(
+        "mfgroute_sink_held",
+        "Whether a sink is held back to protect its target: by a maintenance `window` or its `breaker`.",
+        labels=["sink", "by"],
+    )
+    counted = {
+        "breaker_opened": ("mfgroute_sink_breaker_opened", "How often the breaker has opened."),
+        "first_tries": ("mfgroute_sink_first_tries", "Events sent for the first time."),
+        "retries": ("mfgroute_sink_retries", "Events sent again that the target may have had before."),
+        "retries_held": ("mfgroute_sink_retries_held", "How often a retry found no quota and came later."),
+    }
+    families = {
+        name: CounterMetricFamily(family, help_text, labels=["sink"])
+        for name, (family, help_text) in counted.items()
+    }
+    for pulse in pulses:
+        if pulse.guard is None:
+            continue
+        for by in ("window", "breaker"):
+            held.add_metric([pulse.name, by], float(pulse.held_by == by))
+        for name, count in pulse.guard.counts().items():
+            families[name].add_metric([pulse.name], count)
+    yield held
+    yield from families.values()
 
 
 def _recordings(pulses: list[Pulse]) -> Iterator[Metric]:

@@ -9,15 +9,15 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from mfgroute.adapter import Config, Context, Effect, Poster, Sink
-from mfgroute.config.model import Limits
+from mfgroute.adapter import Config, Context, Poster, Sink
+from mfgroute.config.model import SinkSection
 from mfgroute.errors import Closed, Disconnected, UnknownName
 from mfgroute.events import Done, InDoubt, Outcome, Refused, Retry
 from mfgroute.observe.health import Pulse
 from mfgroute.observe.logs import get_logger
+from mfgroute.runtime.guard import Guard
 from mfgroute.runtime.memory import KeyMemory
 from mfgroute.runtime.posting import Posting, Records
-from mfgroute.runtime.rate import TokenBucket
 from mfgroute.runtime.supervise import Supervisor, close_quietly
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes, wait
@@ -34,8 +34,7 @@ class Deliver:
         kind: its adapter.
         config: the adapter's configuration.
         context: what the adapter is told.
-        limits: how hard the target may be pressed.
-        effect: how the target makes sure that one event has one effect.
+        section: how hard the target may be pressed, and how one event has one effect there.
         sent: when events that may have arrived were sent first, by id; kept over a reload.
         records: what posters have posted; `None` where nothing is durable.
         engine: where events come from.
@@ -43,6 +42,7 @@ class Deliver:
         pulse: what this task says about itself.
         tempo: the times.
         random: where jitter comes from.
+        clock: seconds that only go forward.
     """
 
     def __init__(
@@ -52,8 +52,7 @@ class Deliver:
         kind: type[Sink],
         config: Config,
         context: Context,
-        limits: Limits,
-        effect: Effect | None,
+        section: SinkSection,
         sent: dict[str, float],
         records: Records | None = None,
         engine: Any,
@@ -61,17 +60,21 @@ class Deliver:
         pulse: Pulse,
         tempo: Tempo,
         random: Random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pulse = pulse
         self._name = name
         self._kind = kind
         self._make: Callable[[], Sink] = lambda: kind(config, context)
-        self._limits = limits
+        self._limits = limits = section.limits
+        effect = section.effect
         self._repeatable = effect is not None and effect.repeatable
         kept_s = None if effect is None else effect.kept
-        self._memory = KeyMemory(kept_s, margin_s=limits.timeout, sent=sent)
-        self._posting = Posting(name, records=records, timeout_s=limits.timeout)
-        self._bucket = TokenBucket(limits.rate)
+        self._memory = KeyMemory(kept_s, margin_s=limits.timeout, sent=sent, clock=clock)
+        self._posting = Posting(name, records=records, timeout_s=limits.timeout, clock=clock)
+        self._guard = Guard(limits, section.retry, tempo=tempo, random=random, clock=clock)
+        pulse.guard = self._guard
+        self._clock = clock
         self._engine = engine
         self._wakes = wakes
         self._tempo = tempo
@@ -131,12 +134,12 @@ class Deliver:
         """Keep up to `in_flight` writes going until the connection is lost or a stop comes."""
         while self._lost is None and not self._supervisor.stopping.is_set():
             woken.clear()
-            if len(self._writes) >= self._limits.in_flight:
+            delay_s = self._guard.delay_s()
+            if len(self._writes) >= self._guard.in_flight:
                 await asyncio.wait(self._writes, return_when=asyncio.FIRST_COMPLETED)
                 continue
-            delay_s = self._bucket.delay_s()
             if delay_s > 0:
-                await wait(self._supervisor.stopping, delay_s)
+                await wait(self._supervisor.stopping, min(delay_s, self._tempo.poll_s))
                 continue
             try:
                 batch = self._engine.poll(self._name, events_max=self._kind.batch_max, wait_s=0.0)
@@ -145,8 +148,10 @@ class Deliver:
                 self._supervisor.stopping.set()
                 return
             if len(batch):
-                self._bucket.take()
-                self._start_write(sink, batch, woken)
+                batch = self._guard.admit(batch)
+                if len(batch):
+                    self._guard.sent(batch.events)
+                    self._start_write(sink, batch, woken)
             else:
                 self.pulse.idle()
                 due_s = self._engine.next_due_s(self._name)
@@ -167,7 +172,7 @@ class Deliver:
 
     async def _write(self, sink: Sink, batch: Any) -> None:
         """Write one group and settle it, whatever happens."""
-        began = time.monotonic()
+        began = self._clock()
         with batch:
             events = batch.events
             if isinstance(sink, Poster):
@@ -175,7 +180,8 @@ class Deliver:
                 self._lost, self._posting.lost = self._lost or self._posting.lost, None
             else:
                 outcomes = await self._sent_or_held(sink, events)
-            self.pulse.seconds.observe(time.monotonic() - began)
+            self._guard.answered(events, outcomes, reached=not _unreached(self._lost))
+            self.pulse.seconds.observe(self._clock() - began)
             retries = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
             if len(retries) == len(outcomes):
                 self.pulse.give_back(retries[0].reason)
@@ -255,11 +261,16 @@ class Deliver:
 
     def _clamped_s(self, after_s: float | None) -> float | None:
         """A target's wish, between 0 and `retry_max_s`; none when it makes no sense."""
-        if after_s is None or math.isnan(after_s):
-            return None
-        return min(max(0.0, after_s), self._tempo.retry_max_s)
+        known = None if after_s is None or math.isnan(after_s) else max(0.0, after_s)
+        wish_s = self._guard.after_s(known)
+        return None if wish_s is None else min(wish_s, self._tempo.retry_max_s)
 
     async def _finish_writes(self) -> None:
         """Wait for writes under way; each has its own timeout."""
         while self._writes:
             await asyncio.wait(self._writes)
+
+
+def _unreached(lost: Exception | None) -> bool:
+    """Whether a connection was lost before anything was sent on it."""
+    return isinstance(lost, Disconnected) and not lost.sent

@@ -79,13 +79,16 @@ def replay(engine: Any, request: Mapping[str, Any], sinks: Mapping[str, Sink]) -
     return answer
 
 
-def inbox(engine: Any, parts: Sequence[Any] = (), problems: Sequence[str] = ()) -> dict[str, Any]:
+def inbox(
+    engine: Any, parts: Sequence[Any] = (), problems: Sequence[str] = (), notes: Sequence[str] = ()
+) -> dict[str, Any]:
     """Everything that waits for a person, oldest first, and the sinks that are paused.
 
     Args:
         engine: of the node.
         parts: sources and sinks that do not work.
         problems: why the node is not ready.
+        notes: what is no problem, and somebody should know.
     """
     found = engine.dead_letters(orjson.dumps({"kind": "inbox", "verb": "list"}))
     sinks = named(engine.stats(), "sinks")
@@ -96,6 +99,7 @@ def inbox(engine: Any, parts: Sequence[Any] = (), problems: Sequence[str] = ()) 
         ],
         "parts": list(parts),
         "problems": list(problems),
+        "notes": list(notes),
     }
 
 

@@ -13,7 +13,9 @@ class Tempo(msgspec.Struct, frozen=True, kw_only=True):
         backoff_max_s: cap of any pause.
         steady_s: a connection that lived this long was a good one; the next pause is short again.
         faults_max: unexpected errors one after the other that open the breaker.
-        breaker_s: pause while the breaker is open.
+        breaker_s: pause of a part that is down after repeated faults.
+        pause_first_s: the first pause of a sink whose breaker has opened.
+        pause_max_s: the longest one, unless the target wishes more.
         open_timeout_s: longest wait for an adapter to open.
         close_timeout_s: longest wait for an adapter to close.
         room_timeout_s: how long a synchronous sender waits for room.
@@ -28,6 +30,8 @@ class Tempo(msgspec.Struct, frozen=True, kw_only=True):
     steady_s: float = 10.0
     faults_max: int = 5
     breaker_s: float = 60.0
+    pause_first_s: float = 1.0
+    pause_max_s: float = 15.0
     open_timeout_s: float = 30.0
     close_timeout_s: float = 10.0
     room_timeout_s: float = 1.0

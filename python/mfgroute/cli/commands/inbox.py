@@ -32,10 +32,10 @@ def command() -> int:
     found = ask("inbox")
     groups = grouped(found["waiting"])
     if session().json:
-        parts = {name: found[name] for name in ("paused", "parts", "problems")}
+        parts = {name: found[name] for name in ("paused", "parts", "problems", "notes")}
         show.document({"groups": groups, **parts})
         return 0
-    if not any((groups, found["paused"], found["parts"], found["problems"])):
+    if not any((groups, found["paused"], found["parts"], found["problems"], found["notes"])):
         show.line("nothing waits for a person")
     for group in groups:
         show.line(f"{group['cause']} ({len(group['items'])})")
@@ -53,6 +53,8 @@ def command() -> int:
         show.line(f"{part['kind']} {part['name']} is {part['state']}{detail}")
     for problem in found["problems"]:
         show.line(f"problem: {problem}")
+    for note in found["notes"]:
+        show.line(note)
     return 0
 
 

@@ -1,0 +1,133 @@
+"""What protects one target: it decides when a sink may send, and how much."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, Literal
+
+from mfgroute.config.model import Limits, RetrySection
+from mfgroute.events import Event, InDoubt, Outcome, Retry
+from mfgroute.runtime.breaker import Breaker
+from mfgroute.runtime.budget import RetryBudget
+from mfgroute.runtime.group import Group
+from mfgroute.runtime.rate import TokenBucket
+from mfgroute.runtime.tempo import Tempo
+
+#: Who holds a sink back.
+Holder = Literal["window", "breaker"]
+
+
+class Guard:
+    """Rate, breaker and retry budget of one sink.
+
+    Args:
+        limits: how hard the target may be pressed.
+        retry: when events are sent again.
+        tempo: the times.
+        random: where jitter comes from.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        retry: RetrySection,
+        *,
+        tempo: Tempo,
+        random: Random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.breaker = Breaker(
+            failures=limits.breaker.failures,
+            share=limits.breaker.share / 100,
+            first_s=tempo.pause_first_s,
+            max_s=tempo.pause_max_s,
+            wish_max_s=retry.delay_max,
+            random=random,
+            clock=clock,
+        )
+        self.budget = RetryBudget(
+            share=limits.retries.share / 100, least=limits.retries.least, random=random, clock=clock
+        )
+        self._random = random
+        self._bucket = TokenBucket(limits.rate, clock)
+        self._in_flight = limits.in_flight
+
+    @property
+    def in_flight(self) -> int:
+        """Most requests at the same time: one while the breaker is half open."""
+        return self._in_flight if self.breaker.state == "closed" else 1
+
+    def delay_s(self) -> float:
+        """Seconds until a request may go; 0 when one may go now."""
+        return self.breaker.delay_s() or self._bucket.delay_s()
+
+    def held(self) -> tuple[Holder, str] | None:
+        """Who holds the sink back, and why, for a sentence."""
+        words = self.breaker.words()
+        return ("breaker", words) if words else None
+
+    def counts(self) -> dict[str, int]:
+        """What was counted since the start, for the metrics."""
+        budget = self.budget
+        return {
+            "breaker_opened": self.breaker.opened,
+            "first_tries": budget.firsts,
+            "retries": budget.retries,
+            "retries_held": budget.held,
+        }
+
+    def after_s(self, wish_s: float | None) -> float | None:
+        """When an event may come again: not as the next probe of an open breaker, if there are others."""
+        if self.breaker.state != "open":
+            return wish_s
+        return max(wish_s or 0.0, self._random.uniform(1.0, 2.0) * self.breaker.left_s)
+
+    def admit(self, batch: Any) -> Any:
+        """What of a polled batch may be sent: all but retries that find no quota, which come later."""
+        if self.breaker.state == "half_open":
+            return batch  # The breaker lets few pass anyway, and it must not wait for first tries.
+        room, held, keys = self.budget.room(), [], set()
+        for event in batch.events:
+            again = self.budget.is_retry(event.id)
+            if event.key in keys or (again and room < 1):
+                # What comes after it in the batch must not pass it.
+                keys.add(event.key)
+                held.append(event)
+            room -= again
+        if not held:
+            return batch
+        group = Group([batch])
+        for event in held:
+            group.retry(event, after_s=self.budget.later_s(), reason="waits: the retry budget is used up")
+        return group
+
+    def sent(self, events: Sequence[Event]) -> None:
+        """A request with these events is sent now."""
+        self._bucket.take()
+        self.budget.sent(event.id for event in events)
+
+    def answered(self, events: Sequence[Event], outcomes: Sequence[Outcome], *, reached: bool) -> None:
+        """A request has ended.
+
+        Args:
+            events: that were sent.
+            outcomes: what became of each.
+            reached: whether the target has seen anything of it; if not, the pauses between connections
+                protect it, and nothing is counted.
+        """
+        if not reached:
+            return
+        bad = [one for one in outcomes if isinstance(one, Retry | InDoubt)]
+        wishes = [one.after_s for one in bad if isinstance(one, Retry) and one.after_s is not None]
+        good = len(bad) < len(outcomes)
+        self.breaker.note(
+            good=good,
+            reason="" if good else bad[0].reason,
+            wish_s=None if good else max(wishes, default=None),
+        )
+        for event, outcome in zip(events, outcomes, strict=False):
+            failed = isinstance(outcome, Retry | InDoubt)
+            self.budget.answered(event.id, again=isinstance(outcome, Retry), good=not failed)
