@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from mfgroute.effects.tables import AMOUNTS, CHANGES, EFFECTS, TAKEN
 #: Most effects in one answer.
 ROWS_MAX = 10_000
 _IN_MAX = 500
+_OF_A_CHANGE = ("number", "state", "attempt", "request_key", "reference", "code", "reason")
 _SHOWN = tuple(column for column in EFFECTS.c if column.name != "event")
 
 
@@ -84,7 +86,7 @@ def show(connection: Connection, event_id: str, sink: str | None = None) -> list
             .order_by(CHANGES.c.row)
         )
         one["history"] = [
-            {name: value for name, value in row.items() if name not in ("row", "sink", "id")}
+            {"at": when(row["at_ms"]), **{name: row[name] for name in _OF_A_CHANGE}}
             for row in connection.execute(changes).mappings()
         ]
     return found
@@ -138,8 +140,17 @@ def missing(connection: Connection) -> dict[str, int]:
     return {row.sink: row.missing for row in connection.execute(query)}
 
 
+def when(at_ms: int) -> str:
+    """Milliseconds since 1970 as RFC 3339 in UTC."""
+    moment = datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _shown(row: RowMapping) -> dict[str, Any]:
-    shown: dict[str, Any] = dict(row)
+    # A name of SQLAlchemy is a text of its own kind, which some encoders do not take.
+    shown: dict[str, Any] = {str(name): value for name, value in row.items()}
+    for name in ("first", "last"):
+        shown[name] = when(shown.pop(f"{name}_ms"))
     shown["amounts"] = msgspec.json.decode(row["amounts"])
     if "event" in shown:
         shown["event"] = None if row["event"] is None else msgspec.json.decode(row["event"])
