@@ -97,6 +97,7 @@ def settings() -> list[str]:
     parts: list[tuple[str, str, type[msgspec.Struct]]] = [
         ("node", "node.", model.Node),
         ("http", "http.", model.Http),
+        ("effects", "effects.", model.Effects),
         ("streams", "streams.NAME.", model.Stream),
         ("sources", "sources.NAME.", model.SourceSection),
         ("sinks", "sinks.NAME.", model.SinkSection),

@@ -12,6 +12,9 @@ that the program or its surroundings failed::
     │   ├── FolderUnfit      the data folder is a symbolic link, or a later version wrote it
     │   └── FolderDenied     this user may not read or write the data folder
     ├── LogDamaged           what was durable in the data folder is damaged or missing
+    ├── DatabaseDown         the database of effects cannot be used now
+    ├── DatabaseUnfit        the database of effects is none that this version or node can use
+    │   └── SchemaNewer      a later version wrote it, or it belongs to another node
     ├── CannotListen         the address of the listener is taken or not ours
     ├── UnknownName          no source, sink or stream has this name
     ├── Disconnected         an adapter lost or could not get its connection
@@ -123,6 +126,18 @@ class LogDamaged(MfgrouteError):  # noqa: N818 - as `Closed`
 
     The message names file, offset and numbers. Nothing was deleted.
     """
+
+
+class DatabaseDown(MfgrouteError):  # noqa: N818 - as `Closed`
+    """The database of effects cannot be used now, and nothing of the call was done. Trying again may help."""
+
+
+class DatabaseUnfit(MfgrouteError):  # noqa: N818 - as `Closed`
+    """The database of effects cannot be used by this version or node as it is configured."""
+
+
+class SchemaNewer(DatabaseUnfit):
+    """A later version wrote the database of effects, or it belongs to another node. Nothing was changed."""
 
 
 class CannotListen(MfgrouteError):  # noqa: N818 - as `Closed`

@@ -22,9 +22,9 @@ import orjson
 
 from mfgroute import _core
 from mfgroute.api.ingress import receipt_document
-from mfgroute.errors import ConfigError, MfgrouteError
+from mfgroute.errors import ConfigError, DatabaseDown, DatabaseUnfit, MfgrouteError
 from mfgroute.observe.logs import get_logger
-from mfgroute.runtime import requests
+from mfgroute.runtime import inquiry, requests
 from mfgroute.runtime.app import Router
 from mfgroute.runtime.requests import BadRequest
 
@@ -54,6 +54,7 @@ class ControlSocket:
             "inbox": self._inbox,
             "dead_letters": self._dead_letters,
             "replay": self._replay,
+            "effects": self._effects,
             "submit": self._submit,
             "reload": self._reload,
             "hold": self._hold,
@@ -157,8 +158,26 @@ class ControlSocket:
         _log.info("paused" if paused else "resumed", sink=done["sink"], by=request["by"])
         return done
 
-    async def _find(self, request: Request) -> bytes:
-        return await asyncio.to_thread(requests.find, self._router.engine, request)
+    async def _find(self, request: Request) -> Any:
+        router = self._router
+        if router.follower is None:
+            return await asyncio.to_thread(requests.find, router.engine, request)
+        try:
+            return await router.follower.ask(inquiry.trace(router.engine, requests.text(request, "query")))
+        except (DatabaseDown, DatabaseUnfit) as error:
+            found = await asyncio.to_thread(requests.find, router.engine, request)
+            return {**orjson.loads(found), "note": str(error)}
+
+    async def _effects(self, request: Request) -> Any:
+        """Effects from their database; what is decided about them goes to the engine."""
+        router = self._router
+        if inquiry.resolves(request):
+            done = await asyncio.to_thread(inquiry.resolve, router.engine, request)
+            _log.info("effect resolved", sink=done["sink"], id=done["id"], by=request["by"])
+            return done
+        if router.follower is None:
+            return inquiry.nothing(request)
+        return await router.follower.ask(inquiry.question(request))
 
     async def _dead_letters(self, request: Request) -> bytes:
         return await asyncio.to_thread(requests.dead_letters, self._router.engine, request)

@@ -26,7 +26,7 @@ _log = get_logger()
 
 def application(router: Router) -> ASGIApp:
     """The application that serves `router`."""
-    metrics = Metrics(router.engine.stats, router.pulses, lambda: router.quarantined)
+    metrics = Metrics(router.engine.stats, router.pulses, lambda: router.quarantined, router.followed)
     description = document(getattr(_core, "__version__", "0"))
 
     async def post(request: Request) -> Response:

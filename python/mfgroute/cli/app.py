@@ -41,6 +41,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Operate a node": {
         "inbox": "List everything that waits for a person.",
         "trace": "Show where the events of an order, lot or document are.",
+        "effects": "Look at what sinks have posted; say what became of an effect in doubt.",
         "parked": "Look at parked events; retry or skip them.",
         "rejects": "Look at rejected messages; retry, edit or skip them.",
         "replay": "Send events of the past to a sink once more, or write them to a file.",
@@ -58,7 +59,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 }
 #: What the interface names and this version does not have.
 UNAVAILABLE = (
-    "tap", "top", "link", "effects", "reconcile",
+    "tap", "top", "link", "reconcile",
 )  # fmt: skip
 
 #: Modules that are not called as their command: `try` is a word of the language, some commands are alike.

@@ -126,6 +126,15 @@ def _known(error: BaseException) -> _Told | None:  # noqa: C901, PLR0911, PLR091
         case errors.LogDamaged():
             hint = "nothing was deleted; `mfgroute log salvage` reads what is whole, or restore a backup"
             return _Told(name, str(error), DATA, hint)
+        case errors.DatabaseDown():
+            return _Told(
+                name, str(error), UNAVAILABLE, "see that the database runs; nothing is lost meanwhile"
+            )
+        case errors.DatabaseUnfit():
+            message, _, hint = str(error).partition("\n")
+            return _Told(
+                name, message, CONFIGURATION, hint or "change `effects.url`, or run the version that wrote it"
+            )
         case errors.Full() | errors.Closed():
             return _Told(name, str(error), TRY_AGAIN, "try again later")
         case errors.UnknownName():
@@ -152,7 +161,15 @@ def _usage(error: Any) -> _Told:
 
 
 def _refused(error: Any) -> _Told:
-    codes = {"Closed": TRY_AGAIN, "Full": TRY_AGAIN, "BadRequest": USAGE, "Internal": INTERNAL}
+    codes = {
+        "Closed": TRY_AGAIN,
+        "Full": TRY_AGAIN,
+        "BadRequest": USAGE,
+        "Internal": INTERNAL,
+        "DatabaseDown": UNAVAILABLE,
+        "DatabaseUnfit": CONFIGURATION,
+        "SchemaNewer": CONFIGURATION,
+    }
     hint = "the node's log says more" if error.kind == "Internal" else None
     return _Told(error.kind, str(error), codes.get(error.kind, FAILED), hint)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mfgroute.adapter import Inbox
 from mfgroute.config.convert import Notes, close, dotted, escape
-from mfgroute.config.model import NAME_PATTERN, Http, Route
+from mfgroute.config.model import NAME_PATTERN, Effects, Http, Route
 
 _NAME = re.compile(NAME_PATTERN)
 _ANY = object()
@@ -63,6 +63,16 @@ def check_names(section: str, names: Mapping[str, Any], notes: Notes) -> None:
             pointer = f"/{section}/{escape(str(name))}#key"
             hint = "use lowercase letters, digits and `-`, such as `mes-a`"
             notes.error(pointer, f"`{name}` is not a name for one of the {section}", hint)
+
+
+def check_effects(effects: Effects, notes: Notes) -> None:
+    """Note a database that is none of ours; the URL itself is not shown."""
+    if effects.url is not None and not re.match("postgresql(\\+psycopg)?://", effects.url.reveal()):
+        notes.error(
+            "/effects/url",
+            "`effects.url` does not begin with `postgresql://`",
+            "leave it out for SQLite in the data folder",
+        )
 
 
 def check_routes(

@@ -16,6 +16,7 @@ from mfgroute.adapter import Source as SourceAdapter
 from mfgroute.config import checks, documents, lock, owners, packs
 from mfgroute.config.convert import Notes, close, convert, convert_struct, dotted, escape
 from mfgroute.config.model import (
+    Effects,
     Http,
     Model,
     Node,
@@ -32,7 +33,10 @@ from mfgroute.errors import ConfigError, MfgrouteError, Problem
 
 API_VERSION = "mfgroute/v1"
 _FILE_BYTES_MAX = 1 << 20
-_KEYS = ("apiVersion", "packs", "owner", "owners", "node", "http", "streams", "sources", "sinks", "routes")
+_KEYS = (
+    "apiVersion", "packs", "owner", "owners", "node", "http", "effects",
+    "streams", "sources", "sinks", "routes",
+)  # fmt: skip
 _MASK = "********"
 
 
@@ -186,11 +190,13 @@ class _Reader:
         routes = self._routes(document)
         checks.check_routes(routes, _map(document, "sources"), _map(document, "sinks"), notes)
         http = self._http(document)
+        effects = self._effects(document)
         if node is None or any(problem.severity == "error" for problem in notes.problems):
             return None
         return Model(
             node=node,
             http=http,
+            effects=effects,
             streams=streams,
             sources=sources,
             sinks=sinks,
@@ -199,7 +205,10 @@ class _Reader:
 
     def for_core(self, document: Any) -> Any:
         """The document as the core gets it: each sink says whether it takes one event of a key at a time."""
-        if not isinstance(document, dict) or not isinstance(document.get("sinks"), dict):
+        if not isinstance(document, dict):
+            return document
+        document = {key: value for key, value in document.items() if key != "effects"}
+        if not isinstance(document.get("sinks"), dict):
             return document
         sinks = {
             name: {**sink, "one_per_key": self._one_per_key.get(name, True)}
@@ -229,6 +238,13 @@ class _Reader:
         if http is not None:
             checks.check_listen(http, self._inboxes, self.notes)
         return http
+
+    def _effects(self, document: dict[str, Any]) -> Effects:
+        raw = document.get("effects", {})
+        effects = convert_struct(Effects, raw, "/effects", self.notes) or Effects()
+        self._remember_secrets(effects, raw, "/effects")
+        checks.check_effects(effects, self.notes)
+        return effects
 
     def _streams(self, value: Any) -> dict[str, Stream]:
         made = convert(dict[str, Stream], value, "/streams", self.notes)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from mfgroute.adapter import Config, Effect
+from mfgroute.adapter import Config, Effect, Secret
 from mfgroute.units import Duration, Rate, Size
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]*$"
@@ -61,6 +61,18 @@ class Http(Section, frozen=True, kw_only=True):
     def port(self) -> int:
         """Port; 0 takes a free one."""
         return int(self.listen.rpartition(":")[2])
+
+
+class Effects(Section, frozen=True, kw_only=True):
+    """Where the database of effects is, which `effects`, `trace` and `reconcile` ask."""
+
+    url: Annotated[
+        Secret | None,
+        Meta(
+            description="A PostgreSQL database of this node's own, `postgresql://user:password@host/name`; "
+            "SQLite in the data folder if not given. Needs `mfgroute[postgresql]`"
+        ),
+    ] = None
 
 
 class Stream(Section, frozen=True, kw_only=True):
@@ -255,6 +267,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         node: who this node is.
         http: the listener, or `None` when the file has no ``http`` and no source needs one.
+        effects: where the database of effects is.
         streams: by name.
         sources: by name.
         sinks: by name.
@@ -263,6 +276,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
     node: Node
     http: Http | None
+    effects: Effects
     streams: dict[str, Stream]
     sources: dict[str, Source]
     sinks: dict[str, Sink]

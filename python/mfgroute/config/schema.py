@@ -10,7 +10,17 @@ import msgspec
 from mfgroute.adapter import Config
 from mfgroute.config.hooks import schema_hook
 from mfgroute.config.load import API_VERSION
-from mfgroute.config.model import NAME_PATTERN, Http, Node, Route, Section, SinkSection, SourceSection, Stream
+from mfgroute.config.model import (
+    NAME_PATTERN,
+    Effects,
+    Http,
+    Node,
+    Route,
+    Section,
+    SinkSection,
+    SourceSection,
+    Stream,
+)
 
 _PREFIX = "#/$defs/"
 
@@ -70,6 +80,7 @@ def schema(
         },
         "node": add(Node, ""),
         "http": add(Http, ""),
+        "effects": add(Effects, ""),
         "streams": {"type": "object", "additionalProperties": add(Stream, "")},
         "sources": adapted(sources, SourceSection, "source"),
         "sinks": adapted(sinks, SinkSection, "sink"),

@@ -232,6 +232,26 @@ class Pulse:
         }
 
 
+class Followed(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the database of effects is behind the log.
+
+    Attributes:
+        behind: for each sink, changes that wait for it; counting stops at 1000.
+        behind_s: for each sink, age of the oldest of them in seconds.
+        missing: for each sink, changes that never came to it; only those with some.
+        failures: how often it could not be used since the start.
+        failing_s: for how long it cannot be used now; 0 if it can.
+        why: what it said then.
+    """
+
+    behind: Mapping[str, int]
+    behind_s: Mapping[str, float]
+    missing: Mapping[str, int]
+    failures: int
+    failing_s: float
+    why: str
+
+
 class Health(msgspec.Struct, frozen=True):
     """Whether the node is ready.
 
@@ -253,6 +273,7 @@ def check(
     stopped: Iterable[str] = (),
     failed: Mapping[str, str] | None = None,
     quarantined: Mapping[str, int] | None = None,
+    followed: Followed | None = None,
     draining: bool = False,
 ) -> Health:
     """Ask every part.
@@ -263,6 +284,7 @@ def check(
         stopped: sinks that stopped because too much of theirs is parked.
         failed: streams whose log has failed, with what the disk said.
         quarantined: for each log, bytes of torn tails that starts have kept.
+        followed: how far the database of effects is, where there is one.
         draining: whether the node is about to stop.
     """
     problems, notes = [], []
@@ -276,10 +298,16 @@ def check(
     problems.extend(f"sink {name} is stopped: its parked_max is reached" for name in stopped)
     for name, why in (failed or {}).items():
         problems.append(f"stream {name} takes nothing, since its log failed: {why}; restart the node")
+    if followed is not None and followed.failing_s > STUCK_S:
+        problems.append(f"effects are not in their database since {followed.failing_s:.0f} s: {followed.why}")
     if draining:
         problems.append("the node is draining")
     notes += [
         f"the log of {name} has {size} bytes in quarantine: writes that were under way at a crash"
         for name, size in (quarantined or {}).items()
+    ]
+    notes += [
+        f"the effects database lacks {count} changes of sink {name}: what they said is in no answer of it"
+        for name, count in (followed.missing if followed else {}).items()
     ]
     return Health(ready=not problems, problems=problems, notes=notes)

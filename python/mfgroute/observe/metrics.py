@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from mfgroute import _core
-from mfgroute.observe.health import BOUNDS_S, Buckets, Pulse
+from mfgroute.observe.health import BOUNDS_S, Buckets, Followed, Pulse
 from mfgroute.observe.stats import Stats, named
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -26,6 +26,7 @@ class Metrics(Collector):
         stats: takes one snapshot of the engine.
         pulses: the source and sink tasks.
         quarantined: for each log, bytes of torn tails that starts have kept.
+        followed: how far the database of effects is; `None` where there is none.
     """
 
     def __init__(
@@ -33,10 +34,12 @@ class Metrics(Collector):
         stats: Callable[[], Stats],
         pulses: Callable[[], Iterable[Pulse]],
         quarantined: Callable[[], Mapping[str, int]] = dict,
+        followed: Callable[[], Followed | None] = lambda: None,
     ) -> None:
         self._stats = stats
         self._quarantined = quarantined
         self._pulses = pulses
+        self._followed = followed
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -59,6 +62,7 @@ class Metrics(Collector):
         yield from _adapters(pulses)
         yield from _recordings(pulses)
         yield _quarantine(self._quarantined())
+        yield from _effects(self._followed())
         yield from _node(stats, pulses)
 
 
@@ -163,6 +167,30 @@ def _adapters(pulses: list[Pulse]) -> Iterator[Metric]:
         for counter, count in sorted(pulse.counters().items()):
             family.add_metric([pulse.kind, pulse.name, counter], count)
     yield family
+
+
+def _effects(found: Followed | None) -> Iterator[Metric]:
+    lag = GaugeMetricFamily(
+        "mfgroute_effects_lag_lines",
+        "Changes of effects that wait for their database; counting stops at 1000.",
+        labels=["sink"],
+    )
+    lag_s = GaugeMetricFamily(
+        "mfgroute_effects_lag_seconds", "Age of the oldest change that waits.", labels=["sink"]
+    )
+    missing = GaugeMetricFamily(
+        "mfgroute_effects_missing", "Changes of effects that never came to their database.", labels=["sink"]
+    )
+    failures = CounterMetricFamily(
+        "mfgroute_effects_failures", "Times that the database of effects could not be used."
+    )
+    if found is not None:
+        for name, count in found.behind.items():
+            lag.add_metric([name], count)
+            lag_s.add_metric([name], found.behind_s[name])
+            missing.add_metric([name], found.missing.get(name, 0))
+        failures.add_metric([], found.failures)
+    yield from (lag, lag_s, missing, failures)
 
 
 def _quarantine(found: Mapping[str, int]) -> Metric:

@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 import msgspec
 
 from mfgroute import _core
-from mfgroute.adapter import Inbox
+from mfgroute.adapter import Inbox, Secret
 from mfgroute.config.load import Adapters, Project
 from mfgroute.errors import Closed, ConfigError, Full, Problem, UnknownName
 from mfgroute.events import Receipt
@@ -29,10 +29,13 @@ from mfgroute.registry import Registry
 from mfgroute.runtime import folder
 from mfgroute.runtime.ingest import THREAD_BYTES_MIN
 from mfgroute.runtime.lock import DataLock
-from mfgroute.runtime.parts import Parts
+from mfgroute.runtime.parts import Parts, posters
 from mfgroute.runtime.room import room_of
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes, wait
+
+if TYPE_CHECKING:
+    from mfgroute.runtime.follower import Follower
 
 _log = get_logger()
 
@@ -60,6 +63,7 @@ class Router:
         address: where the HTTP listener listens, once it does.
         draining: whether a stop has begun.
         quarantined: for each log, bytes of torn tails that starts have kept.
+        follower: brings effects into their database; `None` while no sink is a poster.
     """
 
     #: Run beside the sources and sinks; each is called with the router.
@@ -80,6 +84,7 @@ class Router:
         self.address: tuple[str, int] | None = None
         self.draining = False
         self.quarantined: dict[str, int] = {}
+        self.follower: Follower | None = None
         self._given = project
         self._data_dir = data_dir
         self._adapters = adapters or Registry()
@@ -124,6 +129,7 @@ class Router:
             ConfigError: the project has problems.
             Locked: another process runs on the data folder.
             FolderUnfit: the data folder is a symbolic link, or a later version wrote it.
+            DatabaseUnfit: the database of effects is none that this version or node can use.
             CannotListen: the listener's address is taken.
         """
         self._began = time.monotonic()
@@ -143,6 +149,7 @@ class Router:
                 await asyncio.to_thread(self._look_at_disk)
             self._wakes = Wakes(self.engine.wake_fd())
             stack.callback(self._wakes.close)
+            await self._follow_effects(self.project, stack)
             self._parts = Parts(
                 self.engine, self._wakes, self._adapters, self._tempo, self._random, data_dir=self.data_dir
             )
@@ -247,6 +254,7 @@ class Router:
                 raise
             MASK.add(project.secrets)
             self.project = project
+            await self._follow_effects(project, self._stack)
             await self._parts.follow(project)
             _log.info("reloaded", node=project.model.node.id)
             return project.warnings
@@ -321,6 +329,10 @@ class Router:
         """For each sink, how many events wait to be delivered or are being delivered."""
         return {name: waiting(one) for name, one in named(self.engine.stats(), "sinks").items()}
 
+    def followed(self) -> health.Followed | None:
+        """How far the database of effects is; `None` while no sink is a poster."""
+        return self.follower.followed() if self.follower else None
+
     def health(self) -> health.Health:
         """Whether everything that has work makes progress."""
         stats = self.engine.stats()
@@ -331,8 +343,31 @@ class Router:
             stopped=[name for name, one in sinks.items() if one.get("stopped")],
             failed=failed_streams(stats),
             quarantined=self.quarantined,
+            followed=self.followed(),
             draining=self.draining,
         )
+
+    async def _follow_effects(self, project: Project, stack: AsyncExitStack) -> None:
+        """Follow the effects of all posters. SQL is not even imported where there is none."""
+        sinks = posters(project, self._adapters)
+        if self.follower is not None:
+            self.follower.follow(sinks)
+        elif sinks:
+            from mfgroute.runtime.follower import Follower  # noqa: PLC0415 - as said
+
+            url = project.model.effects.url
+            follower = Follower(
+                self.engine,
+                folder=self.data_dir,
+                url=url.reveal() if url else None,
+                node=project.model.node.id,
+                tempo=self._tempo,
+                random=self._random,
+                wakes=self._wakes,
+            )
+            await follower.start(sinks)
+            stack.push_async_callback(follower.stop)
+            self.follower = follower
 
     async def _inboxes_open(self) -> None:
         """Let inboxes open, so that whoever was told that the node is ready may post at once.
@@ -380,6 +415,10 @@ def _tell_opened(log: Mapping[str, Any]) -> None:
         )
 
 
+def _plain(value: Any) -> str:
+    return value.reveal() if isinstance(value, Secret) else str(value)
+
+
 def _check_fixed(old: Project, new: Project) -> None:
     """Refuse changes that need a restart."""
     problems = [
@@ -391,9 +430,9 @@ def _check_fixed(old: Project, new: Project) -> None:
             message=f"`{what}` cannot change while the node runs",
             hint="restart the node",
         )
-        for what in ("node", "http")
-        if msgspec.to_builtins(getattr(old.model, what), enc_hook=str)
-        != msgspec.to_builtins(getattr(new.model, what), enc_hook=str)
+        for what in ("node", "http", "effects")
+        if msgspec.to_builtins(getattr(old.model, what), enc_hook=_plain)
+        != msgspec.to_builtins(getattr(new.model, what), enc_hook=_plain)
     ]
     if problems:
         raise ConfigError(problems)

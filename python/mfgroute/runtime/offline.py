@@ -17,9 +17,11 @@ import orjson
 
 from mfgroute import _core
 from mfgroute.config.load import Project
-from mfgroute.errors import MfgrouteError
-from mfgroute.runtime import folder, requests
+from mfgroute.errors import DatabaseDown, DatabaseUnfit, MfgrouteError
+from mfgroute.registry import Registry
+from mfgroute.runtime import folder, inquiry, requests
 from mfgroute.runtime.lock import DataLock
+from mfgroute.runtime.parts import posters
 
 
 class NothingKept(MfgrouteError):  # noqa: N818 - as `Closed`
@@ -68,6 +70,8 @@ class Offline:
 
     def __init__(self, project: Project, data_dir: Path) -> None:
         self._project = project
+        self._folder = data_dir
+        self._posters = posters(project, Registry())
         self._lock = DataLock(data_dir)
         try:
             self._engine: Any = _core.Engine(project.plan, data_dir=str(data_dir))
@@ -76,7 +80,8 @@ class Offline:
             raise
         self.opened: list[dict[str, Any]] = self._engine.opened
         self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "find": lambda request: requests.find(self._engine, request),
+            "find": self._find,
+            "effects": self._effects,
             "inbox": lambda _: requests.inbox(self._engine),
             "dead_letters": self._dead_letters,
             "replay": lambda request: requests.replay(self._engine, request, project.model.sinks),
@@ -106,6 +111,38 @@ class Offline:
         result = self._verbs[verb]({**arguments, "verb": verb, "by": by})
         return orjson.loads(result if isinstance(result, bytes) else orjson.dumps(result))
 
+    def _find(self, request: dict[str, Any]) -> Any:
+        if not self._posters:
+            return requests.find(self._engine, request)
+        try:
+            return self._query(inquiry.trace(self._engine, requests.text(request, "query")))
+        except (DatabaseDown, DatabaseUnfit) as error:
+            return {**orjson.loads(requests.find(self._engine, request)), "note": str(error)}
+
+    def _effects(self, request: dict[str, Any]) -> Any:
+        if inquiry.resolves(request):
+            return inquiry.resolve(self._engine, request, durable=True)
+        if not self._posters:
+            return inquiry.nothing(request)
+        return self._query(inquiry.question(request))
+
+    def _query(self, question: inquiry.Question) -> Any:
+        """Bring the database of effects to where the log is, and ask it."""
+        from mfgroute.effects.database import Database  # noqa: PLC0415 - only where there are effects
+        from mfgroute.runtime.follower import Taker  # noqa: PLC0415
+
+        model = self._project.model
+        url = model.effects.url.reveal() if model.effects.url else None
+        database = Database(self._folder, url=url, node=model.node.id)
+        try:
+            taker = Taker(self._engine, database, self._folder)
+            for sink in self._posters:
+                taker.drain(sink)
+            with database.reading() as connection:
+                return question(connection)
+        finally:
+            database.close()
+
     def _dead_letters(self, request: dict[str, Any]) -> bytes:
         # What is submitted to a stream in memory would be gone with this process.
         asked = {**request.get("request", {}), "durable": True}
@@ -116,4 +153,4 @@ class Offline:
 
 
 #: What can be asked of a data folder without its node.
-VERBS = frozenset({"find", "inbox", "dead_letters", "replay", "pause", "resume"})
+VERBS = frozenset({"find", "effects", "inbox", "dead_letters", "replay", "pause", "resume"})

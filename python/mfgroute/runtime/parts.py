@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from mfgroute.adapter import Context
+from mfgroute.adapter import Context, Poster
 from mfgroute.config.load import Adapters, Project
 from mfgroute.config.model import Sink, Source
 from mfgroute.observe.health import Pulse
@@ -20,6 +20,12 @@ from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes
 
 _log = get_logger()
+
+
+def posters(project: Project, adapters: Adapters) -> list[str]:
+    """Names of the sinks of a project whose effects are recorded."""
+    sinks = project.model.sinks.items()
+    return [name for name, sink in sinks if issubclass(adapters.sink(sink.section.adapter), Poster)]
 
 
 class Parts:

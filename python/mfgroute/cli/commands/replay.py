@@ -15,6 +15,7 @@ import click
 from mfgroute.cli import show
 from mfgroute.cli.app import Command, session
 from mfgroute.cli.failures import FAILED, IO, USAGE, Failure
+from mfgroute.cli.moments import moment
 
 Answer = dict[str, Any]
 
@@ -193,31 +194,10 @@ def _asked(options: dict[str, Any]) -> Answer:
                 raise Failure(f"`--{name} {value}`: {offset!r} is no offset", code=USAGE)
             offsets.setdefault(stream, [None, None])[index] = int(offset)
         else:
-            asked[f"{name}_ms"] = _moment(name, value)
+            asked[f"{name}_ms"] = moment(name, value, ", or an offset such as business@1200")
     if len(offsets) > 1:
         raise Failure("`--from` and `--until` name two streams, expected one", code=USAGE)
     return {**asked, "offsets": offsets} if offsets else asked
-
-
-def _moment(name: str, text: str) -> int:
-    """Milliseconds since 1970 of a time with its zone, or of so long ago.
-
-    Raises:
-        Failure: it is neither.
-    """
-    from datetime import datetime  # noqa: PLC0415 - not for --help
-
-    from mfgroute.units import Duration  # noqa: PLC0415
-
-    with contextlib.suppress(ValueError):
-        return max(int((time.time() - Duration.parse(text)) * 1000), 0)
-    with contextlib.suppress(ValueError, OverflowError):
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return max(int(moment.timestamp() * 1000), 0)
-        text = f"{text} (without a zone)"
-    hint = "write 2026-11-21T06:00:00Z, 2026-11-21T06:00:00+01:00, 24h or business@1200"
-    raise Failure(f"`--{name} {text}` is no moment and no offset", code=USAGE, hint=hint)
 
 
 def _default(sink: str, preview: Answer) -> Path:

@@ -9,6 +9,7 @@ import click
 from mfgroute.cli import show
 from mfgroute.cli.app import Command, session
 from mfgroute.cli.failures import FAILED, Failure
+from mfgroute.cli.outcomes import outcome, requested
 
 
 @click.command("trace", cls=Command)
@@ -16,7 +17,8 @@ from mfgroute.cli.failures import FAILED, Failure
 def command(*, key: str) -> int:
     """Show where the events of KEY are and were: an order, lot, report, event id or document number.
 
-    This node alone is asked, no other system.
+    This node alone is asked, no other system. Of sinks whose effects are recorded it knows also what the log
+    has forgotten.
 
     Examples:
       mfgroute trace order/DE04/4711
@@ -25,6 +27,8 @@ def command(*, key: str) -> int:
     from mfgroute.cli.node import ask  # noqa: PLC0415 - not for --help
 
     found = ask("find", query=key)
+    if "note" in found and not session().json:
+        show.line(f"what the log has forgotten is not shown: {found['note']}", error=True)
     if session().json:
         show.document(found)
         return 0 if found["events"] else FAILED
@@ -40,13 +44,14 @@ def command(*, key: str) -> int:
         else:
             head = f"{event.get('type', 'event')}  {event.get('key', '')}  from {event.get('source', '?')}"
         show.line(head)
-        show.line(
-            f"  admitted {event['admitted'] or '?'}  {event['stream']}/{event['offset']}  id {event['id']}"
-        )
+        at = f"{event['stream']}/{event['offset']}" if event["stream"] else "in the log no more"
+        show.line(f"  admitted {event['admitted'] or '?'}  {at}  id {event['id']}")
         if session().verbose and "data" in event:
             show.line(f"  data {show.compact(event['data'])}")
         for sink in event["sinks"]:
             show.line(f"  {sink['sink']}: {standing(sink)}{version(sink)}")
+            if session().verbose and "effect" in sink:
+                show.line(f"    {requested(sink['effect'])}")
         if not event["sinks"]:
             show.line("  no route wants it")
     return 0
@@ -60,6 +65,8 @@ def version(sink: dict[str, Any]) -> str:
 def standing(sink: dict[str, Any]) -> str:  # noqa: PLR0911 - one for each state
     """Where an event stands at a sink, for people."""
     state: str = sink["state"]
+    if state in ("forgotten", "finished") and "effect" in sink:
+        return outcome(sink["effect"])
     at = f" at {sink['at']}" if sink.get("at") else ""
     tries = f", {sink['tries']} tries" if sink.get("tries", 0) > 1 else ""
     if state == "delivered":

@@ -1,0 +1,45 @@
+"""Effects in words for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: What a state means; `skipped` has two meanings, see `outcome`.
+STATES = {
+    "intent": "about to send",
+    "accepted": "accepted, not done yet",
+    "posted": "posted",
+    "refused": "refused",
+    "in_doubt": "sent, no answer",
+    "gave_up": "given up after too many tries",
+    "skipped": "skipped",
+    "superseded": "superseded by another event",
+    "retried": "to be sent again",
+}
+
+
+def state(effect: dict[str, Any]) -> str:
+    """The state of an effect."""
+    if effect["state"] == "skipped" and effect["reference"]:
+        return "posted by hand"
+    return STATES.get(effect["state"], str(effect["state"]))
+
+
+def outcome(effect: dict[str, Any]) -> str:
+    """What became of an effect, in a line."""
+    words = state(effect)
+    if effect["reference"]:
+        words += f" as {effect['reference']}"
+    if effect["code"]:
+        words += f" {effect['code']}"
+    words += f" at {effect.get('last') or effect.get('at')}"
+    if effect.get("attempts", 0) > 1:
+        words += f", {effect['attempts']} attempts"
+    return f"{words}: {effect['reason']}" if effect["reason"] else words
+
+
+def requested(effect: dict[str, Any]) -> str:
+    """What was asked of the target, in a line."""
+    amounts = ", ".join(f"{name} {amount}" for name, amount in sorted(effect["amounts"].items()))
+    words = f"request {effect['request_key'] or '(none)'}"
+    return f"{words} to {effect['object']}: {amounts}" if amounts else words

@@ -1,0 +1,239 @@
+"""The database of effects, SQLite and PostgreSQL alike: each line counts once, whatever ends in between."""
+
+import random
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import text, update
+
+from mfgroute.effects import lines, questions, tables
+from mfgroute.effects.database import Database
+from mfgroute.errors import DatabaseDown, DatabaseUnfit, SchemaNewer
+
+from .feed import Feed
+
+LIFE = "a" * 32
+ORDER = "order/DE04/4711"
+
+
+def take(database, feed, sink="sap", life=LIFE, after=0):
+    return database.take(sink, life, lines.read(feed.effects(sink, after, 10_000)))
+
+
+def asked(database, question, *arguments, **named):
+    with database.reading() as connection:
+        return question(connection, *arguments, **named)
+
+
+def test_an_effect_is_one_row_with_its_history(open_database, feed):
+    database = open_database()
+    feed.intend("sap", "e1", amounts={"yield": "10"}, batch="L-7")
+    feed.say("sap", "e1", "in_doubt", key="key-e1", attempt=1, reason="no answer")
+    feed.say("sap", "e1", "retried", key="key-e1", attempt=1)
+    feed.say("sap", "e1", "again", key="key-e1", attempt=2)
+    feed.say("sap", "e1", "posted", key="key-e1", attempt=2, reference="4900000001/2026")
+    assert take(database, feed).number == 5
+    (one,) = asked(database, questions.show, "e1")
+    assert (one["state"], one["attempts"], one["reference"]) == ("posted", 2, "4900000001/2026")
+    assert (one["object"], one["key"], one["request_key"]) == (ORDER, ORDER, "key-e1")
+    assert one["amounts"] == {"yield": "10"}
+    assert one["reason"] is None
+    assert one["event"]["data"]["batch"] == "L-7"
+    assert [line["state"] for line in one["history"]] == ["intent", "in_doubt", "retried", "again", "posted"]
+    assert one["history"][1]["reason"] == "no answer"
+    assert (one["first"], one["last"]) == ("2026-11-18T11:06:40.001Z", "2026-11-18T11:06:40.005Z")
+
+
+def test_lines_that_come_twice_change_nothing(open_database, feed):
+    database = open_database()
+    for number in range(20):
+        feed.post("sap", f"e{number}", amounts={"yield": "0.1"})
+    for _ in range(3):
+        assert take(database, feed).number == 40
+    assert take(database, feed, after=17).number == 40
+    assert asked(database, questions.posted, "sap", ORDER) == {"yield": Decimal("2.0")}
+    assert len(asked(database, questions.effects)) == 20
+
+
+def test_sums_are_exact_and_by_sink_object_and_name(open_database, feed):
+    database = open_database()
+    feed.post("sap", "a", amounts={"yield": "99999999999999999999999999999999999.001", "scrap": "1"})
+    feed.post("sap", "b", amounts={"yield": "0.0000000000000000000000000000000000001"})
+    feed.post("sap", "c", amounts={"scrap": "-1.0"})
+    feed.post("sap", "d", thing="order/DE04/4712", amounts={"yield": "5"})
+    feed.intend("sap", "open", amounts={"yield": "7"})
+    feed.post("wms", "a", amounts={"yield": "3"})
+    take(database, feed)
+    take(database, feed, "wms")
+    total = Decimal("99999999999999999999999999999999999.0010000000000000000000000000000000001")
+    assert asked(database, questions.posted, "sap", ORDER) == {"yield": total, "scrap": Decimal(0)}
+    assert asked(database, questions.posted, "wms", ORDER) == {"yield": Decimal(3)}
+    assert asked(database, questions.posted, "sap", "order/DE04/1") == {}
+
+
+def test_what_was_posted_or_booked_by_hand_is_known_by_its_id(open_database, feed):
+    database = open_database()
+    feed.post("sap", "posted", reference="4900000001")
+    feed.post("sap", "unnamed", reference=None)
+    feed.intend("sap", "by-hand", amounts={"yield": "4"})
+    feed.say("sap", "by-hand", "skipped", reference="4900000009", reason="booked in the morning")
+    feed.intend("sap", "accepted", amounts={"yield": "9"})
+    feed.say("sap", "accepted", "accepted", reference="job-1")
+    feed.say("sap", "accepted", "skipped", reason="cancelled")
+    feed.say("sap", "refused", "refused", code="http_422", reason="closed")
+    take(database, feed)
+    ids = ["posted", "unnamed", "by-hand", "accepted", "refused", "never", *map(str, range(1200))]
+    assert asked(database, questions.was_posted, "sap", ids) == {
+        "posted": "4900000001", "unnamed": None, "by-hand": "4900000009",
+    }  # fmt: skip
+    assert asked(database, questions.was_posted, "wms", ids) == {}
+    assert asked(database, questions.posted, "sap", ORDER) == {"yield": Decimal(4)}
+
+
+def test_an_effect_that_ends_counts_once_however_its_lines_are_cut(open_database):
+    database = open_database()
+    rng = random.Random(7)
+    feed, expected = Feed(), Decimal()
+    for number in range(60):
+        amount = Decimal(rng.randrange(1, 999)) / 8
+        feed.intend("sap", f"e{number}", amounts={"yield": str(amount)})
+        end = rng.choice(["posted", "refused", "in_doubt", "skipped"])
+        feed.say("sap", f"e{number}", end, reference="49" if end == "posted" else None)
+        expected += amount * (end == "posted")
+    after = 0
+    while after < 120:
+        first = max(0, after - rng.randrange(4))
+        found = lines.read(feed.effects("sap", first, rng.randrange(1, 9)))
+        assert database.take("sap", LIFE, found).number >= after
+        after = database.taken("sap", LIFE).number
+    assert asked(database, questions.posted, "sap", ORDER) == {"yield": expected}
+    assert database.taken("sap", LIFE).missing == 0
+
+
+def test_a_take_that_fails_leaves_nothing_behind(open_database, feed):
+    database = open_database()
+    feed.post("sap", "e1", amounts={"yield": "1"})
+    take(database, feed)
+    feed.post("sap", "e2", amounts={"yield": "1"})
+    with database.reading() as connection:
+        connection.execute(text("DROP TABLE amounts"))
+    with pytest.raises(DatabaseDown, match="amounts"):
+        take(database, feed)
+    assert database.taken("sap", LIFE).number == 2
+    assert [one["id"] for one in asked(database, questions.effects)] == ["e1"]
+
+
+def test_effects_are_listed_by_sink_state_object_and_time(open_database, feed):
+    database = open_database()
+    for number in range(4):
+        feed.post("sap", f"e{number}", thing=f"order/DE04/{number % 2}")
+    feed.intend("wms", "w1")
+    feed.say("wms", "w1", "in_doubt")
+    take(database, feed)
+    take(database, feed, "wms")
+
+    def ids(**wanted):
+        return [one["id"] for one in asked(database, questions.effects, **wanted)]
+
+    assert ids() == ["e3", "e2", "e1", "e0", "w1"]
+    assert ids(sink="wms") == ["w1"]
+    assert ids(states=["in_doubt", "refused"]) == ["w1"]
+    assert ids(thing="order/DE04/1") == ["e3", "e1"]
+    assert ids(since_ms=1_795_000_000_006) == ["e3", "e2"]
+    assert ids(count_max=1) == ["e3"]
+    assert "event" not in asked(database, questions.effects)[0]
+
+
+def test_an_effect_is_found_by_what_people_know_of_it(open_database, feed):
+    database = open_database()
+    feed.post("sap", "e1", reference="4900000001/2026", batch="L%_7", serials=["SN-1", "SN-2"])
+    feed.post("sap", "e2", reference="4900000010/2026", batch="L%_77")
+    take(database, feed)
+
+    def ids(query):
+        return [one["id"] for one in asked(database, questions.find, query)]
+
+    assert ids("e1") == ["e1"]
+    assert ids(ORDER) == ["e1", "e2"]
+    assert ids("4900000001/2026") == ids("4900000001") == ids("L%_7") == ids("SN-2") == ids("R-e1") == ["e1"]
+    assert ids("2026") == ["e1", "e2"]
+    assert ids("490000000") == ids("SN") == ids("l%_7") == ids("L") == ids('"') == ids("") == []
+
+
+def test_hostile_texts_are_kept_and_change_nothing_else(open_database, feed):
+    database = open_database()
+    hostile = "'; DROP TABLE effects; -- \x00 \x1b[31m \u2028 \U0001f4a5"
+    feed.intend("sap", "e1", thing="order/DE04/'", note=hostile)
+    feed.say("sap", "e1", "refused", code="c\x00", reason=hostile)
+    take(database, feed)
+    (one,) = asked(database, questions.show, "e1")
+    assert one["event"]["data"]["note"] == hostile
+    assert one["reason"] == hostile.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    assert [found["id"] for found in asked(database, questions.find, "order/DE04/'")] == ["e1"]
+
+
+def test_lines_that_never_came_are_counted(open_database, feed):
+    database = open_database()
+    for number in range(5):
+        feed.post("sap", f"e{number}")
+    feed.effects_taken("sap", 4)
+    assert take(database, feed).missing == 4
+    feed.post("sap", "e5")
+    feed.post("sap", "e6")
+    assert take(database, feed, after=12).missing == 6
+    assert asked(database, questions.missing) == {"sap": 6}
+
+
+def test_a_restored_folder_numbers_its_lines_anew_and_knows_what_was_posted_since(open_database, feed):
+    database = open_database()
+    for number in range(5):
+        feed.post("sap", f"e{number}", amounts={"yield": "1"})
+    take(database, feed)
+    feed.forget("sap", 6)  # A backup of when three were posted.
+    assert database.taken("sap", "b" * 32).number == 0
+    feed.post("sap", "other", amounts={"yield": "1"})
+    now = take(database, feed, life="b" * 32)
+    assert (now.number, now.missing) == (8, 0)
+    assert asked(database, questions.posted, "sap", ORDER) == {"yield": Decimal(6)}
+    assert set(asked(database, questions.was_posted, "sap", ["e4", "other"])) == {"e4", "other"}
+
+
+def test_a_database_of_a_later_version_or_of_another_node_is_refused_and_left_alone(open_database, feed):
+    database = open_database()
+    feed.post("sap", "e1")
+    take(database, feed)
+    with pytest.raises(SchemaNewer, match="belongs to node `core-1`, and this is node `core-2`"):
+        open_database("core-2")
+    with database.reading() as connection:
+        connection.execute(update(tables.ABOUT).where(tables.ABOUT.c.name == "version").values(value="99"))
+    with pytest.raises(SchemaNewer, match="version 99, expected at most 1"):
+        open_database()
+    assert len(asked(database, questions.effects)) == 1
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    (tmp_path / "effects.db").write_bytes(b"what is this? " * 100)
+    with pytest.raises(DatabaseDown, match=r"effects\.db` cannot be used: file is not a database"):
+        Database(tmp_path, node="core-1").open()
+
+
+def test_sqlite_is_the_owners_alone_and_syncs_every_transaction(tmp_path):
+    database = Database(tmp_path, node="core-1")
+    with database.reading() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("mysql://host/name", "begins with `mysql:`"),
+        ("what?", "cannot be read"),
+        ("postgresql:/x", "cannot be read"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_without_showing_it(tmp_path, url, why):
+    with pytest.raises(DatabaseUnfit, match=why):
+        Database(tmp_path, url=url, node="core-1")
