@@ -3,7 +3,7 @@
 //! * [`values`]: events, receipts, rejects.
 //! * [`config`]: YAML and plans.
 //! * [`plan`]: plans, schema checks and dry runs.
-//! * [`engine`]: submit, poll, settle and everything else a node does; [`eventfd`] wakes the event loop.
+//! * [`engine`]: submit, poll and everything else a node does; [`batch`]: what was polled, to be settled; [`eventfd`] wakes the event loop.
 //! * [`look`]: the logs of a data folder, which may be damaged, and the machine.
 //! * [`json`]: documents as Python objects.
 //! * [`errors`]: errors as exceptions of `mfgroute.errors`.
@@ -15,6 +15,7 @@
     reason = "the signatures are what Python hands over and takes back"
 )]
 
+pub mod batch;
 pub mod config;
 pub mod engine;
 pub mod errors;
@@ -37,7 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<values::Event>()?;
     module.add_class::<plan::Plan>()?;
     module.add_class::<engine::Engine>()?;
-    module.add_class::<engine::Batch>()?;
+    module.add_class::<batch::Batch>()?;
     module.add_function(wrap_pyfunction!(config::parse_yaml, module)?)?;
     module.add_function(wrap_pyfunction!(plan::explain, module)?)?;
     module.add_function(wrap_pyfunction!(plan::run_mapping, module)?)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use mfgroute_log::Cursor;
 
+use super::checkpoint::name_of;
 use super::clock::Now;
 use super::config::{EngineConfig, InstallError, Installed, StreamConfig};
 use super::fact::{Fact, Facts, Named};
@@ -11,7 +12,6 @@ use super::journal::{Action, Settled, Settlement};
 use super::lanes::Lanes;
 use super::log::Log;
 use super::parked::Parked;
-use super::replay::name_of;
 use super::sink::Sink;
 use super::source::Source;
 use super::state::State;

@@ -21,6 +21,7 @@ mod act;
 mod admission;
 mod admit;
 mod again;
+mod checkpoint;
 mod clock;
 mod commit;
 mod config;
@@ -30,6 +31,7 @@ mod fact;
 mod held;
 mod hold;
 mod install;
+mod intend;
 mod job;
 mod journal;
 mod lanes;
@@ -39,7 +41,7 @@ mod open;
 mod parked;
 mod people;
 mod poll;
-mod replay;
+mod redo;
 mod rerun;
 mod room;
 mod settle;
@@ -55,6 +57,8 @@ mod wake;
 
 #[cfg(test)]
 mod effect_tests;
+#[cfg(test)]
+mod fact_tests;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
@@ -84,7 +88,8 @@ pub use config::{
     SourceNo, StreamConfig, StreamNo, WhenFull,
 };
 pub use edit::Edit;
-pub use effect::{Begun, IntendError, Intention};
+pub use effect::Begun;
+pub use intend::{IntendError, Intention};
 pub use job::{Chosen, Progress, REPLAY_EVENTS_MAX, Replaying};
 pub use journal::{Action, Settled, Settlement};
 pub use lanes::DeliveryId;

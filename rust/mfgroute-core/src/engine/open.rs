@@ -13,7 +13,7 @@ use super::config::{EngineOptions, InstallError, StreamConfig, StreamNo};
 use super::fact::Fact;
 use super::log::{DiskLog, Known, Log};
 use super::node::Node;
-use super::replay::{KEY_BYTES, Replay};
+use super::redo::{KEY_BYTES, Replay};
 use super::sink::Sink;
 use super::state::State;
 use super::stored::Stored;

@@ -9,7 +9,7 @@ use super::fact::Fact;
 use super::journal::{Action, Settled, Settlement};
 use super::node::Later;
 use super::parked::ParkedEvent;
-use super::replay::skipped;
+use super::redo::skipped;
 use super::state::State;
 
 /// Who acts, and why; both are recorded.

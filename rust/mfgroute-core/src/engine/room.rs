@@ -2,12 +2,12 @@
 
 use mfgroute_log::mutant::{self, Mutant};
 
+use super::checkpoint::note_keys;
 use super::clock::Now;
 use super::config::StreamNo;
 use super::fact::Fact;
 use super::node::{Later, room_for};
 use super::open::write_key;
-use super::replay::note_keys;
 use super::state::State;
 use super::stored::Stored;
 

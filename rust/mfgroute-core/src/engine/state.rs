@@ -15,7 +15,7 @@ use super::fact::Facts;
 use super::journal::Journal;
 use super::node::{After, Later, Node};
 use super::open::Home;
-use super::replay::KEY_BYTES;
+use super::redo::KEY_BYTES;
 use super::sink::Sink;
 use super::source::{Refused, Source};
 use super::stream::Stream;
