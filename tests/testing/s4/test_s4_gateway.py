@@ -173,9 +173,12 @@ async def test_a_long_answer_comes_in_pages():
         assert (await client.read(CONFIRMATIONS, "ProdnOrdConf2/$count")).text == "5"
 
 
+STOCK = {"plant": "1010", "storage_location": "", "material": "RM-555", "quantity": "14"}
+
+
 async def test_what_was_done_survives_a_kill(tmp_path):
     setup = tmp_path / "setup.json"
-    setup.write_bytes(msgspec.json.encode({"orders": [order()]}))
+    setup.write_bytes(msgspec.json.encode({"orders": [order()], "stock": [STOCK], "switches": {"user": "K"}}))
     journal, ready = tmp_path / "journal", tmp_path / "ready.json"
     command = [sys.executable, "-m", "mfgroute.testing.simulators", "s4"]
     command += ["--journal", str(journal), "--setup", str(setup), "--ready-file", str(ready)]
@@ -205,5 +208,10 @@ async def test_what_was_done_survives_a_kill(tmp_path):
         assert (await client.confirm()).d["ConfirmationCount"] == "2"
         ledger = await client.control("/ledger")
         assert [effect["document"] for effect in ledger["effects"]] == ["10047111/1", "10047111/2"]
+        # Master data is not taken anew, but switches are: the second issue finds what the first has left.
+        await client.control("/switches", {"negative_stock": False})
+        assert (await client.confirm()).d["EnteredByUser"] == "K"
+        failed = (await client.control("/ledger"))["effects"][-1]["movements_failed"]
+        assert [one["message"] for one in failed] == ["Deficit of SL Unrestricted-use 1.000 KG : RM-555 1010"]
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0

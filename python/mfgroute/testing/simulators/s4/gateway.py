@@ -254,17 +254,24 @@ class Gateway:
         )
 
     def job(self, number: str) -> Answer:
-        """What became of work for later: ``running``, then ``posted`` or ``refused`` with the answer."""
+        """What became of work for later: 202 until it is done, then its answer.
+
+        With `Switches.job_document` the answer is always 200, and a document says ``running``, ``posted`` or
+        ``refused``.
+        """
         with self._store.unit() as unit:
             job = unit.get("jobs", number)
             if job is None:
                 return json_answer(404, {"error": f"no job {number}"})
             if job["answer"] is None and job["polls"] > 0:
                 unit.put("jobs", number, {**job, "polls": job["polls"] - 1})
-                return json_answer(200, {"d": {"JobID": number, "Status": "running"}})
+                running = {"d": {"JobID": number, "Status": "running"}}
+                return json_answer(200 if self._switches.job_document else 202, running)
             if job["answer"] is None:
                 job = self._finish(unit, number, job)
         answer = msgspec.json.decode(job["answer"], type=Answer)
+        if not self._switches.job_document:
+            return answer
         status = "posted" if answer.status < 400 else "refused"
         result = msgspec.Raw(answer.body) if answer.body else None
         return json_answer(200, {"d": {"JobID": number, "Status": status, "Result": result}})

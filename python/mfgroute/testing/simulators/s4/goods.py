@@ -188,8 +188,7 @@ class Goods:
             "MaterialDocumentYear": head["MaterialDocumentYear"],
             "MaterialDocumentItem": str(place),
             "ManufacturingOrder": item["ManufacturingOrder"],
-            "EntryUnit": unit_of(item, "EntryUnit"),
-            "MaterialBaseUnit": unit_of(item, "EntryUnit"),
+            **_units(unit_of(item, "EntryUnit")),
             "QuantityInBaseUnit": item["QuantityInEntryUnit"],
             "DebitCreditCode": "S" if MOVEMENTS[item["GoodsMovementType"]].effect[0][1] > 0 else "H",
         }
@@ -335,6 +334,16 @@ def check_order(unit: Unit, number: str) -> Row:
     if status is not None:
         raise refusal("order_status", status, number)
     return order
+
+
+def _units(code: str) -> dict[str, str]:
+    """A unit in the properties of an item, by each of its codes."""
+    iso = ISO.get(code, code)
+    return {
+        f"{name}{suffix}": value
+        for name in ("EntryUnit", "MaterialBaseUnit")
+        for suffix, value in (("", code), ("SAPCode", code), ("ISOCode", iso))
+    }
 
 
 def _left_out(item: Row, error: ODataError, origin: str) -> dict[str, Any]:

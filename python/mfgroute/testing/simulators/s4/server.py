@@ -93,6 +93,11 @@ class S4Simulator:
         self.switch(**known.pop("switches", {}))
         self.take(msgspec.convert(known, S4Setup))
 
+    def open(self, document: dict[str, Any]) -> None:
+        """Take over switches and, unless the journal has given it some, master data."""
+        switches = {name: document[name] for name in ("switches",) if name in document}
+        self.setup(switches if self.store.restored else document)
+
     def switch(self, **changes: Any) -> None:
         """Change switches."""
         changed = msgspec.convert({**msgspec.to_builtins(self.switches), **changes}, Switches)

@@ -80,12 +80,17 @@ class Store:
         defaults: of tables whose rows are kept without the values that are empty.
         journal: file that every committed unit is appended to before its answer. It survives the end of
             the process, whatever ended it; it is not synced, so it does not survive a power cut.
+
+    Attributes:
+        tables: rows by key, by table; those with defaults without the values that are empty.
+        restored: whether the journal held anything.
     """
 
     def __init__(self, defaults: Mapping[str, Row], journal: Path | None = None) -> None:
         self.tables: dict[str, dict[str, Row]] = {}
         self._defaults = defaults
         self._journal: BinaryIO | None = None
+        self.restored = False
         if journal is not None:
             self._journal = self._open(journal)
 
@@ -99,6 +104,7 @@ class Store:
                 for table, key, row in _CHANGES.decode(line):
                     self._load(table, key, row)
                 whole += len(line)
+                self.restored = True
             with path.open("rb+") as file:
                 file.truncate(whole)
         return path.open("ab", buffering=0)
