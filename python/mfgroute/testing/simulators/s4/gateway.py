@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -132,7 +133,7 @@ class Gateway:
             raise error
         if _REQUEST_ID.fullmatch(request_id) is None:
             raise refusal("value", "RequestID", request_id, "not 32 hexadecimal digits")
-        row = self._store.tables.get("repeats", {}).get(request_id.upper())
+        row = self._store.tables.get("repeats", request_id.upper())
         age = self._now().timestamp() - row["at"] if row is not None else 0.0
         if row is None or age > self._switches.id_kept_s:
             return None
@@ -141,7 +142,7 @@ class Gateway:
         if age > self._switches.response_kept_s:
             raise refusal("outdated")
         self._books.repeats[request_id] += 1
-        return msgspec.json.decode(row["answer"], type=Answer)
+        return _unpacked(row["answer"])
 
     def _remember(self, unit: Unit, call: Call, answer: Answer) -> Answer:
         """Keep an answer for repeats, if the request asks for that."""
@@ -152,7 +153,7 @@ class Gateway:
         row = {
             "at": self._now().timestamp(),
             "sha256": digest(call.body),
-            "answer": msgspec.json.encode(answer).decode(),
+            "answer": _packed(answer),
         }
         unit.put("repeats", call.headers["requestid"].upper(), row)
         return answer
@@ -269,7 +270,7 @@ class Gateway:
                 return json_answer(200 if self._switches.job_document else 202, running)
             if job["answer"] is None:
                 job = self._finish(unit, number, job)
-        answer = msgspec.json.decode(job["answer"], type=Answer)
+        answer = _unpacked(job["answer"])
         if not self._switches.job_document:
             return answer
         status = "posted" if answer.status < 400 else "refused"
@@ -284,9 +285,18 @@ class Gateway:
         except ODataError as error:
             unit.roll_back(mark)
             answer = self._refused(call, error)
-        row = {"polls": "0", "call": str(job["call"]), "answer": msgspec.json.encode(answer).decode()}
+        row = {"polls": "0", "call": str(job["call"]), "answer": _packed(answer)}
         unit.put("jobs", number, dict(row))
         return row
+
+
+def _packed(answer: Answer) -> str:
+    """An answer as it is kept for repeats, of which there are many."""
+    return base64.b85encode(zlib.compress(msgspec.json.encode(answer), 1)).decode()
+
+
+def _unpacked(text: str) -> Answer:
+    return msgspec.json.decode(zlib.decompress(base64.b85decode(text)), type=Answer)
 
 
 def _asks(call: Call) -> bool:

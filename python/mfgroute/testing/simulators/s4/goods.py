@@ -251,7 +251,7 @@ class Goods:
             raise refusal("batch_name", batch)
         known = unit.get("batches", f"{item['Material']}/{item['Plant']}/{batch}")
         if known is not None:
-            if known.get("MatlBatchIsInRstrcdUseStock") and movement.effect[0][:2] == ("unrestricted", -1):
+            if known["MatlBatchIsInRstrcdUseStock"] and movement.effect[0][:2] == ("unrestricted", -1):
                 self._deficit(item, Decimal(0))
             return
         if movement.effect != _IN and self._switches.check_batches:
@@ -260,12 +260,8 @@ class Goods:
 
     @staticmethod
     def _in_inspection(unit: Unit, item: Row) -> bool:
-        return any(
-            lot["Material"] == item["Material"]
-            and lot["Batch"] == item["Batch"]
-            and not lot.get("InspectionLotHasUsageDecision")
-            for lot in unit.rows("lots")
-        )
+        lots = unit.rows("lots", Material=item["Material"], Batch=item["Batch"])
+        return not all(lot["InspectionLotHasUsageDecision"] for lot in lots)
 
     def _apply(self, unit: Unit, item: Row) -> None:
         """Change the stock.
@@ -308,9 +304,7 @@ class Goods:
                 "ReversedMaterialDocumentYear": item["MaterialDocumentYear"],
                 "ReversedMaterialDocumentItem": item["MaterialDocumentItem"],
                 "MaterialDocumentPostingType": "1",
-                "serials": [
-                    row for row in unit.rows(SERIAL.table) if all(row[key] == item[key] for key in ITEM.keys)
-                ],
+                "serials": unit.rows(SERIAL.table, **{name: item[name] for name in ITEM.keys}),
             }
             for item in items
         ]
