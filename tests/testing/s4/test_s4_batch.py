@@ -137,6 +137,12 @@ async def test_a_scripted_refusal_hits_its_changeset_only():
             client, CONFIRMATIONS, changeset("one", confirm("1004712")), changeset("two", confirm())
         )
         assert (answers[0][0], answers[1][0][0]) == (423, 201)
+        erp.behave()
+        erp.misbehave(Fault(kind="error", name="1004712"))
+        status, _ = await batch(client, CONFIRMATIONS, changeset("c", confirm()))
+        assert status == 202
+        status, _ = await batch(client, CONFIRMATIONS, changeset("c", confirm("1004712")))
+        assert status == 500
 
 
 @pytest.mark.parametrize(

@@ -162,10 +162,23 @@ class Gateway:
 
     def subject(self, call: Call) -> Subject:
         """What a request is about."""
-        found, _ = names(self._store.tables, call)
+        found, _ = self._names(call)
         path = f"{call.service}/{call.path}"
         identity = call.headers.get("requestid") or f"{call.method} {path} {digest(call.body)}"
         return Subject(method=call.method, path=path, names=found, identity=identity)
+
+    def _names(self, call: Call) -> tuple[frozenset[str], frozenset[str]]:
+        if call.path != "$batch":
+            return names(self._store.tables, call)
+        try:
+            parts = parse_batch(call)
+        except ODataError:
+            return frozenset(), frozenset()
+        found = [names(self._store.tables, one) for part in parts for one in part.calls]
+        return (
+            frozenset[str]().union(*(one[0] for one in found)),
+            frozenset[str]().union(*(one[1] for one in found)),
+        )
 
     async def _change(self, calls: Sequence[Call]) -> list[Answer]:
         """Do what requests ask for, all of them or none.
@@ -191,7 +204,7 @@ class Gateway:
     def _locked(self, orders: frozenset[str]) -> Iterator[None]:
         busy = sorted(orders & self._held)
         if busy:
-            raise refusal("order_locked", busy[0], self._switches.user)
+            raise refusal("order_locked", busy[0], self._switches.user, status=self._switches.lock_status)
         self._held |= orders
         try:
             yield

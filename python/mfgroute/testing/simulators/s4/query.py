@@ -33,6 +33,7 @@ _TEXT: dict[str, Callable[[str, str], bool]] = {
     "endswith": lambda first, second: first.endswith(second),
     "substringof": lambda first, second: first in second,
 }
+_TYPES: dict[str, type] = {"D": Decimal, "I": Decimal, "B": bool}
 _Test = Callable[[Row], bool]
 
 
@@ -223,7 +224,7 @@ class _Filter:
             raise self._wrong(operator)
         _, text = self._next()
         value = _normal(field, _literal(text))
-        if field.kind == "D" and not isinstance(value, Decimal):
+        if value is not None and not isinstance(value, _TYPES.get(field.kind, str)):
             raise self._wrong(text)
         if operator == "eq" and self._depth == 0 and field.kind in "SNG":
             self.equal[field.name] = value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from mfgroute.testing.simulators.s4.master import Switches
 from mfgroute.testing.simulators.s4.messages import refusal
@@ -102,8 +103,12 @@ class Reads:
         if query.get("$inlinecount") == "allpages":
             document["__count"] = str(len(found))
         if page < wanted and start + page < len(found):
-            kept = "&".join(f"{name}={value}" for name, value in query.items() if name != "$skiptoken")
-            document["__next"] = f"{base}{ROOT}{call.service}/{call.path}?{kept}&$skiptoken={start + page}"
+            options = {name: value for name, value in query.items() if name != "$skip"}
+            options["$skiptoken"] = str(start + page)
+            if "$top" in options:
+                options["$top"] = str(wanted - page)
+            kept = urlencode(options, safe="$'", quote_via=quote)
+            document["__next"] = f"{base}{ROOT}{call.service}/{call.path}?{kept}"
         return json_answer(200, {"d": document})
 
     def _shown(self, base: str, call: Call, entity: Entity, row: Row) -> dict[str, Any]:

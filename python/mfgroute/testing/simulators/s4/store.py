@@ -144,24 +144,32 @@ class Store:
     def __init__(self, tables: Tables, journal: Path | None = None) -> None:
         self.tables = tables
         self.restored = False
+        self._path = journal
         self._journal: BinaryIO | None = None
         if journal is not None:
-            self._journal = self._open(journal)
+            self._restore(journal)
 
-    def _open(self, path: Path) -> BinaryIO:
+    def _restore(self, path: Path) -> None:
         """Read what is there; a last line that is not whole was never committed, and goes."""
+        if not path.exists():
+            return
         whole = 0
-        if path.exists():
-            with path.open("rb+") as file:
-                for line in file:
-                    if not line.endswith(b"\n"):
-                        break
-                    for table, key, row in _CHANGES.decode(line):
-                        self.tables.set(table, key, row)
-                    whole += len(line)
-                    self.restored = True
-                file.truncate(whole)
-        return path.open("ab", buffering=0)
+        with path.open("rb+") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                for table, key, row in _CHANGES.decode(line):
+                    self.tables.set(table, key, row)
+                whole += len(line)
+                self.restored = True
+            file.truncate(whole)
+
+    def _write(self, line: bytes) -> None:
+        if self._path is None:
+            return
+        if self._journal is None:
+            self._journal = self._path.open("ab", buffering=0)
+        self._journal.write(line)
 
     @contextmanager
     def unit(self, *, keep: bool = True) -> Iterator[Unit]:
@@ -178,11 +186,11 @@ class Store:
             raise
         if not keep:
             unit.roll_back()
-        elif unit.changes and self._journal is not None:
-            self._journal.write(msgspec.json.encode(unit.changes) + b"\n")
+        elif unit.changes:
+            self._write(msgspec.json.encode(unit.changes) + b"\n")
 
     def close(self) -> None:
-        """Close the journal."""
+        """Close the journal; the next unit opens it again."""
         if self._journal is not None:
             self._journal.close()
             self._journal = None
