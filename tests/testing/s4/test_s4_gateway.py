@@ -5,13 +5,15 @@ import json
 import signal
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import get_args
 
 import aiohttp
 import msgspec
 import pytest
 from yarl import URL
 
-from mfgroute.testing.simulators.s4 import S4Simulator
+from mfgroute.testing.simulators.s4 import MESSAGES, Fault, S4Simulator, Switches
 
 from .client import CONFIRMATIONS, DOCUMENTS, Client, confirmation, once, order, system
 
@@ -248,3 +250,19 @@ async def test_what_was_done_survives_a_kill(tmp_path):
         assert [one["message"] for one in failed] == ["Deficit of SL Unrestricted-use 1.000 KG : RM-555 1010"]
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
+
+
+def test_the_page_lists_every_message_and_whether_it_was_seen():
+    page = (Path(__file__).parents[3] / "docs/howto/use-the-simulators.md").read_text()
+    for name, message in MESSAGES.items():
+        code = f"`{message.code}`" if message.code else ""
+        seen = "yes" if message.seen else ""
+        assert f"| `{name}` | {code} | {message.status} | {message.text} | {seen} |" in page
+
+
+def test_the_page_names_every_switch_and_fault():
+    page = (Path(__file__).parents[3] / "docs/howto/use-the-simulators.md").read_text()
+    # Two say who is behind what is read: they change nothing that a client does.
+    switches = set(Switches.__struct_fields__) - {"company_code", "user"}
+    faults = get_args(next(field.type for field in msgspec.structs.fields(Fault) if field.name == "kind"))
+    assert sorted(name for name in (*switches, *faults) if f"`{name}`" not in page) == []
