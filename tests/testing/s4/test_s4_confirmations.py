@@ -241,6 +241,9 @@ async def test_confirmations_of_one_order_lock_each_other_out_and_others_do_not(
         [busy] = [one for one in got if one.status == 400]
         assert (busy.code, busy.said) == ("CO/469", "Order 1004711 is already being processed by MFGROUTE")
         assert len(erp.ledger.effects()) == 2
+        await client.control("/switches", {"lock_status": 423})
+        got = await asyncio.gather(client.confirm(), client.confirm())
+        assert sorted(one.status for one in got) == [201, 423]
 
 
 async def test_equal_requests_at_once_have_one_effect():

@@ -15,7 +15,7 @@ STOCK = {
 
 
 def stock(erp, material="RM-555", batch="", place="101A", kind="unrestricted"):
-    row = erp.store.tables["stock"].get(f"1010/{place}/{material}/{batch}/{kind}")
+    row = erp.store.tables.get("stock", f"1010/{place}/{material}/{batch}/{kind}")
     return row and row["quantity"]
 
 

@@ -146,19 +146,33 @@ async def test_a_confirmation_whose_movements_fail_is_saved():
         assert [one["material"] for one in effect["movements_failed"]] == ["RM-555"]
 
 
-@pytest.mark.parametrize(("yields", "status"), [("10", "posted"), ("-1", "refused")])
+@pytest.mark.parametrize(("yields", "status"), [("10", 201), ("-1", 400)])
 async def test_what_is_accepted_happens_later(yields, status):
     async with system() as (erp, client):
         erp.misbehave(Fault(kind="accepted", times=1, polls=2))
         headers = once()
         got = await client.confirm(headers=headers, ConfirmationYieldQuantity=yields)
         assert (got.status, got.headers["RepeatabilityResult"]) == (202, "accepted")
-        where = got.headers["Location"].removeprefix(erp.url)
         assert (await client.confirm(headers=headers, ConfirmationYieldQuantity=yields)).text == got.text
-        seen = [(await client.control(where))["d"] for _ in range(4)]
-        assert [one["Status"] for one in seen] == ["running", "running", status, status]
+        seen = []
+        for _ in range(4):
+            async with client.http.get(got.headers["Location"]) as answer:
+                seen.append((answer.status, await answer.json()))
+        assert [one[0] for one in seen] == [202, 202, status, status]
+        assert seen[2] == seen[3]
+        assert ("error" in seen[-1][1]) is (status == 400)
+        assert len(erp.ledger.effects()) == (status == 201)
+
+
+@pytest.mark.parametrize(("yields", "status"), [("10", "posted"), ("-1", "refused")])
+async def test_what_is_accepted_may_be_told_in_a_document(yields, status):
+    async with system(job_document=True) as (erp, client):
+        erp.misbehave(Fault(kind="accepted", times=1, polls=1))
+        got = await client.confirm(ConfirmationYieldQuantity=yields)
+        where = got.headers["Location"].removeprefix(erp.url)
+        seen = [(await client.control(where))["d"] for _ in range(2)]
+        assert [one["Status"] for one in seen] == ["running", status]
         assert ("error" in seen[-1]["Result"]) is (status == "refused")
-        assert len(erp.ledger.effects()) == (status == "posted")
 
 
 async def test_a_fault_waits_for_its_turn_and_its_path():

@@ -44,7 +44,11 @@ async def _serve(arguments: argparse.Namespace) -> None:
     simulator = await asyncio.to_thread(_simulator, arguments)
     if arguments.setup is not None:
         content = await asyncio.to_thread(arguments.setup.read_bytes)
-        simulator.setup(msgspec.json.decode(content, type=dict[str, Any]))
+        document = msgspec.json.decode(content, type=dict[str, Any])
+        if isinstance(simulator, S4Simulator):
+            simulator.open(document)
+        else:
+            simulator.setup(document)
     await simulator.start(arguments.host, arguments.port)
     try:
         if arguments.ready_file is not None:

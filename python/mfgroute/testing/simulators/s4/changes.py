@@ -34,7 +34,7 @@ from mfgroute.testing.simulators.s4.protocol import (
     uri,
 )
 from mfgroute.testing.simulators.s4.query import key_of, segments
-from mfgroute.testing.simulators.s4.store import Row, Unit
+from mfgroute.testing.simulators.s4.store import Row, Tables, Unit
 from mfgroute.testing.simulators.s4.wire import NO_GUID, amount, literal, plain, quantity
 
 __all__ = ["Changes", "names"]
@@ -192,9 +192,7 @@ class Changes:
             raise refusal(
                 "document_unknown", key["MaterialDocument"], key["MaterialDocumentYear"], status=404
             )
-        items = [
-            row for row in unit.rows(ITEM.table) if all(row[part] == header[part] for part in HEADER.keys)
-        ]
+        items = unit.rows(ITEM.table, **{part: header[part] for part in HEADER.keys})
         if name == "CancelItem":
             items = [
                 row for row in items if row["MaterialDocumentItem"] == plain(given["MaterialDocumentItem"])
@@ -237,7 +235,7 @@ class Changes:
             raise refusal("value", "Batch", given.get("Batch"), "a key cannot change")
         changed = {**row, **given, "version": row["version"] + 1}
         unit.put(BATCH.table, key, changed)
-        restricted = bool(changed.get("MatlBatchIsInRstrcdUseStock"))
+        restricted = changed["MatlBatchIsInRstrcdUseStock"]
         self._note(
             unit,
             call,
@@ -254,7 +252,7 @@ class Changes:
         lot = unit.get(LOT.table, given["InspectionLot"])
         if lot is None:
             raise refusal("lot_unknown", given["InspectionLot"])
-        if lot.get("InspectionLotHasUsageDecision"):
+        if lot["InspectionLotHasUsageDecision"]:
             raise refusal("lot_decided", given["InspectionLot"])
         accepted = given["InspLotUsageDecisionValuation"] in ("", "A", "1")
         place = (lot["Plant"], lot["InspectionLotStorageLocation"], lot["Material"], lot["Batch"])
@@ -295,11 +293,11 @@ def _parameters(call: Call, name: str) -> dict[str, Any]:
     return given
 
 
-def names(unit_rows: dict[str, dict[str, Row]], call: Call) -> tuple[frozenset[str], frozenset[str]]:
+def names(tables: Tables, call: Call) -> tuple[frozenset[str], frozenset[str]]:
     """What a request is about: all names in it, and the orders that it locks.
 
     Args:
-        unit_rows: the tables, for what is known by a number only.
+        tables: for what is known by a number only.
         call: the request.
     """
     found: set[str] = set()
@@ -313,15 +311,13 @@ def names(unit_rows: dict[str, dict[str, Row]], call: Call) -> tuple[frozenset[s
     query = {name: value.strip("'") for name, value in call.query.items() if "'" in value}
     if "ConfirmationGroup" in query:
         key = f"{plain(query['ConfirmationGroup'])}/{plain(query.get('ConfirmationCount', ''))}"
-        row = unit_rows.get(CONFIRMATION.table, {}).get(key)
+        row = tables.get(CONFIRMATION.table, key)
         orders.update([row["OrderID"]] if row is not None else ())
     if "MaterialDocument" in query:
         found.add(query["MaterialDocument"])
-        wanted = (query.get("MaterialDocumentYear"), query["MaterialDocument"])
         orders.update(
-            item.get("ManufacturingOrder", "")
-            for item in unit_rows.get(ITEM.table, {}).values()
-            if (item["MaterialDocumentYear"], item["MaterialDocument"]) == wanted
+            item["ManufacturingOrder"]
+            for item in tables.rows(ITEM.table, {"MaterialDocument": query["MaterialDocument"]})
         )
     if call.path.startswith("Batch("):
         found.update(part.strip("'") for part in call.path[6:-1].replace("=", ",").split(","))

@@ -175,12 +175,7 @@ class Confirmations:
 
     def _undo_goods(self, unit: Unit, row: Row, undone: Row, day: str) -> Posted:
         """Reverse the movements of a confirmation that nobody has reversed since."""
-        linked = [
-            item
-            for item in unit.rows(CONFIRMED_ITEM.table)
-            if (item["ConfirmationGroup"], item["ConfirmationCount"])
-            == (row["ConfirmationGroup"], row["ConfirmationCount"])
-        ]
+        linked = unit.rows(CONFIRMED_ITEM.table, **{name: row[name] for name in CONFIRMATION.keys})
         found = [unit.get(ITEM.table, ITEM.key(item)) for item in linked]
         items = [item for item in found if item is not None and not item["GoodsMovementIsCancelled"]]
         if not items:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import re
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -132,7 +133,7 @@ class Gateway:
             raise error
         if _REQUEST_ID.fullmatch(request_id) is None:
             raise refusal("value", "RequestID", request_id, "not 32 hexadecimal digits")
-        row = self._store.tables.get("repeats", {}).get(request_id.upper())
+        row = self._store.tables.get("repeats", request_id.upper())
         age = self._now().timestamp() - row["at"] if row is not None else 0.0
         if row is None or age > self._switches.id_kept_s:
             return None
@@ -141,7 +142,7 @@ class Gateway:
         if age > self._switches.response_kept_s:
             raise refusal("outdated")
         self._books.repeats[request_id] += 1
-        return msgspec.json.decode(row["answer"], type=Answer)
+        return _unpacked(row["answer"])
 
     def _remember(self, unit: Unit, call: Call, answer: Answer) -> Answer:
         """Keep an answer for repeats, if the request asks for that."""
@@ -152,7 +153,7 @@ class Gateway:
         row = {
             "at": self._now().timestamp(),
             "sha256": digest(call.body),
-            "answer": msgspec.json.encode(answer).decode(),
+            "answer": _packed(answer),
         }
         unit.put("repeats", call.headers["requestid"].upper(), row)
         return answer
@@ -161,10 +162,23 @@ class Gateway:
 
     def subject(self, call: Call) -> Subject:
         """What a request is about."""
-        found, _ = names(self._store.tables, call)
+        found, _ = self._names(call)
         path = f"{call.service}/{call.path}"
         identity = call.headers.get("requestid") or f"{call.method} {path} {digest(call.body)}"
         return Subject(method=call.method, path=path, names=found, identity=identity)
+
+    def _names(self, call: Call) -> tuple[frozenset[str], frozenset[str]]:
+        if call.path != "$batch":
+            return names(self._store.tables, call)
+        try:
+            parts = parse_batch(call)
+        except ODataError:
+            return frozenset(), frozenset()
+        found = [names(self._store.tables, one) for part in parts for one in part.calls]
+        return (
+            frozenset[str]().union(*(one[0] for one in found)),
+            frozenset[str]().union(*(one[1] for one in found)),
+        )
 
     async def _change(self, calls: Sequence[Call]) -> list[Answer]:
         """Do what requests ask for, all of them or none.
@@ -190,7 +204,7 @@ class Gateway:
     def _locked(self, orders: frozenset[str]) -> Iterator[None]:
         busy = sorted(orders & self._held)
         if busy:
-            raise refusal("order_locked", busy[0], self._switches.user)
+            raise refusal("order_locked", busy[0], self._switches.user, status=self._switches.lock_status)
         self._held |= orders
         try:
             yield
@@ -254,17 +268,24 @@ class Gateway:
         )
 
     def job(self, number: str) -> Answer:
-        """What became of work for later: ``running``, then ``posted`` or ``refused`` with the answer."""
+        """What became of work for later: 202 until it is done, then its answer.
+
+        With `Switches.job_document` the answer is always 200, and a document says ``running``, ``posted`` or
+        ``refused``.
+        """
         with self._store.unit() as unit:
             job = unit.get("jobs", number)
             if job is None:
                 return json_answer(404, {"error": f"no job {number}"})
             if job["answer"] is None and job["polls"] > 0:
                 unit.put("jobs", number, {**job, "polls": job["polls"] - 1})
-                return json_answer(200, {"d": {"JobID": number, "Status": "running"}})
+                running = {"d": {"JobID": number, "Status": "running"}}
+                return json_answer(200 if self._switches.job_document else 202, running)
             if job["answer"] is None:
                 job = self._finish(unit, number, job)
-        answer = msgspec.json.decode(job["answer"], type=Answer)
+        answer = _unpacked(job["answer"])
+        if not self._switches.job_document:
+            return answer
         status = "posted" if answer.status < 400 else "refused"
         result = msgspec.Raw(answer.body) if answer.body else None
         return json_answer(200, {"d": {"JobID": number, "Status": status, "Result": result}})
@@ -277,9 +298,18 @@ class Gateway:
         except ODataError as error:
             unit.roll_back(mark)
             answer = self._refused(call, error)
-        row = {"polls": "0", "call": str(job["call"]), "answer": msgspec.json.encode(answer).decode()}
+        row = {"polls": "0", "call": str(job["call"]), "answer": _packed(answer)}
         unit.put("jobs", number, dict(row))
         return row
+
+
+def _packed(answer: Answer) -> str:
+    """An answer as it is kept for repeats, of which there are many."""
+    return base64.b85encode(zlib.compress(msgspec.json.encode(answer), 1)).decode()
+
+
+def _unpacked(text: str) -> Answer:
+    return msgspec.json.decode(zlib.decompress(base64.b85decode(text)), type=Answer)
 
 
 def _asks(call: Call) -> bool:

@@ -188,8 +188,7 @@ class Goods:
             "MaterialDocumentYear": head["MaterialDocumentYear"],
             "MaterialDocumentItem": str(place),
             "ManufacturingOrder": item["ManufacturingOrder"],
-            "EntryUnit": unit_of(item, "EntryUnit"),
-            "MaterialBaseUnit": unit_of(item, "EntryUnit"),
+            **_units(unit_of(item, "EntryUnit")),
             "QuantityInBaseUnit": item["QuantityInEntryUnit"],
             "DebitCreditCode": "S" if MOVEMENTS[item["GoodsMovementType"]].effect[0][1] > 0 else "H",
         }
@@ -252,7 +251,7 @@ class Goods:
             raise refusal("batch_name", batch)
         known = unit.get("batches", f"{item['Material']}/{item['Plant']}/{batch}")
         if known is not None:
-            if known.get("MatlBatchIsInRstrcdUseStock") and movement.effect[0][:2] == ("unrestricted", -1):
+            if known["MatlBatchIsInRstrcdUseStock"] and movement.effect[0][:2] == ("unrestricted", -1):
                 self._deficit(item, Decimal(0))
             return
         if movement.effect != _IN and self._switches.check_batches:
@@ -261,12 +260,8 @@ class Goods:
 
     @staticmethod
     def _in_inspection(unit: Unit, item: Row) -> bool:
-        return any(
-            lot["Material"] == item["Material"]
-            and lot["Batch"] == item["Batch"]
-            and not lot.get("InspectionLotHasUsageDecision")
-            for lot in unit.rows("lots")
-        )
+        lots = unit.rows("lots", Material=item["Material"], Batch=item["Batch"])
+        return not all(lot["InspectionLotHasUsageDecision"] for lot in lots)
 
     def _apply(self, unit: Unit, item: Row) -> None:
         """Change the stock.
@@ -309,9 +304,7 @@ class Goods:
                 "ReversedMaterialDocumentYear": item["MaterialDocumentYear"],
                 "ReversedMaterialDocumentItem": item["MaterialDocumentItem"],
                 "MaterialDocumentPostingType": "1",
-                "serials": [
-                    row for row in unit.rows(SERIAL.table) if all(row[key] == item[key] for key in ITEM.keys)
-                ],
+                "serials": unit.rows(SERIAL.table, **{name: item[name] for name in ITEM.keys}),
             }
             for item in items
         ]
@@ -335,6 +328,16 @@ def check_order(unit: Unit, number: str) -> Row:
     if status is not None:
         raise refusal("order_status", status, number)
     return order
+
+
+def _units(code: str) -> dict[str, str]:
+    """A unit in the properties of an item, by each of its codes."""
+    iso = ISO.get(code, code)
+    return {
+        f"{name}{suffix}": value
+        for name in ("EntryUnit", "MaterialBaseUnit")
+        for suffix, value in (("", code), ("SAPCode", code), ("ISOCode", iso))
+    }
 
 
 def _left_out(item: Row, error: ODataError, origin: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Books:
             ``movements_failed``, ``external``, ``reference_document``, ``request_id``, ``body_sha256``,
             ``reverses`` and ``at``, where it has them.
         """
-        return list(self._store.tables.get("effects", {}).values())
+        return list(self._store.tables.rows("effects"))
 
     def references(self) -> dict[str, int]:
         """How often each reference of a sender was posted, whatever it is called; 1 is right."""

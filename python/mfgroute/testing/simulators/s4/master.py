@@ -104,7 +104,9 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         full_answers: whether the answer to a new material document holds its items.
         wrap_errors: whether a single message is wrapped in a general one as several are.
         page_max: most entities in one page of an answer; 0 for no limit.
+        job_document: whether the place to ask for work that was accepted tells its state in a document.
         work_s: how long a modifying request takes, its orders locked meanwhile.
+        lock_status: of the refusal of what another request works on.
         codes: other codes for messages, by our name of the message.
         company_code: that periods are of.
         user: that did what was not logged on for.
@@ -126,7 +128,9 @@ class Switches(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     full_answers: bool = True
     wrap_errors: bool = False
     page_max: int = 0
+    job_document: bool = False
     work_s: float = 0.0
+    lock_status: int = 400
     codes: dict[str, str] = {}
     company_code: str = "1010"
     user: str = "MFGROUTE"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from mfgroute.testing.simulators.s4.store import Row
@@ -14,6 +16,7 @@ __all__ = [
     "DECISION",
     "DEFAULTS",
     "HEADER",
+    "INDEXED",
     "ITEM",
     "LOT",
     "SERIAL",
@@ -25,7 +28,8 @@ __all__ = [
 ]
 
 
-class Entity(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Entity:
     """An entity type and its set.
 
     Attributes:
@@ -48,9 +52,13 @@ class Entity(NamedTuple):
         """The key of a row in its table."""
         return "/".join(str(row[name]) for name in self.keys)
 
+    @cached_property
+    def _blank(self) -> Row:
+        return {name: field.empty for name, field in self.fields.items()}
+
     def empty(self) -> Row:
         """A row that nobody gave values."""
-        return {name: field.empty for name, field in self.fields.items()}
+        return dict(self._blank)
 
 
 class Function(NamedTuple):
@@ -380,6 +388,15 @@ SERVICES: dict[str, Service] = {
 #: What a row says that does not say anything, by table.
 DEFAULTS: dict[str, Row] = {
     entity.table: entity.empty() for service in SERVICES.values() for entity in service.entities.values()
+}
+
+#: Properties that rows are looked up by, by table.
+INDEXED = {
+    CONFIRMATION.table: ("ExternalSystemConfirmation", "OrderID"),
+    CONFIRMED_ITEM.table: ("ConfirmationGroup",),
+    HEADER.table: ("ReferenceDocument", "MaterialDocument"),
+    ITEM.table: ("MaterialDocument", "ReversedMaterialDocument", "ManufacturingOrder"),
+    SERIAL.table: ("MaterialDocument",),
 }
 
 

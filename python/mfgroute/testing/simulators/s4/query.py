@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from mfgroute.testing.simulators.s4.model import Entity
 from mfgroute.testing.simulators.s4.store import Row
 from mfgroute.testing.simulators.s4.wire import Field, literal, plain
 
-__all__ = ["Segment", "key_of", "matching", "ordered", "segments"]
+__all__ = ["Segment", "key_of", "ordered", "parsed", "segments"]
 
 _SEGMENT = re.compile(r"([A-Za-z_$][\w$]*)(?:\((.*)\))?", re.DOTALL)
 _KEY = re.compile(r"(?:(\w+)\s*=\s*)?((?:datetime|guid)?'(?:[^']|'')*'|[\w.-]+)\s*(?:,|$)\s*")
@@ -33,6 +33,7 @@ _TEXT: dict[str, Callable[[str, str], bool]] = {
     "endswith": lambda first, second: first.endswith(second),
     "substringof": lambda first, second: first in second,
 }
+_TYPES: dict[str, type] = {"D": Decimal, "I": Decimal, "B": bool}
 _Test = Callable[[Row], bool]
 
 
@@ -79,16 +80,17 @@ def key_of(entity: Entity, text: str) -> str:
     return entity.key(values)
 
 
-def matching(entity: Entity, rows: Iterable[Row], text: str | None) -> list[Row]:
-    """Rows that a ``$filter`` keeps. They may lack values that are empty.
+def parsed(entity: Entity, text: str | None) -> tuple[_Test, dict[str, Any]]:
+    """A ``$filter``: a test of a row, and values that every row has that passes it, to find rows by.
 
     Raises:
         ODataError: it cannot be understood.
     """
     if not text:
-        return list(rows)
-    test = _Filter(entity, text).parse()
-    return [row for row in rows if test(row)]
+        return (lambda _: True), {}
+    found = _Filter(entity, text)
+    test = found.parse()
+    return test, {} if found.alternatives else found.equal
 
 
 def ordered(entity: Entity, rows: list[Row], text: str | None) -> list[Row]:
@@ -108,7 +110,7 @@ def ordered(entity: Entity, rows: list[Row], text: str | None) -> list[Row]:
 
 def _sorter(field: Field) -> Callable[[Row], Any]:
     def of(row: Row) -> tuple[int, Any]:
-        value = _comparable(field, row.get(field.name, field.empty))
+        value = _comparable(field, row[field.name])
         if field.kind == "N":
             return (len(value), value)
         return (0, "") if value is None else (1, value)
@@ -133,7 +135,12 @@ def _comparable(field: Field, value: Any) -> Any:
 
 
 class _Filter:
-    """A parser of ``$filter``: comparisons, three functions of text, ``and``, ``or``, ``not``."""
+    """A parser of ``$filter``: comparisons, three functions of text, ``and``, ``or``, ``not``.
+
+    Attributes:
+        equal: values that outermost comparisons ask for.
+        alternatives: whether there is an outermost ``or``.
+    """
 
     def __init__(self, entity: Entity, text: str) -> None:
         self._entity = entity
@@ -147,6 +154,9 @@ class _Filter:
             self._tokens.append((match.lastgroup, match[match.lastgroup]))
             place = match.end()
         self._place = 0
+        self._depth = 0
+        self.equal: dict[str, Any] = {}
+        self.alternatives = False
 
     def _wrong(self, what: str) -> Exception:
         return refusal("query", "$filter", f"at '{what}'")
@@ -177,6 +187,7 @@ class _Filter:
     def _either(self) -> _Test:
         tests = [self._both()]
         while self._take("or"):
+            self.alternatives = self.alternatives or self._depth == 0
             tests.append(self._both())
         return lambda row: any(test(row) for test in tests)
 
@@ -188,10 +199,14 @@ class _Filter:
 
     def _one(self) -> _Test:
         if self._take("not"):
+            self._depth += 1
             test = self._one()
+            self._depth -= 1
             return lambda row: not test(row)
         if self._take("("):
+            self._depth += 1
             test = self._either()
+            self._depth -= 1
             self._expect(")")
             return test
         kind, word = self._next()
@@ -209,11 +224,13 @@ class _Filter:
             raise self._wrong(operator)
         _, text = self._next()
         value = _normal(field, _literal(text))
-        if field.kind == "D" and not isinstance(value, Decimal):
+        if value is not None and not isinstance(value, _TYPES.get(field.kind, str)):
             raise self._wrong(text)
+        if operator == "eq" and self._depth == 0 and field.kind in "SNG":
+            self.equal[field.name] = value
 
         def test(row: Row) -> bool:
-            kept = _comparable(field, row.get(field.name, field.empty))
+            kept = _comparable(field, row[field.name])
             if kept is None or value is None:
                 return operator == ("eq" if kept is value else "ne")
             return compare(kept, value)
@@ -238,4 +255,4 @@ class _Filter:
         field = self._entity.fields.get(text)
         if field is None:
             raise refusal("property", text)
-        return lambda row: str(row.get(text, field.empty))
+        return lambda row: str(row[text])

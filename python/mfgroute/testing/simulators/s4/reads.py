@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from mfgroute.testing.simulators.s4.master import Switches
 from mfgroute.testing.simulators.s4.messages import refusal
@@ -16,7 +18,7 @@ from mfgroute.testing.simulators.s4.protocol import (
     json_answer,
     known_entity,
 )
-from mfgroute.testing.simulators.s4.query import key_of, matching, ordered, segments
+from mfgroute.testing.simulators.s4.query import key_of, ordered, parsed, segments
 from mfgroute.testing.simulators.s4.store import Row, Store
 
 __all__ = ["Reads"]
@@ -65,9 +67,8 @@ class Reads:
         first, *rest = segments(call.path)
         entity = known_entity(call.service, first.name)
         if first.key is None:
-            rows = list(self._store.tables.get(entity.table, {}).values())
-            return self._set(base, call, entity, rows, count=[one.name for one in rest] == ["$count"])
-        row = self._store.tables.get(entity.table, {}).get(key_of(entity, first.key))
+            return self._set(base, call, entity, {}, count=[one.name for one in rest] == ["$count"])
+        row = self._store.tables.get(entity.table, key_of(entity, first.key))
         if row is None:
             raise refusal("not_found", call.path)
         if not rest:
@@ -76,25 +77,22 @@ class Reads:
             raise refusal("resource_unknown", rest[0].name)
         path, shared = entity.children[rest[0].name]
         child = known_entity(call.service, path)
-        rows = self._children(child, row, shared)
-        return self._set(base, call, child, rows, count=[one.name for one in rest[1:]] == ["$count"])
+        where = {name: row[name] for name in shared}
+        return self._set(base, call, child, where, count=[one.name for one in rest[1:]] == ["$count"])
 
-    def _children(self, child: Entity, row: Row, shared: tuple[str, ...]) -> list[Row]:
-        wanted = [(name, row[name]) for name in shared]
-        return [
-            one
-            for one in self._store.tables.get(child.table, {}).values()
-            if all(one[name] == value for name, value in wanted)
-        ]
+    def _children(self, child: Entity, row: Row, shared: tuple[str, ...]) -> Iterator[Row]:
+        return self._store.tables.rows(child.table, {name: row[name] for name in shared})
 
     def _one(self, base: str, call: Call, entity: Entity, row: Row) -> Answer:
         version = etag(entity, row)
         headers = {"ETag": version} if version is not None else {}
         return json_answer(200, {"d": self._shown(base, call, entity, row)}, **headers)
 
-    def _set(self, base: str, call: Call, entity: Entity, rows: list[Row], *, count: bool) -> Answer:
+    def _set(self, base: str, call: Call, entity: Entity, where: dict[str, Any], *, count: bool) -> Answer:
         query = call.query
-        found = ordered(entity, matching(entity, rows, query.get("$filter")), query.get("$orderby"))
+        test, equal = parsed(entity, query.get("$filter"))
+        rows = self._store.tables.rows(entity.table, {**equal, **where})
+        found = ordered(entity, [row for row in rows if test(row)], query.get("$orderby"))
         if count:
             return Answer(status=200, headers={"Content-Type": "text/plain"}, body=str(len(found)).encode())
         start = _number(query, "$skip", 0) + _number(query, "$skiptoken", 0)
@@ -105,8 +103,12 @@ class Reads:
         if query.get("$inlinecount") == "allpages":
             document["__count"] = str(len(found))
         if page < wanted and start + page < len(found):
-            kept = "&".join(f"{name}={value}" for name, value in query.items() if name != "$skiptoken")
-            document["__next"] = f"{base}{ROOT}{call.service}/{call.path}?{kept}&$skiptoken={start + page}"
+            options = {name: value for name, value in query.items() if name != "$skip"}
+            options["$skiptoken"] = str(start + page)
+            if "$top" in options:
+                options["$top"] = str(wanted - page)
+            kept = urlencode(options, safe="$'", quote_via=quote)
+            document["__next"] = f"{base}{ROOT}{call.service}/{call.path}?{kept}"
         return json_answer(200, {"d": document})
 
     def _shown(self, base: str, call: Call, entity: Entity, row: Row) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from mfgroute.testing.simulators.s4.gateway import Gateway
 from mfgroute.testing.simulators.s4.ledger import Books
 from mfgroute.testing.simulators.s4.master import S4Setup, Switches, take
 from mfgroute.testing.simulators.s4.messages import ODataError, refusal
-from mfgroute.testing.simulators.s4.model import DEFAULTS
+from mfgroute.testing.simulators.s4.model import DEFAULTS, INDEXED
 from mfgroute.testing.simulators.s4.protocol import ROOT, Answer, Call, error_answer
 from mfgroute.testing.simulators.s4.sessions import Sessions
-from mfgroute.testing.simulators.s4.store import Store
+from mfgroute.testing.simulators.s4.store import Store, Tables
 
 __all__ = ["S4Simulator"]
 
@@ -64,7 +64,7 @@ class S4Simulator:
         if kept_s is not None:
             self.switches.id_kept_s = kept_s
             self.switches.response_kept_s = min(kept_s, self.switches.response_kept_s)
-        self.store = Store(DEFAULTS, journal)
+        self.store = Store(Tables(DEFAULTS, INDEXED), journal)
         self.ledger = Books(self.store)
         self.faults = Faults()
         self.sessions = Sessions(clock)
@@ -92,6 +92,11 @@ class S4Simulator:
         known = dict(document)
         self.switch(**known.pop("switches", {}))
         self.take(msgspec.convert(known, S4Setup))
+
+    def open(self, document: dict[str, Any]) -> None:
+        """Take over switches and, unless the journal has given it some, master data."""
+        switches = {name: document[name] for name in ("switches",) if name in document}
+        self.setup(switches if self.store.restored else document)
 
     def switch(self, **changes: Any) -> None:
         """Change switches."""

@@ -2,18 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-__all__ = ["Row", "Store", "Unit"]
+__all__ = ["Row", "Store", "Tables", "Unit"]
 
 #: A row is replaced, never changed: what somebody has read stays as it was.
 Row = dict[str, Any]
-_CHANGES = msgspec.json.Decoder(list[tuple[str, str, Row | None]])
+_CHANGES = msgspec.json.Decoder(list[tuple[str, str, Row]])
+
+
+class Tables:
+    """Rows by key, by table, and by the values of some of their properties.
+
+    Args:
+        defaults: of tables whose rows are kept without the values that are empty.
+        indexed: properties to find rows of a table by.
+    """
+
+    def __init__(self, defaults: Mapping[str, Row], indexed: Mapping[str, Sequence[str]]) -> None:
+        self._defaults = defaults
+        self._rows: dict[str, dict[str, Row]] = {}
+        self._indexes: dict[str, dict[str, dict[Any, dict[str, None]]]] = {
+            table: {name: {} for name in names} for table, names in indexed.items()
+        }
+
+    def kept(self, table: str, key: str) -> Row | None:
+        """A row as it is kept, or `None`."""
+        return self._rows.get(table, {}).get(key)
+
+    def get(self, table: str, key: str) -> Row | None:
+        """A row with all its values, or `None`."""
+        row = self.kept(table, key)
+        return None if row is None else {**self._defaults.get(table, {}), **row}
+
+    def rows(self, table: str, where: Mapping[str, Any] | None = None) -> Iterator[Row]:
+        """Rows with all their values, in the order they were first put.
+
+        Args:
+            table: of the rows.
+            where: values that they have.
+        """
+        wanted = where or {}
+        rows = self._rows.get(table, {})
+        index = next((name for name in wanted if name in self._indexes.get(table, {})), None)
+        keys = list(rows) if index is None else list(self._indexes[table][index].get(wanted[index], ()))
+        defaults = self._defaults.get(table, {})
+        for key in keys:
+            row = {**defaults, **rows[key]}
+            if all(row[name] == value for name, value in wanted.items()):
+                yield row
+
+    def set(self, table: str, key: str, row: Row | None) -> None:
+        """Add, replace or, with `None`, remove a row that is given as it is kept."""
+        rows = self._rows.setdefault(table, {})
+        before = rows.get(key)
+        if row is None:
+            del rows[key]
+        else:
+            rows[key] = row
+        for name, index in self._indexes.get(table, {}).items():
+            empty = self._defaults[table][name]
+            old = None if before is None else before.get(name, empty)
+            new = None if row is None else row.get(name, empty)
+            if old != new:
+                if old is not None:
+                    del index[old][key]
+                if new is not None:
+                    index.setdefault(new, {})[key] = None
+
+    def spare(self, table: str, row: Row) -> Row:
+        """A row as it is kept."""
+        defaults = self._defaults.get(table)
+        if defaults is None:
+            return row
+        return {name: value for name, value in row.items() if name not in defaults or value != defaults[name]}
 
 
 class Unit:
@@ -22,30 +89,25 @@ class Unit:
     There is one unit at a time, and no other work happens while it lasts, so nobody sees half of it.
     """
 
-    def __init__(self, tables: dict[str, dict[str, Row]], defaults: Mapping[str, Row]) -> None:
+    def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._defaults = defaults
         self._before: list[tuple[str, str, Row | None]] = []
-        self.changes: list[tuple[str, str, Row | None]] = []
+        self.changes: list[tuple[str, str, Row]] = []
 
     def get(self, table: str, key: str) -> Row | None:
         """A row with all its values, or `None`."""
-        row = self._tables.get(table, {}).get(key)
-        return None if row is None else {**self._defaults.get(table, {}), **row}
+        return self._tables.get(table, key)
 
-    def rows(self, table: str) -> list[Row]:
-        """All rows of a table, in the order they were first put."""
-        defaults = self._defaults.get(table, {})
-        return [{**defaults, **row} for row in self._tables.get(table, {}).values()]
+    def rows(self, table: str, **where: Any) -> list[Row]:
+        """Rows that have these values, in the order they were first put."""
+        return list(self._tables.rows(table, where))
 
     def put(self, table: str, key: str, row: Row) -> Row:
-        """Add or replace a row; only what differs from the defaults is kept."""
-        defaults = self._defaults.get(table)
-        kept = row if defaults is None else {name: row[name] for name in row if _says(row, defaults, name)}
-        rows = self._tables.setdefault(table, {})
-        self._before.append((table, key, rows.get(key)))
+        """Add or replace a row."""
+        kept = self._tables.spare(table, row)
+        self._before.append((table, key, self._tables.kept(table, key)))
         self.changes.append((table, key, kept))
-        rows[key] = kept
+        self._tables.set(table, key, kept)
         return row
 
     def next_number(self, name: str, first: int) -> int:
@@ -62,50 +124,52 @@ class Unit:
     def roll_back(self, to: int = 0) -> None:
         """Undo everything since a mark."""
         for table, key, row in reversed(self._before[to:]):
-            if row is None:
-                del self._tables[table][key]
-            else:
-                self._tables[table][key] = row
+            self._tables.set(table, key, row)
         del self._before[to:], self.changes[to:]
-
-
-def _says(row: Row, defaults: Row, name: str) -> bool:
-    return name not in defaults or row[name] != defaults[name]
 
 
 class Store:
     """The tables, and the journal they are read from after a crash.
 
     Args:
-        defaults: of tables whose rows are kept without the values that are empty.
+        tables: empty.
         journal: file that every committed unit is appended to before its answer. It survives the end of
             the process, whatever ended it; it is not synced, so it does not survive a power cut.
+
+    Attributes:
+        tables: what there is.
+        restored: whether the journal held anything.
     """
 
-    def __init__(self, defaults: Mapping[str, Row], journal: Path | None = None) -> None:
-        self.tables: dict[str, dict[str, Row]] = {}
-        self._defaults = defaults
+    def __init__(self, tables: Tables, journal: Path | None = None) -> None:
+        self.tables = tables
+        self.restored = False
+        self._path = journal
         self._journal: BinaryIO | None = None
         if journal is not None:
-            self._journal = self._open(journal)
+            self._restore(journal)
 
-    def _open(self, path: Path) -> BinaryIO:
+    def _restore(self, path: Path) -> None:
         """Read what is there; a last line that is not whole was never committed, and goes."""
+        if not path.exists():
+            return
         whole = 0
-        if path.exists():
-            for line in path.read_bytes().splitlines(keepends=True):
+        with path.open("rb+") as file:
+            for line in file:
                 if not line.endswith(b"\n"):
                     break
                 for table, key, row in _CHANGES.decode(line):
-                    self._load(table, key, row)
+                    self.tables.set(table, key, row)
                 whole += len(line)
-            with path.open("rb+") as file:
-                file.truncate(whole)
-        return path.open("ab", buffering=0)
+                self.restored = True
+            file.truncate(whole)
 
-    def _load(self, table: str, key: str, row: Row | None) -> None:
-        if row is not None:
-            self.tables.setdefault(table, {})[key] = row
+    def _write(self, line: bytes) -> None:
+        if self._path is None:
+            return
+        if self._journal is None:
+            self._journal = self._path.open("ab", buffering=0)
+        self._journal.write(line)
 
     @contextmanager
     def unit(self, *, keep: bool = True) -> Iterator[Unit]:
@@ -114,7 +178,7 @@ class Store:
         Args:
             keep: ``False`` rolls back at the end too.
         """
-        unit = Unit(self.tables, self._defaults)
+        unit = Unit(self.tables)
         try:
             yield unit
         except BaseException:
@@ -122,11 +186,11 @@ class Store:
             raise
         if not keep:
             unit.roll_back()
-        elif unit.changes and self._journal is not None:
-            self._journal.write(msgspec.json.encode(unit.changes) + b"\n")
+        elif unit.changes:
+            self._write(msgspec.json.encode(unit.changes) + b"\n")
 
     def close(self) -> None:
-        """Close the journal."""
+        """Close the journal; the next unit opens it again."""
         if self._journal is not None:
             self._journal.close()
             self._journal = None

@@ -18,6 +18,7 @@ _PLACES = Decimal("0.001")
 _TICKS = re.compile(r"/Date\((-?\d+)(?:[+-]\d+)?\)/")
 _LOCAL = re.compile(r"(\d{4}-\d\d-\d\d)T\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?")
 _SPAN = re.compile(r"PT\d{1,2}H\d{1,2}M\d{1,2}(?:\.\d+)?S")
+_EMPTY = {"S": "", "N": "", "D": ZERO, "A": None, "T": "PT00H00M00S", "B": False, "G": NO_GUID, "I": 0}
 _LITERAL = re.compile(r"(datetime|datetimeoffset|guid|time)'([^']*)'")
 
 
@@ -38,9 +39,7 @@ class Field(NamedTuple):
     @property
     def empty(self) -> Any:
         """The value of a property that nobody gave."""
-        return {"S": "", "N": "", "D": ZERO, "A": None, "T": "PT00H00M00S", "B": False, "G": NO_GUID, "I": 0}[
-            self.kind
-        ]
+        return _EMPTY[self.kind]
 
 
 def plain(value: str) -> str:
