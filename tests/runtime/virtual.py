@@ -176,7 +176,9 @@ class Rig:
         sent: when which events were written.
     """
 
-    def __init__(self, answer, *, limits=None, tempo=None, batch_max=1, seed=1, **section):
+    def __init__(
+        self, answer, *, limits=None, tempo=None, batch_max=1, seed=1, calendar=None, wall=None, **section
+    ):
         loop = asyncio.get_running_loop()
         self.now, self.sent, random = loop.time, [], Random(seed)
         rig = self
@@ -202,7 +204,9 @@ class Rig:
             pulse=self.pulse,
             tempo=tempo or Tempo(),
             random=random,
+            calendar=calendar,
             clock=loop.time,
+            wall=wall or loop.time,
         )
 
     async def __aenter__(self):

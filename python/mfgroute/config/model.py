@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from mfgroute.adapter import Config, Effect, Secret
+from mfgroute.config.calendar import Calendar
 from mfgroute.units import Duration, Rate, Size
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]*$"
@@ -210,6 +211,10 @@ class SinkSection(Section, frozen=True, kw_only=True):
     retry: Annotated[RetrySection, Meta(description="When to try again")] = RetrySection()
     limits: Annotated[Limits, Meta(description="How hard the target may be pressed")] = Limits()
     parked_max: Annotated[ParkedMax, Meta(description="Bounds of what waits for a person")] = ParkedMax()
+    calendar: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="File with maintenance windows, in which nothing is sent"),
+    ] = None
     owner: Annotated[
         Annotated[str, Meta(min_length=1)] | None, Meta(description="Who mends refusals of this sink")
     ] = None
@@ -254,11 +259,12 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sink(msgspec.Struct, frozen=True, kw_only=True):
-    """A sink of the model; attributes as of `Source`."""
+    """A sink of the model; attributes as of `Source`, and `calendar`: its maintenance windows."""
 
     section: SinkSection
     config: Config
     raw: dict[str, Any]
+    calendar: Calendar | None = None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from mfgroute.adapter import Config, Context, Poster, Sink
+from mfgroute.config.calendar import Calendar
 from mfgroute.config.model import SinkSection
 from mfgroute.errors import Closed, Disconnected, UnknownName
 from mfgroute.events import Done, InDoubt, Outcome, Refused, Retry
@@ -35,6 +36,7 @@ class Deliver:
         config: the adapter's configuration.
         context: what the adapter is told.
         section: how hard the target may be pressed, and how one event has one effect there.
+        calendar: when nothing is sent to it.
         sent: when events that may have arrived were sent first, by id; kept over a reload.
         records: what posters have posted; `None` where nothing is durable.
         engine: where events come from.
@@ -43,6 +45,7 @@ class Deliver:
         tempo: the times.
         random: where jitter comes from.
         clock: seconds that only go forward.
+        wall: seconds since 1970, for maintenance windows.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Deliver:
         config: Config,
         context: Context,
         section: SinkSection,
+        calendar: Calendar | None = None,
         sent: dict[str, float],
         records: Records | None = None,
         engine: Any,
@@ -61,6 +65,7 @@ class Deliver:
         tempo: Tempo,
         random: Random,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.pulse = pulse
         self._name = name
@@ -72,7 +77,9 @@ class Deliver:
         kept_s = None if effect is None else effect.kept
         self._memory = KeyMemory(kept_s, margin_s=limits.timeout, sent=sent, clock=clock)
         self._posting = Posting(name, records=records, timeout_s=limits.timeout, clock=clock)
-        self._guard = Guard(limits, section.retry, tempo=tempo, random=random, clock=clock)
+        self._guard = Guard(
+            limits, section.retry, calendar=calendar, tempo=tempo, random=random, clock=clock, wall=wall
+        )
         pulse.guard = self._guard
         self._clock = clock
         self._engine = engine
@@ -86,6 +93,11 @@ class Deliver:
         """Start the task."""
         return asyncio.create_task(self._supervisor.run(self._connection), name=f"sink {self._name}")
 
+    def follow(self, calendar: Calendar | None) -> None:
+        """Take another calendar; what is under way is not touched."""
+        self._guard.follow(calendar)
+        self._wakes.wake()
+
     def stop(self) -> None:
         """Poll no more. Writes under way are finished."""
         self._supervisor.stopping.set()
@@ -93,6 +105,9 @@ class Deliver:
 
     async def _connection(self) -> None:
         """The life of one connection."""
+        await self._maintained()
+        if self._supervisor.stopping.is_set():
+            return
         sink = self._make()
         self._lost = None
         self.pulse.count_with(lambda: sink.counters)
@@ -112,6 +127,13 @@ class Deliver:
             self.pulse.count_with(None)
         if self._lost is not None:
             raise self._lost
+
+    async def _maintained(self) -> None:
+        """Wait until no maintenance window is on: its target is not even connected to."""
+        while self._guard.window() is not None:
+            self.pulse.rest()
+            if await wait(self._supervisor.stopping, self._tempo.poll_s):
+                return
 
     async def _open(self, sink: Sink) -> None:
         """Open the sink, unless a stop comes first."""
@@ -139,6 +161,8 @@ class Deliver:
                 await asyncio.wait(self._writes, return_when=asyncio.FIRST_COMPLETED)
                 continue
             if delay_s > 0:
+                if self._guard.window() is not None:
+                    self.pulse.rest()
                 await wait(self._supervisor.stopping, min(delay_s, self._tempo.poll_s))
                 continue
             try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Literal
 
+from mfgroute.config.calendar import Calendar, Span
 from mfgroute.config.model import Limits, RetrySection
 from mfgroute.events import Event, InDoubt, Outcome, Retry
 from mfgroute.runtime.breaker import Breaker
@@ -27,7 +28,9 @@ class Guard:
         retry: when events are sent again.
         tempo: the times.
         random: where jitter comes from.
+        calendar: maintenance windows of the target.
         clock: seconds that only go forward.
+        wall: seconds since 1970, as the machine's clock says; only maintenance windows follow it.
     """
 
     def __init__(
@@ -37,7 +40,9 @@ class Guard:
         *,
         tempo: Tempo,
         random: Random,
+        calendar: Calendar | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.breaker = Breaker(
             failures=limits.breaker.failures,
@@ -54,6 +59,25 @@ class Guard:
         self._random = random
         self._bucket = TokenBucket(limits.rate, clock)
         self._in_flight = limits.in_flight
+        self._wall = wall
+        self._calendar = calendar
+        self._window: tuple[int, Span | None] = (-1, None)
+
+    def follow(self, calendar: Calendar | None) -> None:
+        """Take another calendar from now on."""
+        self._calendar = calendar
+        self._window = (-1, None)
+
+    def window(self) -> Span | None:
+        """The maintenance window that is on."""
+        if self._calendar is None:
+            return None
+        # Windows begin and end with a minute, also after the clock was set.
+        now = self._wall()
+        minute = int(now // 60)
+        if self._window[0] != minute:
+            self._window = (minute, self._calendar.at(now))
+        return self._window[1]
 
     @property
     def in_flight(self) -> int:
@@ -62,10 +86,16 @@ class Guard:
 
     def delay_s(self) -> float:
         """Seconds until a request may go; 0 when one may go now."""
+        span = self.window()
+        if span is not None:
+            return max(0.001, span.until - self._wall())
         return self.breaker.delay_s() or self._bucket.delay_s()
 
     def held(self) -> tuple[Holder, str] | None:
         """Who holds the sink back, and why, for a sentence."""
+        span = self.window()
+        if span is not None:
+            return "window", span.words(self._wall())
         words = self.breaker.words()
         return ("breaker", words) if words else None
 
