@@ -186,6 +186,19 @@ class Limits(Section, frozen=True, kw_only=True):
     )
 
 
+class BatchSection(Section, frozen=True, kw_only=True):
+    """How many events go into one request, for adapters that take several."""
+
+    events: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Most events in one request; as many as the adapter takes if not given"),
+    ] = None
+    bytes: Annotated[Size, Meta(description="Most bytes of events in one request")] = Size(1 << 20)
+    linger: Annotated[
+        Duration, Meta(description="How long to wait for a fuller request when some events are there")
+    ] = Duration(0.0)
+
+
 class RejectsMax(Section, frozen=True, kw_only=True):
     """Bounds of the rejected messages that a source keeps."""
 
@@ -210,6 +223,9 @@ class SinkSection(Section, frozen=True, kw_only=True):
     ] = "park_key"
     retry: Annotated[RetrySection, Meta(description="When to try again")] = RetrySection()
     limits: Annotated[Limits, Meta(description="How hard the target may be pressed")] = Limits()
+    batch: Annotated[
+        BatchSection | None, Meta(description="Events in one request, for adapters that take several")
+    ] = None
     parked_max: Annotated[ParkedMax, Meta(description="Bounds of what waits for a person")] = ParkedMax()
     calendar: Annotated[
         Annotated[str, Meta(min_length=1)] | None,

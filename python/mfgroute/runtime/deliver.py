@@ -11,12 +11,13 @@ from typing import Any
 
 from mfgroute.adapter import Config, Context, Poster, Sink
 from mfgroute.config.calendar import Calendar
-from mfgroute.config.model import SinkSection
+from mfgroute.config.model import BatchSection, SinkSection
 from mfgroute.errors import Closed, Disconnected, UnknownName
 from mfgroute.events import Done, InDoubt, Outcome, Refused, Retry
 from mfgroute.observe.health import Pulse
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.guard import Guard
+from mfgroute.runtime.linger import Linger
 from mfgroute.runtime.memory import KeyMemory
 from mfgroute.runtime.posting import Posting, Records
 from mfgroute.runtime.supervise import Supervisor, close_quietly
@@ -69,7 +70,6 @@ class Deliver:
     ) -> None:
         self.pulse = pulse
         self._name = name
-        self._kind = kind
         self._make: Callable[[], Sink] = lambda: kind(config, context)
         self._limits = limits = section.limits
         effect = section.effect
@@ -82,6 +82,9 @@ class Deliver:
         )
         pulse.guard = self._guard
         self._clock = clock
+        self._linger = Linger(
+            engine, name, section.batch or BatchSection(), batch_max=kind.batch_max, clock=clock
+        )
         self._engine = engine
         self._wakes = wakes
         self._tempo = tempo
@@ -166,12 +169,15 @@ class Deliver:
                 await wait(self._supervisor.stopping, min(delay_s, self._tempo.poll_s))
                 continue
             try:
-                batch = self._engine.poll(self._name, events_max=self._kind.batch_max, wait_s=0.0)
+                batch = await self._linger.poll(woken, self._hastens)
             except (Closed, UnknownName):
                 # The engine ends, or a reload has removed this sink.
                 self._supervisor.stopping.set()
                 return
-            if len(batch):
+            if self._guard.delay_s() > 0:
+                # A window began, or the breaker opened, while more events were waited for.
+                batch.release()
+            elif len(batch):
                 batch = self._guard.admit(batch)
                 if len(batch):
                     self._guard.sent(batch.events)
@@ -180,6 +186,11 @@ class Deliver:
                 self.pulse.idle()
                 due_s = self._engine.next_due_s(self._name)
                 await wait(woken, self._tempo.poll_s if due_s is None else min(due_s, self._tempo.poll_s))
+
+    def _hastens(self) -> bool:
+        """Whether no fuller batch is waited for."""
+        held = self._supervisor.stopping.is_set() or self._lost is not None
+        return held or self._guard.delay_s() > 0
 
     def _start_write(self, sink: Sink, batch: Any, woken: asyncio.Event) -> None:
         self.pulse.begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from mfgroute.config.calendar import Calendar, Span
 from mfgroute.config.model import Limits, RetrySection
@@ -117,16 +117,14 @@ class Guard:
 
     def admit(self, batch: Any) -> Any:
         """What of a polled batch may be sent: all but retries that find no quota, which come later."""
-        if self.breaker.state == "half_open":
-            return batch  # The breaker lets few pass anyway, and it must not wait for first tries.
-        room, held, keys = self.budget.room(), [], set()
+        if self.breaker.state == "half_open" or self.budget.room() > 0:
+            return batch  # A breaker that probes lets few pass anyway, and must not wait for first tries.
+        held, keys = [], set()
         for event in batch.events:
-            again = self.budget.is_retry(event.id)
-            if event.key in keys or (again and room < 1):
+            if event.key in keys or self.budget.is_retry(event.id):
                 # What comes after it in the batch must not pass it.
                 keys.add(event.key)
                 held.append(event)
-            room -= again
         if not held:
             return batch
         group = Group([batch])
@@ -150,14 +148,19 @@ class Guard:
         """
         if not reached:
             return
-        bad = [one for one in outcomes if isinstance(one, Retry | InDoubt)]
-        wishes = [one.after_s for one in bad if isinstance(one, Retry) and one.after_s is not None]
+        bad = [one for one in outcomes if _failed(one)]
         good = len(bad) < len(outcomes)
+        wishes = [one.after_s for one in bad if isinstance(one, Retry) and one.after_s is not None]
         self.breaker.note(
             good=good,
             reason="" if good else bad[0].reason,
             wish_s=None if good else max(wishes, default=None),
         )
+        self.budget.answered(good=good)
         for event, outcome in zip(events, outcomes, strict=False):
-            failed = isinstance(outcome, Retry | InDoubt)
-            self.budget.answered(event.id, again=isinstance(outcome, Retry), good=not failed)
+            self.budget.settled(event.id, again=isinstance(outcome, Retry) and _failed(outcome))
+
+
+def _failed(outcome: Outcome) -> TypeGuard[Retry | InDoubt]:
+    """Whether an outcome says that the target is not well."""
+    return isinstance(outcome, InDoubt) or (isinstance(outcome, Retry) and not outcome.waits)
