@@ -82,12 +82,15 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
             busy; only judged tries are counted.
         sent: whether the event may have arrived. Only for a target that may be sent it again; where it
             forgets keys (`effect.kept`), the event is in doubt after that time.
+        waits: whether the target is well, and the event waits for something else: a lock, an outcome that
+            comes later, records of ours that cannot be read. Then it is no failure of the target.
     """
 
     after_s: float | None = None
     reason: str = ""
     judged: bool = False
     sent: bool = False
+    waits: bool = False
 
 
 class InDoubt(msgspec.Struct, frozen=True):

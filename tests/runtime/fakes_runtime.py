@@ -84,6 +84,9 @@ class FakeBatch:
         return self
 
     def __exit__(self, *_):
+        self.release()
+
+    def release(self):
         for event in list(self._open.values()):
             self._engine.settled(self._sink, event, "released", None, 0)
 

@@ -5,14 +5,17 @@ import os
 from random import Random
 
 import pytest
-from virtual import Rig, run
+from virtual import Rig, VirtualBatch, run
 
-from mfgroute.config.model import BreakerSection, Limits, RetriesSection
+from mfgroute._core import Event
+from mfgroute.config.model import BreakerSection, Limits, RetriesSection, RetrySection
 from mfgroute.errors import Disconnected
 from mfgroute.events import Done, InDoubt, Refused, Retry
 from mfgroute.observe import health
 from mfgroute.runtime.breaker import PROBES, Breaker
 from mfgroute.runtime.budget import AGAIN_MAX, RetryBudget
+from mfgroute.runtime.guard import Guard
+from mfgroute.runtime.tempo import Tempo
 from mfgroute.units import Rate
 
 #: Events per second on a usual day.
@@ -263,21 +266,24 @@ def test_a_budget_counts_retries_against_first_tries_of_the_same_ten_seconds():
     clock = Clock()
     budget = RetryBudget(share=0.1, least=0.0, random=Random(1), clock=clock)
     assert budget.room() == 0
-    budget.sent(f"e{number}" for number in range(100))
     for number in range(100):
-        budget.answered(f"e{number}", again=True, good=False)
+        budget.sent([f"e{number}"])
+        budget.answered(good=False)
+        budget.settled(f"e{number}", again=True)
     assert budget.room() == 10
-    budget.sent(f"e{number}" for number in range(10))
+    for number in range(10):
+        budget.sent(["new", f"e{number}"])
     assert (budget.room(), budget.firsts, budget.retries) == (0, 100, 10)
     clock.at += 11
     assert budget.room() == 0
-    budget.answered("e0", again=True, good=False)
+    budget.answered(good=False)
     for number in range(10, 20):
-        budget.answered(f"e{number}", again=False, good=True)
+        budget.answered(good=True)
+        budget.settled(f"e{number}", again=False)
     assert budget.room() == 0, "one bad answer of ten"
     clock.at += 11
-    for number in range(20, 70):
-        budget.answered(f"e{number}", again=False, good=True)
+    for _ in range(50):
+        budget.answered(good=True)
     assert budget.room() == 50, "a target that answers well gets as many retries as good answers"
     assert not budget.is_retry("e10")
     assert budget.is_retry("e99")
@@ -286,9 +292,55 @@ def test_a_budget_counts_retries_against_first_tries_of_the_same_ten_seconds():
 def test_a_budget_remembers_a_bounded_number_of_events():
     budget = RetryBudget(share=0.1, least=1.0, random=Random(1), clock=Clock())
     for number in range(AGAIN_MAX + 5):
-        budget.answered(f"e{number}", again=True, good=False)
+        budget.settled(f"e{number}", again=True)
     assert not budget.is_retry("e4")
     assert budget.is_retry("e5")
+
+
+def test_a_batch_without_quota_loses_its_retries_and_what_follows_them_of_their_keys():
+    guard = Guard(
+        Limits(retries=RetriesSection(share=0, least=Rate(1e-9))),
+        RetrySection(),
+        tempo=Tempo(),
+        random=Random(1),
+        clock=Clock(),
+    )
+    events = [
+        Event(id=name, type="t.v1", key=name[0], offset=number, json=b"{}")
+        for number, name in enumerate(["a1", "b1", "a2", "c1"], 1)
+    ]
+    guard.answered(events[:1], [Retry(reason="500", judged=True)], reached=True)
+
+    class Engine:
+        settled = staticmethod(lambda event, how, after_s: given_back.append((event.id, how, after_s > 0)))
+
+    given_back = []
+    left = guard.admit(VirtualBatch(Engine, events))
+    assert [event.id for event in left.events] == ["b1", "c1"]
+    assert given_back == [("a1", "retry", True), ("a2", "retry", True)]
+    with left:
+        left.done_all()
+    assert [one[:2] for one in given_back[2:]] == [("b1", "done"), ("c1", "done")]
+
+
+def test_an_event_that_waits_for_something_else_is_no_failure_of_its_target():
+    async def main():
+        async def answer(event):
+            locked = len(rig.sent) < 100
+            return Retry(after_s=1.0, reason="423 locked", waits=True) if locked else Done()
+
+        async with Rig(answer) as rig:
+            rig.engine.add(*(f"e{number}" for number in range(20)))
+            await asyncio.sleep(60)
+            assert rig.pulse.guard.counts() == {
+                "breaker_opened": 0,
+                "first_tries": len(rig.sent),
+                "retries": 0,
+                "retries_held": 0,
+            }
+            assert len(done(rig)) == 20
+
+    run(main)
 
 
 def test_an_outcome_that_is_unknown_counts_as_a_failure():

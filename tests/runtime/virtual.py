@@ -118,18 +118,22 @@ class VirtualEngine:
         self._wakes, self._random, self._delay_max_s, self._numbers = wakes, random, delay_max_s, count(1)
         self._loop = asyncio.get_running_loop()
 
-    def add(self, *names):
+    def add(self, *names, size=2):
         for name in names:
             number = next(self._numbers)
-            self.queue.append(Event(id=name, type="t.v1", key=name, offset=number, json=b"{}"))
+            self.queue.append(Event(id=name, type="t.v1", key=name, offset=number, json=b" " * size))
         self._wakes.wake()
 
     def poll(self, sink, *, events_max=500, bytes_max=1 << 20, wait_s=0.0):
         self.bytes_max = bytes_max
         taken = []
+        size = 0
         while len(taken) < events_max and self.due and self.due[0][0] <= self._loop.time():
             taken.append(heapq.heappop(self.due)[2])
         while len(taken) < events_max and self.queue:
+            size += len(self.queue[0].json)
+            if taken and size > bytes_max:
+                break
             taken.append(self.queue.popleft())
         return VirtualBatch(self, taken)
 
@@ -176,7 +180,9 @@ class Rig:
         sent: when which events were written.
     """
 
-    def __init__(self, answer, *, limits=None, tempo=None, batch_max=1, seed=1, **section):
+    def __init__(
+        self, answer, *, limits=None, tempo=None, batch_max=1, seed=1, calendar=None, wall=None, **section
+    ):
         loop = asyncio.get_running_loop()
         self.now, self.sent, random = loop.time, [], Random(seed)
         rig = self
@@ -202,7 +208,9 @@ class Rig:
             pulse=self.pulse,
             tempo=tempo or Tempo(),
             random=random,
+            calendar=calendar,
             clock=loop.time,
+            wall=wall or loop.time,
         )
 
     async def __aenter__(self):

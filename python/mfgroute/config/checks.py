@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from mfgroute.adapter import Inbox
+from mfgroute.adapter import Inbox, Sink
 from mfgroute.config.convert import Notes, close, dotted, escape
 from mfgroute.config.model import NAME_PATTERN, Effects, Http, Route
 
@@ -123,6 +123,25 @@ def check_listen(http: Http, inboxes: Mapping[str, bool], notes: Notes) -> None:
     elif http.insecure:
         said = f"`http.listen` is `{http.listen}` without TLS: tokens and messages can be read on the way"
         notes.warn("/http/insecure", said, "listen on 127.0.0.1 behind a proxy that ends TLS")
+
+
+def check_batch(kind: type[Sink], part: Any, pointer: str, notes: Notes) -> None:
+    """Note a `batch` that the adapter of a sink cannot take.
+
+    Args:
+        kind: the adapter.
+        part: the sink's `SinkSection`, or `None` if it could not be read.
+        pointer: of the sink.
+        notes: where to.
+    """
+    section = getattr(part, "batch", None)
+    if section is None:
+        return
+    if kind.batch_max == 1:
+        notes.error(f"{pointer}/batch#key", "the adapter takes one event at a time", "take `batch` out")
+    elif section.events is not None and section.events > kind.batch_max:
+        said = f"`{dotted(pointer)}.batch.events` is {section.events}, expected at most {kind.batch_max}"
+        notes.error(f"{pointer}/batch/events", said, "the adapter takes no more at once")
 
 
 def is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ from mfgroute import _core
 from mfgroute.adapter import Config, Inbox, Secret
 from mfgroute.adapter import Sink as SinkAdapter
 from mfgroute.adapter import Source as SourceAdapter
-from mfgroute.config import checks, documents, lock, owners, packs
+from mfgroute.config import calendar, checks, documents, lock, owners, packs
 from mfgroute.config.convert import Notes, close, convert, convert_struct, dotted, escape
 from mfgroute.config.model import (
     Effects,
@@ -130,6 +130,7 @@ def read_project(
     notes = Notes(file.name, places, frozenset(replaced))
     reader = _Reader(notes, adapters)
     model = reader.model(document)
+    calendars, in_calendars = calendar.read(document, root, notes, today=today)
     core_document = reader.for_core(document)
     used: list[packs.Pack] = []
     abouts: dict[str | None, owners.About] = {}
@@ -141,6 +142,7 @@ def read_project(
     plan, core_problems = _compile(root, core_document, places, today)
     if not any(problem.severity == "error" for problem in notes.problems):
         others += _released(root, used, core_problems)
+    others += in_calendars
     problems = _merged(notes.problems + others, core_problems)
     if found:
         # What follows from a value that could not be replaced says nothing new.
@@ -153,7 +155,7 @@ def read_project(
     return Project(
         root=root,
         file=file,
-        model=model,
+        model=_with_calendars(model, calendars),
         plan=plan,
         raw=document,
         hidden=frozenset(replaced) | reader.secret_pointers,
@@ -276,6 +278,7 @@ class _Reader:
             part = convert_struct(common, shared, pointer, self.notes)
             if kind is not None and issubclass(kind, SinkAdapter):
                 self._one_per_key[str(name)] = kind.refuses_single
+                checks.check_batch(kind, part, pointer, self.notes)
             if kind is not None and issubclass(kind, Inbox):
                 self._inboxes[str(name)] = checks.has_token(kind, raw)
             if config is not None and part is not None:
@@ -337,6 +340,14 @@ class _Reader:
             return []
         made = [convert_struct(Route, raw, f"/routes/{index}", self.notes) for index, raw in enumerate(value)]
         return [(index, route) for index, route in enumerate(made) if route is not None]
+
+
+def _with_calendars(model: Model, calendars: Mapping[str, calendar.Calendar]) -> Model:
+    sinks = {
+        name: msgspec.structs.replace(sink, calendar=calendars.get(name))
+        for name, sink in model.sinks.items()
+    }
+    return msgspec.structs.replace(model, sinks=sinks)
 
 
 def _content(file: Path) -> bytes:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from mfgroute.adapter import Config, Effect, Secret
+from mfgroute.config.calendar import Calendar
 from mfgroute.units import Duration, Rate, Size
 
 NAME_PATTERN = "^[a-z0-9][a-z0-9-]*$"
@@ -185,6 +186,19 @@ class Limits(Section, frozen=True, kw_only=True):
     )
 
 
+class BatchSection(Section, frozen=True, kw_only=True):
+    """How many events go into one request, for adapters that take several."""
+
+    events: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Most events in one request; as many as the adapter takes if not given"),
+    ] = None
+    bytes: Annotated[Size, Meta(description="Most bytes of events in one request")] = Size(1 << 20)
+    linger: Annotated[
+        Duration, Meta(description="How long to wait for a fuller request when some events are there")
+    ] = Duration(0.0)
+
+
 class RejectsMax(Section, frozen=True, kw_only=True):
     """Bounds of the rejected messages that a source keeps."""
 
@@ -209,7 +223,14 @@ class SinkSection(Section, frozen=True, kw_only=True):
     ] = "park_key"
     retry: Annotated[RetrySection, Meta(description="When to try again")] = RetrySection()
     limits: Annotated[Limits, Meta(description="How hard the target may be pressed")] = Limits()
+    batch: Annotated[
+        BatchSection | None, Meta(description="Events in one request, for adapters that take several")
+    ] = None
     parked_max: Annotated[ParkedMax, Meta(description="Bounds of what waits for a person")] = ParkedMax()
+    calendar: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="File with maintenance windows, in which nothing is sent"),
+    ] = None
     owner: Annotated[
         Annotated[str, Meta(min_length=1)] | None, Meta(description="Who mends refusals of this sink")
     ] = None
@@ -254,11 +275,12 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sink(msgspec.Struct, frozen=True, kw_only=True):
-    """A sink of the model; attributes as of `Source`."""
+    """A sink of the model; attributes as of `Source`, and `calendar`: its maintenance windows."""
 
     section: SinkSection
     config: Config
     raw: dict[str, Any]
+    calendar: Calendar | None = None
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

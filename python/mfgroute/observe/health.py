@@ -169,6 +169,13 @@ class Pulse:
         if not self._working:
             self._waiting_since = None
 
+    def rest(self) -> None:
+        """Nothing is expected for now: the time without progress begins anew."""
+        self._failing_since, self._failing = None, ""
+        self._waiting_since = self._clock() if self._working else None
+        if self._not_up_since is not None:
+            self._not_up_since = self._clock()
+
     def stuck_s(self) -> float:
         """Seconds without progress while there is work; 0 when there is none."""
         return 0.0 if self._waiting_since is None else self._clock() - self._waiting_since

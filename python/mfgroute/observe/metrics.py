@@ -124,9 +124,12 @@ def _guards(pulses: list[Pulse]) -> Iterator[Metric]:
     )
     counted = {
         "breaker_opened": ("mfgroute_sink_breaker_opened", "How often the breaker has opened."),
-        "first_tries": ("mfgroute_sink_first_tries", "Events sent for the first time."),
-        "retries": ("mfgroute_sink_retries", "Events sent again that the target may have had before."),
-        "retries_held": ("mfgroute_sink_retries_held", "How often a retry found no quota and came later."),
+        "first_tries": ("mfgroute_sink_first_tries", "Requests with first tries alone."),
+        "retries": ("mfgroute_sink_retries", "Requests with events that the target may have had before."),
+        "retries_held": (
+            "mfgroute_sink_retries_held",
+            "How often an event found no quota and came later.",
+        ),
     }
     families = {
         name: CounterMetricFamily(family, help_text, labels=["sink"])

@@ -390,7 +390,9 @@ class Router:
         with wakes.subscribe() as woken:
             while (left_s := until - time.monotonic()) > 0 and not self._hurried.is_set():
                 woken.clear()
-                if not any(deliverable(one) for one in named(self.engine.stats(), "sinks").values()):
+                resting = {pulse.name for pulse in self.pulses() if pulse.held_by == "window"}
+                sinks = named(self.engine.stats(), "sinks")
+                if not any(deliverable(one) for name, one in sinks.items() if name not in resting):
                     return
                 await wait(woken, min(left_s, self._tempo.poll_s))
 

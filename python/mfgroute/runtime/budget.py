@@ -22,6 +22,8 @@ _LATER_S = (0.1, 60.0)
 class RetryBudget:
     """Lets retries pass as a share of first tries, so that a target in trouble gets little more than usual.
 
+    All is counted in requests; one with several events is a retry if one of them is.
+
     In any window of ten seconds there are at most `share` times as many retries as first tries, or
     `least` per second where that is more. When a target answers well again, there may be as many retries
     as it gave good answers: their number can double with each window, and falls back with the first bad
@@ -34,9 +36,9 @@ class RetryBudget:
         random: where jitter comes from.
 
     Attributes:
-        firsts: first tries since the start.
-        retries: retries since the start.
-        held: how often a retry found no quota.
+        firsts: requests with first tries alone since the start.
+        retries: requests with retries since the start.
+        held: how often an event found no quota.
     """
 
     def __init__(
@@ -54,20 +56,22 @@ class RetryBudget:
         return event_id in self._again
 
     def room(self) -> int:
-        """How many retries may go now."""
+        """How many requests with retries may go now."""
         return max(0, int(self._allowed() - self._slots.sum("retries") + 1e-9))
 
     def sent(self, event_ids: Iterable[str]) -> None:
-        """Count events that are sent now."""
-        for event_id in event_ids:
-            again = self.is_retry(event_id)
-            self._slots.add("retries" if again else "firsts")
-            self.retries += again
-            self.firsts += not again
+        """Count a request that is sent now; it is a retry if one of its events is."""
+        again = any(self.is_retry(event_id) for event_id in event_ids)
+        self._slots.add("retries" if again else "firsts")
+        self.retries += again
+        self.firsts += not again
 
-    def answered(self, event_id: str, *, again: bool, good: bool) -> None:
-        """Note an answer of the target, and whether it will get the event again."""
+    def answered(self, *, good: bool) -> None:
+        """Note how the target has answered a request."""
         self._slots.add("good" if good else "bad")
+
+    def settled(self, event_id: str, *, again: bool) -> None:
+        """Note whether the target will get an event again."""
         self._again.pop(event_id, None)
         if again:
             self._again[event_id] = None

@@ -10,12 +10,14 @@ from random import Random
 from typing import Any
 
 from mfgroute.adapter import Config, Context, Poster, Sink
-from mfgroute.config.model import SinkSection
+from mfgroute.config.calendar import Calendar
+from mfgroute.config.model import BatchSection, SinkSection
 from mfgroute.errors import Closed, Disconnected, UnknownName
 from mfgroute.events import Done, InDoubt, Outcome, Refused, Retry
 from mfgroute.observe.health import Pulse
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.guard import Guard
+from mfgroute.runtime.linger import Linger
 from mfgroute.runtime.memory import KeyMemory
 from mfgroute.runtime.posting import Posting, Records
 from mfgroute.runtime.supervise import Supervisor, close_quietly
@@ -35,6 +37,7 @@ class Deliver:
         config: the adapter's configuration.
         context: what the adapter is told.
         section: how hard the target may be pressed, and how one event has one effect there.
+        calendar: when nothing is sent to it.
         sent: when events that may have arrived were sent first, by id; kept over a reload.
         records: what posters have posted; `None` where nothing is durable.
         engine: where events come from.
@@ -43,6 +46,7 @@ class Deliver:
         tempo: the times.
         random: where jitter comes from.
         clock: seconds that only go forward.
+        wall: seconds since 1970, for maintenance windows.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Deliver:
         config: Config,
         context: Context,
         section: SinkSection,
+        calendar: Calendar | None = None,
         sent: dict[str, float],
         records: Records | None = None,
         engine: Any,
@@ -61,10 +66,10 @@ class Deliver:
         tempo: Tempo,
         random: Random,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.pulse = pulse
         self._name = name
-        self._kind = kind
         self._make: Callable[[], Sink] = lambda: kind(config, context)
         self._limits = limits = section.limits
         effect = section.effect
@@ -72,9 +77,14 @@ class Deliver:
         kept_s = None if effect is None else effect.kept
         self._memory = KeyMemory(kept_s, margin_s=limits.timeout, sent=sent, clock=clock)
         self._posting = Posting(name, records=records, timeout_s=limits.timeout, clock=clock)
-        self._guard = Guard(limits, section.retry, tempo=tempo, random=random, clock=clock)
+        self._guard = Guard(
+            limits, section.retry, calendar=calendar, tempo=tempo, random=random, clock=clock, wall=wall
+        )
         pulse.guard = self._guard
         self._clock = clock
+        self._linger = Linger(
+            engine, name, section.batch or BatchSection(), batch_max=kind.batch_max, clock=clock
+        )
         self._engine = engine
         self._wakes = wakes
         self._tempo = tempo
@@ -86,6 +96,11 @@ class Deliver:
         """Start the task."""
         return asyncio.create_task(self._supervisor.run(self._connection), name=f"sink {self._name}")
 
+    def follow(self, calendar: Calendar | None) -> None:
+        """Take another calendar; what is under way is not touched."""
+        self._guard.follow(calendar)
+        self._wakes.wake()
+
     def stop(self) -> None:
         """Poll no more. Writes under way are finished."""
         self._supervisor.stopping.set()
@@ -93,6 +108,9 @@ class Deliver:
 
     async def _connection(self) -> None:
         """The life of one connection."""
+        await self._maintained()
+        if self._supervisor.stopping.is_set():
+            return
         sink = self._make()
         self._lost = None
         self.pulse.count_with(lambda: sink.counters)
@@ -112,6 +130,13 @@ class Deliver:
             self.pulse.count_with(None)
         if self._lost is not None:
             raise self._lost
+
+    async def _maintained(self) -> None:
+        """Wait until no maintenance window is on: its target is not even connected to."""
+        while self._guard.window() is not None:
+            self.pulse.rest()
+            if await wait(self._supervisor.stopping, self._tempo.poll_s):
+                return
 
     async def _open(self, sink: Sink) -> None:
         """Open the sink, unless a stop comes first."""
@@ -139,15 +164,20 @@ class Deliver:
                 await asyncio.wait(self._writes, return_when=asyncio.FIRST_COMPLETED)
                 continue
             if delay_s > 0:
+                if self._guard.window() is not None:
+                    self.pulse.rest()
                 await wait(self._supervisor.stopping, min(delay_s, self._tempo.poll_s))
                 continue
             try:
-                batch = self._engine.poll(self._name, events_max=self._kind.batch_max, wait_s=0.0)
+                batch = await self._linger.poll(woken, self._hastens)
             except (Closed, UnknownName):
                 # The engine ends, or a reload has removed this sink.
                 self._supervisor.stopping.set()
                 return
-            if len(batch):
+            if self._guard.delay_s() > 0:
+                # A window began, or the breaker opened, while more events were waited for.
+                batch.release()
+            elif len(batch):
                 batch = self._guard.admit(batch)
                 if len(batch):
                     self._guard.sent(batch.events)
@@ -156,6 +186,11 @@ class Deliver:
                 self.pulse.idle()
                 due_s = self._engine.next_due_s(self._name)
                 await wait(woken, self._tempo.poll_s if due_s is None else min(due_s, self._tempo.poll_s))
+
+    def _hastens(self) -> bool:
+        """Whether no fuller batch is waited for."""
+        held = self._supervisor.stopping.is_set() or self._lost is not None
+        return held or self._guard.delay_s() > 0
 
     def _start_write(self, sink: Sink, batch: Any, woken: asyncio.Event) -> None:
         self.pulse.begin()

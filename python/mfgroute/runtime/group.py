@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -47,6 +48,18 @@ class Group:
         """All that is left is done."""
         for batch in self._batches:
             batch.done_all()
+
+    def release(self) -> None:
+        """Give back what was not settled, the latest first, so that the order of keys is kept."""
+        for batch in reversed(self._batches):
+            batch.release()
+
+    def intend(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write requests down, each row with its event first; see the engine's batch."""
+        for batch in self._batches:
+            own = [row for row in rows if self._owner(row[0]) is batch]
+            if own:
+                batch.intend(own)
 
     def retry(
         self, event: Event, *, after_s: float | None = None, reason: str = "", judged: bool = False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
+from mfgroute.config.calendar import Calendar, Span
 from mfgroute.config.model import Limits, RetrySection
 from mfgroute.events import Event, InDoubt, Outcome, Retry
 from mfgroute.runtime.breaker import Breaker
@@ -27,7 +28,9 @@ class Guard:
         retry: when events are sent again.
         tempo: the times.
         random: where jitter comes from.
+        calendar: maintenance windows of the target.
         clock: seconds that only go forward.
+        wall: seconds since 1970, as the machine's clock says; only maintenance windows follow it.
     """
 
     def __init__(
@@ -37,7 +40,9 @@ class Guard:
         *,
         tempo: Tempo,
         random: Random,
+        calendar: Calendar | None = None,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.breaker = Breaker(
             failures=limits.breaker.failures,
@@ -54,6 +59,25 @@ class Guard:
         self._random = random
         self._bucket = TokenBucket(limits.rate, clock)
         self._in_flight = limits.in_flight
+        self._wall = wall
+        self._calendar = calendar
+        self._window: tuple[int, Span | None] = (-1, None)
+
+    def follow(self, calendar: Calendar | None) -> None:
+        """Take another calendar from now on."""
+        self._calendar = calendar
+        self._window = (-1, None)
+
+    def window(self) -> Span | None:
+        """The maintenance window that is on."""
+        if self._calendar is None:
+            return None
+        # Windows begin and end with a minute, also after the clock was set.
+        now = self._wall()
+        minute = int(now // 60)
+        if self._window[0] != minute:
+            self._window = (minute, self._calendar.at(now))
+        return self._window[1]
 
     @property
     def in_flight(self) -> int:
@@ -62,10 +86,16 @@ class Guard:
 
     def delay_s(self) -> float:
         """Seconds until a request may go; 0 when one may go now."""
+        span = self.window()
+        if span is not None:
+            return max(0.001, span.until - self._wall())
         return self.breaker.delay_s() or self._bucket.delay_s()
 
     def held(self) -> tuple[Holder, str] | None:
         """Who holds the sink back, and why, for a sentence."""
+        span = self.window()
+        if span is not None:
+            return "window", span.words(self._wall())
         words = self.breaker.words()
         return ("breaker", words) if words else None
 
@@ -87,16 +117,14 @@ class Guard:
 
     def admit(self, batch: Any) -> Any:
         """What of a polled batch may be sent: all but retries that find no quota, which come later."""
-        if self.breaker.state == "half_open":
-            return batch  # The breaker lets few pass anyway, and it must not wait for first tries.
-        room, held, keys = self.budget.room(), [], set()
+        if self.breaker.state == "half_open" or self.budget.room() > 0:
+            return batch  # A breaker that probes lets few pass anyway, and must not wait for first tries.
+        held, keys = [], set()
         for event in batch.events:
-            again = self.budget.is_retry(event.id)
-            if event.key in keys or (again and room < 1):
+            if event.key in keys or self.budget.is_retry(event.id):
                 # What comes after it in the batch must not pass it.
                 keys.add(event.key)
                 held.append(event)
-            room -= again
         if not held:
             return batch
         group = Group([batch])
@@ -120,14 +148,19 @@ class Guard:
         """
         if not reached:
             return
-        bad = [one for one in outcomes if isinstance(one, Retry | InDoubt)]
-        wishes = [one.after_s for one in bad if isinstance(one, Retry) and one.after_s is not None]
+        bad = [one for one in outcomes if _failed(one)]
         good = len(bad) < len(outcomes)
+        wishes = [one.after_s for one in bad if isinstance(one, Retry) and one.after_s is not None]
         self.breaker.note(
             good=good,
             reason="" if good else bad[0].reason,
             wish_s=None if good else max(wishes, default=None),
         )
+        self.budget.answered(good=good)
         for event, outcome in zip(events, outcomes, strict=False):
-            failed = isinstance(outcome, Retry | InDoubt)
-            self.budget.answered(event.id, again=isinstance(outcome, Retry), good=not failed)
+            self.budget.settled(event.id, again=isinstance(outcome, Retry) and _failed(outcome))
+
+
+def _failed(outcome: Outcome) -> TypeGuard[Retry | InDoubt]:
+    """Whether an outcome says that the target is not well."""
+    return isinstance(outcome, InDoubt) or (isinstance(outcome, Retry) and not outcome.waits)

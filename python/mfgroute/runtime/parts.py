@@ -74,7 +74,9 @@ class Parts:
         self.sources = {name: part for name, part in self.sources.items() if part in self._tasks}
         self.sinks = {name: part for name, part in self.sinks.items() if part in self._tasks}
         for name, sink in model.sinks.items():
-            if name not in self.sinks:
+            if name in self.sinks:
+                self.sinks[name].follow(sink.calendar)
+            else:
                 self.sinks[name] = self._sink(name, sink, project)
         for name, source in model.sources.items():
             if name not in self.sources:
@@ -149,6 +151,7 @@ class Parts:
             config=sink.config,
             context=_context(name, project),
             section=sink.section,
+            calendar=sink.calendar,
             sent=self._sent.setdefault(name, {}),
             engine=self._engine,
             wakes=self._wakes,

@@ -79,7 +79,7 @@ class Posting:
         try:
             requests = await self._requests(poster, batch, events, said)
         except (LogFailed, NobodyFollows) as error:
-            return [said.get(event.id) or Retry(reason=str(error)) for event in events]
+            return [said.get(event.id) or Retry(reason=str(error), waits=True) for event in events]
         if requests:
             said |= await self._posted(poster, batch, requests)
         for event_id, outcome in said.items():
@@ -113,7 +113,7 @@ class Posting:
         try:
             known = await self._known([event.id for event in events])
         except MfgrouteError as error:
-            said |= {event.id: Retry(reason=str(error)) for event in events}
+            said |= {event.id: Retry(reason=str(error), waits=True) for event in events}
             return []
         made: list[tuple[Event, Request, bytes]] = []
         for event in events:
@@ -195,7 +195,8 @@ class Posting:
     async def _looked_up(self, poster: Poster, event: Event, request: Request) -> Outcome | None:
         rest_s = self._timeout_s - (self._clock() - self._sent.get(event.id, self._began))
         if rest_s > 0:
-            return Retry(after_s=rest_s, reason="waiting until the target is asked what became of it")
+            reason = "waiting until the target is asked what became of it"
+            return Retry(after_s=rest_s, reason=reason, waits=True)
         answer = await self._call(lambda: poster.ask(request), None)
         match answer:
             case Absent():
@@ -277,7 +278,7 @@ class Posting:
                 if event.begun is None or event.begun.accepted != reference:
                     batch.accepted(event, reference)
                 wait_s = _ACCEPTED_AFTER_S if after_s is None else after_s
-                return Retry(after_s=wait_s, reason=f"accepted as {reference}", sent=True)
+                return Retry(after_s=wait_s, reason=f"accepted as {reference}", sent=True, waits=True)
             case NotYet() | Done() | Refused() | Retry() | InDoubt():
                 return self._judged(event, answer)
         _log.error("the adapter broke its contract", sink=self._sink, reason=f"outcome {answer!r}")
@@ -289,7 +290,7 @@ class Posting:
         first_s = self._wall() if event.begun is None else event.begun.first_s
         if self._wall() - first_s > answer.within_s:
             return Refused(answer.code, f"{answer.reason} (for {answer.within_s:g} s)")
-        return Retry(after_s=answer.after_s, reason=answer.reason)
+        return Retry(after_s=answer.after_s, reason=answer.reason, waits=True)
 
 
 class _NoBooks:

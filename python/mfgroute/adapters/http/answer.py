@@ -38,12 +38,14 @@ def lost(reason: str, config: HttpSinkConfig) -> Outcome:
 def _declined(answer: Answer, config: HttpSinkConfig) -> Outcome:
     status = answer.status
     after_s = retry_after_s(answer.headers.get("Retry-After"))
-    if status in (408, 423, 425, 429, 503):
+    if status in (423, 425):
+        return Retry(after_s=after_s, reason=_said(answer), waits=True)
+    if status in (408, 429, 503):
         return Retry(after_s=after_s, reason=_said(answer))
     if status == 409 and config.conflict == "done":
         return Done(_reference(answer, config))
     if status == 409 and config.conflict == "retry":
-        return Retry(after_s=after_s, reason=_said(answer), judged=True)
+        return Retry(after_s=after_s, reason=_said(answer), judged=True, waits=True)
     return Refused(f"http_{status}", message_of(answer.body))
 
 

@@ -95,7 +95,7 @@ class ZeroMqSink(Sink):
         streams: dict[str, list[int]] = {}
         for place, event in enumerate(events):
             streams.setdefault(event.stream, []).append(place)
-        answers: list[_Answer] = [Retry(reason="the core gives no credit")] * len(events)
+        answers: list[_Answer] = [Retry(reason="the core gives no credit", waits=True)] * len(events)
         try:
             async with asyncio.timeout(self._config.answer_timeout_s):
                 # Each stream has its own credit, so telemetry that waits does not hold business back.
