@@ -29,19 +29,18 @@ def test_an_effect_is_one_row_with_its_history(open_database, feed):
     database = open_database()
     feed.intend("sap", "e1", amounts={"yield": "10"}, batch="L-7")
     feed.say("sap", "e1", "in_doubt", key="key-e1", attempt=1, reason="no answer")
-    feed.say("sap", "e1", "retried", key="key-e1", attempt=1)
     feed.say("sap", "e1", "again", key="key-e1", attempt=2)
     feed.say("sap", "e1", "posted", key="key-e1", attempt=2, reference="4900000001/2026")
-    assert take(database, feed).number == 5
+    assert take(database, feed).number == 4
     (one,) = asked(database, questions.show, "e1")
     assert (one["state"], one["attempts"], one["reference"]) == ("posted", 2, "4900000001/2026")
     assert (one["object"], one["key"], one["request_key"]) == (ORDER, ORDER, "key-e1")
     assert one["amounts"] == {"yield": "10"}
     assert one["reason"] is None
     assert one["event"]["data"]["batch"] == "L-7"
-    assert [line["state"] for line in one["history"]] == ["intent", "in_doubt", "retried", "again", "posted"]
+    assert [line["state"] for line in one["history"]] == ["intent", "in_doubt", "again", "posted"]
     assert one["history"][1]["reason"] == "no answer"
-    assert (one["first"], one["last"]) == ("2026-11-18T11:06:40.001Z", "2026-11-18T11:06:40.005Z")
+    assert (one["first"], one["last"]) == ("2026-11-18T11:06:40.001Z", "2026-11-18T11:06:40.004Z")
 
 
 def test_lines_that_come_twice_change_nothing(open_database, feed):

@@ -237,7 +237,7 @@ def _write_changes(connection: Connection, sink: str, life: str, lines: Sequence
             "id": line.id,
             "at_ms": line.at_ms,
             "state": line.state,
-            "request_key": _clean(line.key),
+            "request_key": _clean(line.key or None),
             "attempt": line.attempt,
             "reference": _clean(line.reference),
             "code": _clean(line.code),
@@ -291,7 +291,7 @@ def _folded(row: Row | None, line: Line, sink: str) -> Row:
         "reason": _clean(line.reason),
     }
     # What a target has accepted and did not do is no document of what a person skips.
-    if line.reference is not None or line.state in ("intent", "again", "skipped"):
+    if line.reference is not None or line.state in ("planned", "intent", "again", "skipped"):
         row["reference"] = _clean(line.reference)
     if line.key:
         row["request_key"] = _clean(line.key)
