@@ -222,3 +222,39 @@ def test_what_the_commands_take_is_there_for_the_node(run, kept, project):
     with database.reading() as connection:
         assert questions.posted(connection, "sap", ORDER) == {"yield": Decimal(6)}
     database.close()
+
+
+def test_a_backup_has_the_effects_and_a_restored_folder_goes_on_with_them(run, kept, project, monkeypatch):
+    before = read(run, "effects", "list")["effects"]
+    busy = Database(project / "data", node="core-1")
+    with busy.reading() as connection:  # As a node that writes meanwhile: its transaction is not in the copy.
+        connection.execute(update(ABOUT).where(ABOUT.c.name == "node").values(value="core-2"))
+        code, out, err = run("backup", "saved", "--output", "json")
+        connection.rollback()
+    busy.close()
+    assert (code, json.loads(out)["effects"]) == (0, "sqlite"), err
+    names = {path.name for path in (project / "saved" / "data").iterdir()}
+    assert names == {"effects.db", "node", "streams"}
+    assert run("restore", "saved", "--data-dir", "again")[0] == 0
+    monkeypatch.setenv("MFGROUTE_DATA_DIR", str(project / "again"))
+    after = read(run, "effects", "list")
+    assert (after["effects"], after["missing"]) == (before, {})
+    lives = {(project / name / "effects.life").read_text() for name in ("data", "again")}
+    assert len(lives) == 2
+
+
+def test_a_backup_says_that_postgresql_is_not_in_it(run, kept, project):
+    (project / "data" / "effects.life").write_text("0" * 32 + " postgresql\n")
+    code, out, err = run("backup", "saved")
+    assert (code, "effects are in a PostgreSQL database, which is not in this backup" in out) == (0, True), (
+        err
+    )
+    assert not (project / "saved" / "data" / "effects.db").exists()
+
+
+def test_a_damaged_database_makes_no_backup(run, kept, project):
+    run("effects", "list")
+    (project / "data" / "effects.db").write_bytes(b"what is this? " * 100)
+    code, _, err = run("backup", "saved")
+    assert (code, "the effects database cannot be copied" in err) == (75, True), err
+    assert not (project / "saved" / "manifest.json").exists()

@@ -197,6 +197,24 @@ def test_a_restored_folder_numbers_its_lines_anew_and_knows_what_was_posted_sinc
     assert set(asked(database, questions.was_posted, "sap", ["e4", "other"])) == {"e4", "other"}
 
 
+def test_what_was_posted_stays_posted_when_a_restored_log_begins_it_once_more(open_database, feed):
+    database = open_database()
+    feed.post("sap", "e1", amounts={"yield": "1"})
+    feed.intend("sap", "e2", amounts={"yield": "1"})
+    feed.say("sap", "e2", "skipped", reference="by hand")
+    take(database, feed)
+    again = Feed()
+    again.intend("sap", "e1", amounts={"yield": "1"})
+    again.say("sap", "e1", "in_doubt", reason="no answer")
+    again.intend("sap", "e2", amounts={"yield": "1"})
+    take(database, again, life="b" * 32)
+    assert asked(database, questions.was_posted, "sap", ["e1", "e2"]) == {"e1": "4900000001", "e2": "by hand"}
+    assert asked(database, questions.posted, "sap", ORDER) == {"yield": Decimal(2)}
+    again.say("sap", "e1", "posted", reference="4900000001")
+    take(database, again, life="b" * 32, after=3)
+    assert asked(database, questions.posted, "sap", ORDER) == {"yield": Decimal(2)}
+
+
 def test_a_database_of_a_later_version_or_of_another_node_is_refused_and_left_alone(open_database, feed):
     database = open_database()
     feed.post("sap", "e1")
