@@ -29,19 +29,18 @@ def test_an_effect_is_one_row_with_its_history(open_database, feed):
     database = open_database()
     feed.intend("sap", "e1", amounts={"yield": "10"}, batch="L-7")
     feed.say("sap", "e1", "in_doubt", key="key-e1", attempt=1, reason="no answer")
-    feed.say("sap", "e1", "retried", key="key-e1", attempt=1)
     feed.say("sap", "e1", "again", key="key-e1", attempt=2)
     feed.say("sap", "e1", "posted", key="key-e1", attempt=2, reference="4900000001/2026")
-    assert take(database, feed).number == 5
+    assert take(database, feed).number == 4
     (one,) = asked(database, questions.show, "e1")
     assert (one["state"], one["attempts"], one["reference"]) == ("posted", 2, "4900000001/2026")
     assert (one["object"], one["key"], one["request_key"]) == (ORDER, ORDER, "key-e1")
     assert one["amounts"] == {"yield": "10"}
     assert one["reason"] is None
     assert one["event"]["data"]["batch"] == "L-7"
-    assert [line["state"] for line in one["history"]] == ["intent", "in_doubt", "retried", "again", "posted"]
+    assert [line["state"] for line in one["history"]] == ["intent", "in_doubt", "again", "posted"]
     assert one["history"][1]["reason"] == "no answer"
-    assert (one["first"], one["last"]) == ("2026-11-18T11:06:40.001Z", "2026-11-18T11:06:40.005Z")
+    assert (one["first"], one["last"]) == ("2026-11-18T11:06:40.001Z", "2026-11-18T11:06:40.004Z")
 
 
 def test_lines_that_come_twice_change_nothing(open_database, feed):
@@ -196,6 +195,24 @@ def test_a_restored_folder_numbers_its_lines_anew_and_knows_what_was_posted_sinc
     assert (now.number, now.missing) == (8, 0)
     assert asked(database, questions.posted, "sap", ORDER) == {"yield": Decimal(6)}
     assert set(asked(database, questions.was_posted, "sap", ["e4", "other"])) == {"e4", "other"}
+
+
+def test_what_was_posted_stays_posted_when_a_restored_log_begins_it_once_more(open_database, feed):
+    database = open_database()
+    feed.post("sap", "e1", amounts={"yield": "1"})
+    feed.intend("sap", "e2", amounts={"yield": "1"})
+    feed.say("sap", "e2", "skipped", reference="by hand")
+    take(database, feed)
+    again = Feed()
+    again.intend("sap", "e1", amounts={"yield": "1"})
+    again.say("sap", "e1", "in_doubt", reason="no answer")
+    again.intend("sap", "e2", amounts={"yield": "1"})
+    take(database, again, life="b" * 32)
+    assert asked(database, questions.was_posted, "sap", ["e1", "e2"]) == {"e1": "4900000001", "e2": "by hand"}
+    assert asked(database, questions.posted, "sap", ORDER) == {"yield": Decimal(2)}
+    again.say("sap", "e1", "posted", reference="4900000001")
+    take(database, again, life="b" * 32, after=3)
+    assert asked(database, questions.posted, "sap", ORDER) == {"yield": Decimal(2)}
 
 
 def test_a_database_of_a_later_version_or_of_another_node_is_refused_and_left_alone(open_database, feed):

@@ -6,6 +6,7 @@ from typing import Any
 
 #: What a state means; `skipped` has two meanings, see `outcome`.
 STATES = {
+    "planned": "waits for its request",
     "intent": "about to send",
     "accepted": "accepted, not done yet",
     "posted": "posted",
@@ -13,8 +14,8 @@ STATES = {
     "in_doubt": "sent, no answer",
     "gave_up": "given up after too many tries",
     "skipped": "skipped",
-    "superseded": "superseded by another event",
-    "retried": "to be sent again",
+    "superseded": "superseded",
+    "dropped": "dropped with its sink",
 }
 
 
@@ -29,7 +30,7 @@ def outcome(effect: dict[str, Any]) -> str:
     """What became of an effect, in a line."""
     words = state(effect)
     if effect["reference"]:
-        words += f" as {effect['reference']}"
+        words += f" {'by' if effect['state'] == 'superseded' else 'as'} {effect['reference']}"
     if effect["code"]:
         words += f" {effect['code']}"
     words += f" at {effect.get('last') or effect.get('at')}"

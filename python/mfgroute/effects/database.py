@@ -30,11 +30,11 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from mfgroute.effects import tables
+from mfgroute.effects.files import FILE_NAME
 from mfgroute.effects.lines import Line, add, counts, text
 from mfgroute.effects.tables import AMOUNTS, CHANGES, EFFECTS, TAKEN
 from mfgroute.errors import DatabaseDown, DatabaseUnfit
 
-FILE_NAME = "effects.db"
 #: How long SQLite waits for another process, and PostgreSQL for a connection and for one statement.
 _BUSY_S, _CONNECT_S, _STATEMENT_S = 10, 5, 60
 #: Most values in one `IN`.
@@ -73,6 +73,11 @@ class Database:
         self._file = None if url else folder / FILE_NAME
         self._engine = _postgresql(url) if url else _sqlite(folder / FILE_NAME)
         self._fit = False
+
+    @property
+    def kind(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._engine.dialect.name
 
     @property
     def where(self) -> str:
@@ -237,7 +242,7 @@ def _write_changes(connection: Connection, sink: str, life: str, lines: Sequence
             "id": line.id,
             "at_ms": line.at_ms,
             "state": line.state,
-            "request_key": _clean(line.key),
+            "request_key": _clean(line.key or None),
             "attempt": line.attempt,
             "reference": _clean(line.reference),
             "code": _clean(line.code),
@@ -277,7 +282,12 @@ def _effects(connection: Connection, sink: str, ids: Sequence[str]) -> dict[str,
 
 
 def _folded(row: Row | None, line: Line, sink: str) -> Row:
-    """An effect after one more change."""
+    """An effect after one more change.
+
+    What was posted stays posted: a restored log may be older than this database, and begin it once more.
+    """
+    if row is not None and counts(row["state"], row["reference"]) and not counts(line.state, line.reference):
+        return row
     if row is None:
         row = dict.fromkeys((column.name for column in EFFECTS.c), None) | {
             "sink": sink, "id": line.id, "type": "", "key": "", "object": "", "attempts": 0,
@@ -291,7 +301,7 @@ def _folded(row: Row | None, line: Line, sink: str) -> Row:
         "reason": _clean(line.reason),
     }
     # What a target has accepted and did not do is no document of what a person skips.
-    if line.reference is not None or line.state in ("intent", "again", "skipped"):
+    if line.reference is not None or line.state in ("planned", "intent", "again", "skipped"):
         row["reference"] = _clean(line.reference)
     if line.key:
         row["request_key"] = _clean(line.key)

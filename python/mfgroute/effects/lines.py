@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 import msgspec
 
 State: TypeAlias = Literal[
-    "intent", "again", "accepted", "posted", "refused", "in_doubt", "gave_up", "skipped", "superseded",
-    "retried",
+    "planned", "intent", "again", "accepted", "posted", "refused", "in_doubt", "gave_up", "skipped",
+    "superseded", "dropped",
 ]  # fmt: skip
 
 #: Sums that would have to be rounded are an error.
@@ -18,7 +18,7 @@ _EXACT = Context(prec=100, traps=[Inexact, InvalidOperation, DivisionByZero, Ove
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """What is said once, when a request is written down.
+    """What is said when a request is written down.
 
     Attributes:
         object: what is posted to, such as ``order/DE04/4711``.
@@ -43,10 +43,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         state: what the effect became.
         key: of the request, as the target knows it; empty where none was made.
         attempt: how often the request was sent.
-        reference: what the target calls the effect, or the document by which a person has booked it.
+        reference: what the target calls the effect, the document by which a person has booked it, or the
+            event that took the place of this one.
         code: of a refusal.
         reason: the target's own message, or the person's.
-        about: only with ``intent``.
+        about: only with ``intent`` and, without a request, ``planned``.
     """
 
     number: int

@@ -5,7 +5,8 @@ were durable before, so its copy comes before those of the streams: whatever it 
 files, such as positions of adapters, come before both: an older position reads something again, a newer one
 would lose it. Of each log the newest segment is copied first, page by page from its end: each page is then at
 least as new as those behind it, so that the copy ends like a log whose machine lost its power. The caller
-makes sure that no segment goes away meanwhile.
+makes sure that no segment goes away meanwhile. The database of effects comes last: one that knows more
+than the log keeps what was posted from being posted again, one that knows less would lack it.
 
 ::
 
@@ -15,16 +16,19 @@ makes sure that no segment goes away meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from mfgroute import _core
+from mfgroute.effects.files import FILE_NAME, LIFE_FILE
 from mfgroute.errors import LogDamaged, MfgrouteError
 from mfgroute.runtime.folder import logs, verify
 
@@ -35,8 +39,11 @@ _PAGE = 4096
 _ZERO = bytes(_PAGE)
 _TICK = 256
 _READINGS = 20
+_SQLITE_S = 30.0
 #: Files of a process, not of the node.
 _LEFT_OUT = {"router.lock", "control.sock"}
+#: Files of effects: the database is copied by its own means, the id of the folder is not the copy's.
+_OF_EFFECTS = {FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", LIFE_FILE}
 
 
 class BackupFailed(MfgrouteError):  # noqa: N818 - as `Closed`
@@ -70,6 +77,8 @@ class Manifest(msgspec.Struct, frozen=True):
         made: when it was begun, RFC 3339 in UTC.
         running: whether the node ran.
         files: all of them.
+        effects: where effects were: ``sqlite``, and they are in the copy; ``postgresql``, and they are not; or
+            ``none``.
     """
 
     format: int
@@ -77,6 +86,7 @@ class Manifest(msgspec.Struct, frozen=True):
     made: str
     running: bool
     files: list[File]
+    effects: str = "none"
 
     @property
     def size(self) -> int:
@@ -114,11 +124,12 @@ def backup(data_dir: Path, target: Path, *, running: bool, still_held: Callable[
     if [log.path for log in logs(data_dir)] != own:
         raise BackupFailed("a stream came to the data folder while it was copied")
     still_held()
+    effects = _copy_effects(data_dir, to)
     for log in logs(to):
         if damage := verify(log)["damage"]:
             raise LogDamaged(f"the log of {log.name} is damaged, and so is its copy: {damage['why']}")
     files = [_entry(to, path) for path in _files(to)]
-    manifest = Manifest(FORMAT, _core.__version__, made, running, files)
+    manifest = Manifest(FORMAT, _core.__version__, made, running, files, effects)
     _write(target / MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)) + b"\n")
     _sync_folders(target)
     return manifest
@@ -199,7 +210,34 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _others(data_dir: Path, own: list[Path]) -> list[Path]:
-    return [path for path in _files(data_dir) if not any(path.is_relative_to(log) for log in own)]
+    found = (path for path in _files(data_dir) if str(path.relative_to(data_dir)) not in _OF_EFFECTS)
+    return [path for path in found if not any(path.is_relative_to(log) for log in own)]
+
+
+def _copy_effects(data_dir: Path, to: Path) -> str:
+    """Copy the database of effects as one of its transactions left it; says where it is."""
+    with contextlib.suppress(FileNotFoundError):
+        kind = (data_dir / LIFE_FILE).read_text(encoding="ascii").strip().partition(" ")[2]
+        if kind != "sqlite":
+            return kind
+    if not (data_dir / FILE_NAME).exists():
+        return "none"
+    copy = to / FILE_NAME
+    os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        with (
+            contextlib.closing(sqlite3.connect(data_dir / FILE_NAME, timeout=_SQLITE_S)) as read,
+            contextlib.closing(sqlite3.connect(copy)) as write,
+        ):
+            read.backup(write)
+            write.execute("PRAGMA journal_mode = DELETE")
+            found = write.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as error:
+        raise BackupFailed(f"the effects database cannot be copied: {error}") from error
+    if found != "ok":
+        raise BackupFailed(f"the effects database is damaged: {found}")
+    _sync(copy)
+    return "sqlite"
 
 
 def _copy_other(data_dir: Path, to: Path, path: Path, still_held: Callable[[], None]) -> None:

@@ -23,6 +23,7 @@ import msgspec
 from mfgroute.effects import lines as changes
 from mfgroute.effects import questions
 from mfgroute.effects.database import Database
+from mfgroute.effects.files import LIFE_FILE
 from mfgroute.errors import DatabaseDown, DatabaseUnfit, MfgrouteError
 from mfgroute.observe.health import Followed
 from mfgroute.observe.logs import get_logger
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 _log = get_logger()
 _T = TypeVar("_T")
 
-#: Random id of a data folder; in no backup, since a restored folder numbers its lines anew.
-LIFE_FILE = "effects.life"
 #: Most lines in one transaction.
 LINES_MAX = 500
 #: Most lines that are counted to say how far behind the database is.
@@ -114,7 +113,7 @@ class Taker:
     def _begun(self, sink: str) -> int:
         """Where to go on."""
         if not self._life:
-            self._life = _life(self._folder)
+            self._life = _life(self._folder, self._database.kind)
         number = self._database.taken(sink, self._life).number
         if number:
             try:
@@ -122,7 +121,7 @@ class Taker:
             except ValueError:
                 # The folder is an older state of itself, put back by other means than `mfgroute restore`.
                 _log.warning("the data folder was set back; lines are numbered anew", sink=sink, taken=number)
-                self._life = _life(self._folder, new=True)
+                self._life = _life(self._folder, self._database.kind, new=True)
                 number = 0
         self._upto[sink] = number
         return number
@@ -314,23 +313,25 @@ class Follower:
         await asyncio.to_thread(self._thread.shutdown)
 
 
-def _life(folder: Path, *, new: bool = False) -> str:
-    """The random id of a data folder, made if there is none.
+def _life(folder: Path, kind: str, *, new: bool = False) -> str:
+    """The random id of a data folder, made if there is none. Behind it stands the kind of its database.
 
     Raises:
         DatabaseDown: it cannot be read or written.
     """
     file = folder / LIFE_FILE
     try:
-        if not new:
-            with contextlib.suppress(FileNotFoundError):
-                if found := file.read_text(encoding="ascii").strip():
-                    return found
-        life = secrets.token_hex(16)
+        life = ""
+        with contextlib.suppress(FileNotFoundError):
+            life, _, before = file.read_text(encoding="ascii").strip().partition(" ")
+            if life and before == kind and not new:
+                return life
+        if new or not life:
+            life = secrets.token_hex(16)
         part = file.with_name(f".{LIFE_FILE}.part")
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "w", encoding="ascii") as out:
-            out.write(life + "\n")
+            out.write(f"{life} {kind}\n")
             out.flush()
             os.fsync(out.fileno())
         part.replace(file)

@@ -135,7 +135,9 @@ def _told(manifest: Manifest, text: str, document: dict[str, str]) -> None:
     if session().json:
         show.document(
             {**document, "made": manifest.made, "running": manifest.running, "files": len(manifest.files),
-             "bytes": manifest.size}
+             "bytes": manifest.size, "effects": manifest.effects}
         )  # fmt: skip
     elif not session().quiet:
         show.line(f"{len(manifest.files)} files, {manifest.size} bytes, {text}")
+        if manifest.effects == "postgresql":
+            show.line("effects are in a PostgreSQL database, which is not in this backup: back it up as well")
