@@ -65,6 +65,7 @@ class Pulse:
         reconnects: lost connections since the start.
         seconds: durations of submits of a source, of writes of a sink.
         record: what is kept of raw messages, for sources that keep them.
+        quarantine: why its peer waits for the approval of a person; empty when it does not.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Pulse:
         self.adapter = adapter
         self.state: State = "starting"
         self.detail = ""
+        self.quarantine = ""
         self.faults = 0
         self.reconnects = 0
         self.seconds = Buckets()
@@ -119,7 +121,7 @@ class Pulse:
         if state != self.state:
             self._since = self._clock()
         if state == "up":
-            self._not_up_since = None
+            self._not_up_since, self.quarantine = None, ""
         elif self._not_up_since is None:
             self._not_up_since = self._clock()
         self.state = state
@@ -227,8 +229,10 @@ def check(
         quarantined: for each log, bytes of torn tails that starts have kept.
         draining: whether the node is about to stop.
     """
-    problems = []
+    problems, waiting = [], []
     for pulse in pulses:
+        if pulse.quarantine:
+            waiting.append(f"{pulse.kind} {pulse.name} waits for a person: {pulse.quarantine}")
         trouble = pulse.trouble(queued.get(pulse.name, 0) if pulse.kind == "sink" else 0)
         if trouble is not None:
             problems.append(trouble)
@@ -241,4 +245,4 @@ def check(
         f"the log of {name} has {size} bytes in quarantine: writes that were under way at a crash"
         for name, size in (quarantined or {}).items()
     ]
-    return Health(ready=not problems, problems=problems, notes=notes)
+    return Health(ready=not problems, problems=problems, notes=[*waiting, *notes])
