@@ -14,7 +14,6 @@ LONG = {
     "tests/adapters/test_http_sink.py": "one server and every answer it can give",
     "tests/adapters/test_opcua.py": "one server and every fault of a session",
     "tests/adapters/test_opcua_detect.py": "one plant and every rule of detection",
-    "tests/adapters/test_opcua_trust.py": "one set of certificates and every way they can be wrong",
 }
 # Who may look again after a moment, within a bound, because nothing else tells.
 LOOKS_AGAIN = {"tests/docs/commands.py": "whether a command that was started listens yet"}

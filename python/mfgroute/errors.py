@@ -18,6 +18,7 @@ that the program or its surroundings failed::
     ├── CannotListen         the address of the listener is taken or not ours
     ├── UnknownName          no source, sink or stream has this name
     ├── Disconnected         an adapter lost or could not get its connection
+    │   └── Quarantined      it could, but a person must approve the peer first
     └── AdapterError         an adapter failed in a way that a new connection will not mend
 """
 
@@ -163,6 +164,13 @@ class Disconnected(MfgrouteError):  # noqa: N818 - the name of the interface
     def __init__(self, message: str, *, sent: bool = True) -> None:
         self.sent = sent
         super().__init__(message)
+
+
+class Quarantined(Disconnected):
+    """A peer showed a certificate that a person must approve before the adapter connects.
+
+    The runtime goes on trying, and says in its health which peer waits.
+    """
 
 
 class AdapterError(MfgrouteError):

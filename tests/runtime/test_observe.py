@@ -181,6 +181,16 @@ def test_a_part_that_is_down_is_not_ready():
     assert health.check([pulse], {}).problems == ["source plant is down: KeyError: 'x'"]
 
 
+def test_a_peer_that_waits_for_a_person_is_noted_until_it_is_connected_and_makes_nothing_unready():
+    pulse = health.Pulse("source", "press-7", "opcua")
+    pulse.enter("disconnected", "in quarantine")
+    pulse.quarantine = "sha256 3f5c waits"
+    found = health.check([pulse], {})
+    assert (found.ready, found.notes) == (True, ["source press-7 waits for a person: sha256 3f5c waits"])
+    pulse.enter("up")
+    assert health.check([pulse], {}).notes == []
+
+
 STATS = {
     "sources": [
         {

@@ -36,7 +36,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Run": {
         "run": "Run a node until it is told to stop.",
         "doctor": "Look at everything that a node needs: disk, clock, ports, logs.",
-        "pki": "Make and show keys for the edge link.",
+        "pki": "Keys of the edge link, certificates of OPC UA servers.",
     },
     "Operate a node": {
         "inbox": "List everything that waits for a person.",

@@ -16,7 +16,7 @@ import msgspec
 from mfgroute import _core
 from mfgroute.api.client import Control, NotRunning
 from mfgroute.config.load import Project
-from mfgroute.errors import CannotListen, ConfigError, LogFailed
+from mfgroute.errors import AdapterError, CannotListen, ConfigError, LogFailed
 from mfgroute.runtime import folder, machine
 from mfgroute.runtime.lock import holder
 from mfgroute.runtime.room import room_of, shown
@@ -276,7 +276,8 @@ def streams(data_dir: Path, found: Held) -> Iterator[Finding]:
         for problem in found.health["problems"]:
             yield Finding("node", "wrong", problem, "`mfgroute inbox` says more")
         for note in found.health["notes"]:
-            yield Finding("node", "warning", note, kept)
+            # What waits for a person says itself what to do.
+            yield Finding("node", "warning", note, None if "waits for a person" in note else kept)
         if not found.health["problems"]:
             yield Finding("node", "ok", "everything that has work makes progress")
     elif found.who is None and data_dir.is_dir():
@@ -285,6 +286,32 @@ def streams(data_dir: Path, found: Held) -> Iterator[Finding]:
         for name, size in folder.quarantined(data_dir).items():
             message = f"{name} has {size} bytes in quarantine: writes that were under way at a crash"
             yield Finding("log", "warning", message, kept)
+
+
+def servers(data_dir: Path, project: Project | None) -> Iterator[Finding]:
+    """OPC UA servers: which wait for a person, which a check refused, and which are not secured at all."""
+    from mfgroute.adapters.opcua import known  # noqa: PLC0415 - brings cryptography
+
+    name = "opc ua"
+    try:
+        found = known.books(data_dir)
+    except AdapterError as error:
+        yield Finding(name, "wrong", str(error), "look at it; without it no server is believed")
+        return
+    for source, book in found.items():
+        waits = book.quarantined()
+        if waits is None:
+            yield Finding(name, "ok", f"{source}: the server at {book.endpoint or '?'} is approved")
+            continue
+        message = f"{source}: {book.endpoint} shows sha256 {waits.sha256}; {waits.state}: {waits.why}"
+        hint = "compare it with the machine's, then `mfgroute pki trust` or `mfgroute pki reject`"
+        if waits.state == "refused":
+            hint = "no approval mends that: the server needs another certificate, or the source another trust"
+        yield Finding(name, "warning", message, hint, {"source": source, "sha256": waits.sha256})
+    for source, given in project.model.sources.items() if project is not None else ():
+        if given.section.adapter == "opcua" and getattr(given.config, "insecure", False):
+            message = f"{source}: INSECURE: anybody on the network can read and forge what the machine says"
+            yield Finding(name, "warning", message, "give it `security` instead of `insecure: true`")
 
 
 def _log(log: dict[str, Any]) -> Iterator[Finding]:

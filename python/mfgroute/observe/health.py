@@ -76,6 +76,7 @@ class Pulse:
         seconds: durations of submits of a source, of writes of a sink.
         record: what is kept of raw messages, for sources that keep them.
         guard: what protects the target of a sink.
+        quarantine: why its peer waits for the approval of a person; empty when it does not.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Pulse:
         self.adapter = adapter
         self.state: State = "starting"
         self.detail = ""
+        self.quarantine = ""
         self.faults = 0
         self.reconnects = 0
         self.seconds = Buckets()
@@ -131,7 +133,7 @@ class Pulse:
         if state != self.state:
             self._since = self._clock()
         if state == "up":
-            self._not_up_since = None
+            self._not_up_since, self.quarantine = None, ""
         elif self._not_up_since is None:
             self._not_up_since = self._clock()
         self.state = state
@@ -294,8 +296,10 @@ def check(
         followed: how far the database of effects is, where there is one.
         draining: whether the node is about to stop.
     """
-    problems, notes = [], []
+    problems, notes, waiting = [], [], []
     for pulse in pulses:
+        if pulse.quarantine:
+            waiting.append(f"{pulse.kind} {pulse.name} waits for a person: {pulse.quarantine}")
         trouble = pulse.trouble(queued.get(pulse.name, 0) if pulse.kind == "sink" else 0)
         note = pulse.note()
         if trouble is not None:
@@ -317,4 +321,4 @@ def check(
         f"the effects database lacks {count} changes of sink {name}: what they said is in no answer of it"
         for name, count in (followed.missing if followed else {}).items()
     ]
-    return Health(ready=not problems, problems=problems, notes=notes)
+    return Health(ready=not problems, problems=problems, notes=[*waiting, *notes])

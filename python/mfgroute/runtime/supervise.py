@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 
 from mfgroute.adapter import Sink, Source
-from mfgroute.errors import Disconnected
+from mfgroute.errors import Disconnected, Quarantined
 from mfgroute.observe.health import Pulse
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.backoff import Backoff
@@ -44,6 +44,7 @@ class Supervisor:
             except Disconnected as error:
                 self.pulse.reconnects += 1
                 self.pulse.enter("disconnected", str(error))
+                self.pulse.quarantine = str(error) if isinstance(error, Quarantined) else ""
                 self._log.warning("disconnected", reason=str(error))
             except Exception as error:  # noqa: BLE001 - a fault of this part alone must not reach the others
                 self._fault(error, began)
@@ -54,6 +55,7 @@ class Supervisor:
 
     def _fault(self, error: Exception, began: float) -> None:
         self.pulse.faults += 1
+        self.pulse.quarantine = ""
         quick = time.monotonic() - began < self._tempo.steady_s
         self._quick_faults = self._quick_faults + 1 if quick else 1
         detail = f"{type(error).__name__}: {error}"

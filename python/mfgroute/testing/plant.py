@@ -165,14 +165,7 @@ class PlantServer:
         server.disable_clock()
         server.set_endpoint(self.endpoint)
         await server.set_application_uri(self.application_uri)
-        if security is None:
-            server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        else:
-            await server.load_certificate(security.certificate)
-            await server.load_private_key(security.private_key)
-            server.set_security_policy([ua.SecurityPolicyType[policy] for policy in security.policies])
-            if security.users:
-                server.set_identity_tokens([ua.UserNameIdentityToken])
+        await self._secure(server)
         index = await server.register_namespace(NAMESPACE)
         assert index == INDEX, f"the plant's namespace has index {index}, expected {INDEX}"
         for name in self._names:
@@ -185,6 +178,35 @@ class PlantServer:
         server, self.server = self.server, None
         if server is not None:
             await server.stop()
+
+    async def show(self, security: PlantSecurity | None) -> None:
+        """Drop every connection, and listen again as a server with other certificates, policies and users.
+
+        The machines and the port stay; much faster than a new server.
+        """
+        server = self.server
+        assert server is not None, "the plant is not started"
+        if server.bserver is not None:
+            await server.bserver.stop()
+        server.iserver.endpoints.clear()
+        server._policies.clear()  # noqa: SLF001 - a server keeps those of before, and cannot be told not to
+        self._security = security
+        server.iserver.certificate = server.iserver.private_key = None
+        server.iserver.user_manager = _Users(security.users if security is not None else {})
+        await self._secure(server)
+        await server.start()
+
+    async def _secure(self, server: Server) -> None:
+        security = self._security
+        if security is None:
+            server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+            return
+        await server.load_certificate(security.certificate)
+        await server.load_private_key(security.private_key)
+        server.set_security_policy([ua.SecurityPolicyType[policy] for policy in security.policies])
+        server.set_identity_tokens(
+            [ua.UserNameIdentityToken] if security.users else [ua.AnonymousIdentityToken]
+        )
 
     async def variable(self, name: str, value: Any, kind: ua.VariantType | None = None) -> Node:
         """Add a variable ``ns=2;s=<name>`` of any type."""
@@ -206,7 +228,7 @@ class PlantServer:
 
 
 class _Users(UserManager):
-    """Lets in those who know their password."""
+    """Lets in those who know their password; anybody, if there are no users."""
 
     def __init__(self, users: Mapping[str, str]) -> None:
         self._users = users
@@ -220,6 +242,8 @@ class _Users(UserManager):
     ) -> User | None:
         """The user, or nobody."""
         del iserver, certificate
+        if not self._users and username is None:
+            return User(role=UserRole.User)
         if username is None or self._users.get(username) != password:
             return None
         return User(role=UserRole.User, name=username)
@@ -251,7 +275,15 @@ async def run(plant: PlantServer, *, pieces: int, cycle_s: float, order_pieces: 
 
 async def _main(given: argparse.Namespace) -> None:
     address = urlsplit(given.endpoint)
-    plant = PlantServer(given.machines, host=address.hostname or "127.0.0.1", port=address.port or 4840)
+    security = None
+    if given.certificate is not None and given.key is not None:
+        security = PlantSecurity(certificate=given.certificate, private_key=given.key)
+    plant = PlantServer(
+        given.machines,
+        host=address.hostname or "127.0.0.1",
+        port=address.port or 4840,
+        security=security,
+    )
     async with plant:
         print(plant.endpoint, flush=True)  # noqa: T201 - whoever started this reads it
         await run(plant, pieces=given.pieces, cycle_s=given.cycle_s, order_pieces=given.order_pieces)
@@ -263,6 +295,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--endpoint", default="opc.tcp://127.0.0.1:4840", help="where to listen")
     parser.add_argument("--machines", nargs="+", default=["P7"], help="names of the machines")
     parser.add_argument("--pieces", type=int, default=1_000_000, help="pieces of each machine")
+    parser.add_argument("--certificate", type=Path, help="certificate; without one nothing is secured")
+    parser.add_argument("--key", type=Path, help="its key (PEM, PKCS #8)")
     parser.add_argument("--cycle-s", type=float, default=1.0, help="seconds for a piece")
     parser.add_argument("--order-pieces", type=int, default=100, help="pieces of an order")
     with contextlib.suppress(KeyboardInterrupt):

@@ -16,7 +16,7 @@ BROKEN = ("Basic128Rsa15", "Basic256")
 
 
 class Trust(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """Which server certificates are believed: pinned ones, or those a trusted authority signed."""
+    """Which server certificates are believed: pinned ones, those of an authority, those a person approved."""
 
     thumbprints: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}$")], ...],
@@ -36,12 +36,21 @@ class Trust(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
         str | None,
         Meta(description="Application URI the server must have; otherwise the one it claims is compared"),
     ] = None
+    first_use: Annotated[
+        Literal["ask", "accept"] | None,
+        Meta(
+            description="What becomes of the first certificate of a server that passes all checks: `ask` "
+            "(what counts without) until a person approves it, `accept` it; a later one always waits"
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
-        if bool(self.thumbprints) == bool(self.certificates):
-            raise ValueError("trust has both or neither of thumbprints and certificates, expected one")
-        if self.crl and self.thumbprints:
-            raise ValueError("trust has crl and thumbprints, expected crl only together with certificates")
+        if self.thumbprints and self.certificates:
+            raise ValueError("trust has both thumbprints and certificates, expected one of them at most")
+        if self.crl and not self.certificates:
+            raise ValueError("trust has crl, expected crl only together with certificates")
+        if self.thumbprints and self.first_use:
+            raise ValueError("trust has first_use and thumbprints, expected one of them")
 
 
 class Security(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from asyncua import ua
@@ -23,7 +20,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mfgroute.adapter import Context
-from mfgroute.adapters.opcua.config import OpcUaConfig, Security
+from mfgroute.adapters.opcua.config import OpcUaConfig, Security, Trust
+from mfgroute.adapters.opcua.known import How, Known
 from mfgroute.adapters.opcua.trust import TrustList, chain, load, load_crls, thumbprint
 from mfgroute.errors import AdapterError, Disconnected
 
@@ -39,6 +37,7 @@ _POLICIES: dict[str, Any] = {
     "Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
     "Aes256_Sha256_RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
 }
+_NONE = security_policies.SecurityPolicyNone.URI
 _STRONG = {policy.URI for policy in _POLICIES.values()}
 #: What asyncua raises when a server cannot be reached or does not want to.
 FAILURES = (OSError, TimeoutError, UaError)
@@ -84,6 +83,7 @@ class PlantClient(Client):
         super().__init__(config.endpoint, timeout=config.timeout_s, watchdog_intervall=config.alive_s)
         self.server_application_uri = ""
         self.approved: str | None = None
+        self.known: Known | None = None
         self._secured = config.security is not None
         self._on_lost = on_lost
         self.session_timeout = SESSION_MS
@@ -115,12 +115,18 @@ class PlantClient(Client):
             self.server_application_uri = endpoint.Server.ApplicationUri or ""
         return result
 
+    def withdrawn(self) -> bool:
+        """Whether the server's certificate is no longer approved."""
+        return self.known is not None and self.approved is not None and self.known.withdrawn(self.approved)
+
     def server_policy(self, token_type: ua.UserTokenType) -> ua.UserTokenPolicy:
         """How a user is identified; a password never goes over the wire for all to read."""
         policy = super().server_policy(token_type)
         encrypted = self.security_policy.Mode == ua.MessageSecurityMode.SignAndEncrypt
         named = self._secured and token_type == ua.UserTokenType.UserName
-        if named and not encrypted and policy.SecurityPolicyUri not in _STRONG:
+        # In an encrypted channel a password needs no encryption of its own, but a broken one gives it away.
+        strong = policy.SecurityPolicyUri in _STRONG or (encrypted and policy.SecurityPolicyUri == _NONE)
+        if named and not strong:
             raise AdapterError("the server wants the password unencrypted or weakly encrypted")
         return policy
 
@@ -194,17 +200,22 @@ async def _secure(client: PlantClient, config: OpcUaConfig, security: Security, 
             f"only {', '.join(offered) or 'nothing'}"
         ) from error
     claimed = endpoint.Server.ApplicationUri
-    approved = trust.approve(endpoint.ServerCertificate, application_uri=claimed, host=host)
-    fixed = _Fixed(context, config) if security.trust.certificates else None
-    if fixed is not None:
-        fixed.check(approved)
+    known = Known(context.data_dir, context.name)
+    try:
+        approved = trust.approve(endpoint.ServerCertificate, application_uri=claimed, host=host)
+    except AdapterError as error:
+        if endpoint.ServerCertificate:
+            known.refuse(chain(endpoint.ServerCertificate)[0], config.endpoint, str(error))
+        raise
+    shown = chain(endpoint.ServerCertificate)[0]
+    how = _judge(known, shown, config.endpoint, trust, security.trust)
 
     async def validate(certificate: x509.Certificate, application: ua.ApplicationDescription) -> None:
         if thumbprint(certificate) != approved or application.ApplicationUri != claimed:
             raise AdapterError("the server showed another certificate or name when the session began")
         client.approved = approved
-        if fixed is not None:
-            fixed.keep(approved)
+        known.keep(certificate, config.endpoint, how)
+        client.known = known
 
     client.certificate_validator = validate
     client.approved = approved
@@ -215,11 +226,21 @@ async def _secure(client: PlantClient, config: OpcUaConfig, security: Security, 
         CertProperties(root / security.certificate),
         CertProperties(root / security.private_key),
         None if security.private_key_password is None else security.private_key_password.reveal(),
-        server_certificate=CertProperties(
-            chain(endpoint.ServerCertificate)[0].public_bytes(Encoding.DER), extension="der"
-        ),
+        server_certificate=CertProperties(shown.public_bytes(Encoding.DER), extension="der"),
         mode=mode,
     )
+
+
+def _judge(known: Known, shown: x509.Certificate, endpoint: str, trust: TrustList, said: Trust) -> How:
+    """How a certificate that passed every check is believed."""
+    if said.thumbprints:
+        return "pinned"
+    hows: set[How] = {"person"}
+    if said.first_use == "accept":
+        hows.add("first_use")
+    if trust.lists(shown):
+        hows.add("listed")
+    return known.judge(shown, endpoint, hows=frozenset(hows))
 
 
 def _load(security: Security, context: Context) -> tuple[TrustList, x509.Certificate]:
@@ -236,6 +257,7 @@ def _load(security: Security, context: Context) -> tuple[TrustList, x509.Certifi
         certificates=load([root / path for path in trust.certificates]) if trust.certificates else (),
         crls=load_crls([root / path for path in trust.crl]) if trust.crl else None,
         application_uri=trust.application_uri,
+        person=not trust.thumbprints and not trust.certificates,
     )
     return listed, load([root / security.certificate])[0]
 
@@ -246,45 +268,3 @@ def _application_uri(ours: x509.Certificate) -> str:
         return names.get_values_for_type(x509.UniformResourceIdentifier)[0]
     except (x509.ExtensionNotFound, IndexError) as error:
         raise AdapterError("our certificate names no application URI, which servers ask for") from error
-
-
-class _Fixed:
-    """The certificate a source believed first; another one of the same authority waits for a person."""
-
-    def __init__(self, context: Context, config: OpcUaConfig) -> None:
-        self._path: Path = context.data_dir / "opcua" / f"{context.name}.json"
-        self._endpoint = config.endpoint
-
-    def check(self, approved: str) -> None:
-        """Compare with what was believed first.
-
-        Raises:
-            AdapterError: it is another certificate.
-        """
-        known = self._known()
-        if known not in (None, approved):
-            raise AdapterError(
-                f"the certificate of {self._endpoint} changed from sha256 {known} to {approved}; "
-                f"if that is right, remove {self._path}"
-            )
-
-    def keep(self, approved: str) -> None:
-        """Remember it, if none is yet."""
-        if self._known() is not None:
-            return
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = self._path.with_suffix(".new")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump({"endpoint": self._endpoint, "sha256": approved}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
-
-    def _known(self) -> str | None:
-        try:
-            known = json.loads(self._path.read_text())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise AdapterError(f"cannot read {self._path}: {error}") from error
-        return str(known["sha256"]) if known.get("endpoint") == self._endpoint else None

@@ -2,7 +2,8 @@
 
 asyncua checks a server only if a validator was given *and* the server sent a certificate, compares no
 host, accepts a revocation list without a signature, and takes a missing one for an empty one. Here
-nothing is believed by default: `Trust.approve` returns the thumbprint of a certificate or raises.
+nothing is believed by default: `TrustList.approve` returns the thumbprint of a certificate or raises.
+Whether a person must approve it besides is the matter of `known`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class TrustList:
         certificates: Sequence[x509.Certificate] = (),
         crls: Sequence[x509.CertificateRevocationList] | None = None,
         application_uri: str | None = None,
+        person: bool = False,
     ) -> None:
         """Keep what is trusted.
 
@@ -45,11 +47,17 @@ class TrustList:
             certificates: trusted server certificates and authorities.
             crls: revocation lists; given, each authority of a path needs one that is signed and fresh.
             application_uri: the only one that is accepted.
+            person: there is no list and no authority: a person approves each certificate.
         """
         self._pins = {pin.replace(":", "").lower() for pin in thumbprints}
         self._trusted = list(certificates)
         self._crls = crls
         self._application_uri = application_uri
+        self._person = person
+
+    def lists(self, certificate: x509.Certificate) -> bool:
+        """Whether this very certificate is among the trusted ones."""
+        return certificate in self._trusted
 
     def approve(
         self, blob: bytes | None, *, application_uri: str | None, host: str, now: datetime | None = None
@@ -73,18 +81,18 @@ class TrustList:
             raise AdapterError("the server sent no certificate")
         certificate, *sent = chain(blob)
         print_ = thumbprint(certificate)
-        if self._pins:
-            if print_ not in self._pins:
-                raise AdapterError(f"the server's certificate is not pinned: sha256 {print_}")
-            _check_time(certificate, now)
-            self._check_uri(certificate, application_uri)
-            return print_
-        path = self._path(certificate, sent)
+        if self._pins and print_ not in self._pins:
+            raise AdapterError(f"the server's certificate is not pinned: sha256 {print_}")
+        # A pin and a person name one key, whatever hosts its certificate is for and whoever signed it.
+        single = bool(self._pins) or self._person
+        path = [certificate] if single else self._path(certificate, sent)
         for one in path:
             _check_time(one, now)
             _check_strength(one)
         _check_usage(certificate)
         self._check_uri(certificate, application_uri)
+        if single:
+            return print_
         _check_host(certificate, host)
         if self._crls is not None:
             self._check_revoked(path, now)
@@ -140,6 +148,19 @@ class TrustList:
 def thumbprint(certificate: x509.Certificate) -> str:
     """SHA-256 of a certificate in hex."""
     return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def named(certificate: x509.Certificate) -> tuple[list[str], list[str]]:
+    """The application URIs and the hosts that a certificate names."""
+    try:
+        found = _names(certificate)
+    except AdapterError:
+        return [], []
+    hosts = [
+        *found.get_values_for_type(x509.DNSName),
+        *map(str, found.get_values_for_type(x509.IPAddress)),
+    ]
+    return found.get_values_for_type(x509.UniformResourceIdentifier), hosts
 
 
 def chain(blob: bytes) -> list[x509.Certificate]:

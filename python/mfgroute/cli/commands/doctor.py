@@ -88,4 +88,5 @@ def _examine(given: Path | None) -> Iterator[Finding]:
     if isinstance(found, Project) and held.who is None:
         yield from doctor.ports(found)
     yield from doctor.streams(where, held)
+    yield from doctor.servers(where, found if isinstance(found, Project) else None)
     yield from doctor.clock(doctor.newest_ms(where))
