@@ -10,7 +10,6 @@ ROOT = Path(__file__).parents[1]
 LINES_MAX = 450
 # Why a file may be longer. A file that became shorter leaves the list.
 LONG = {
-    "tests/adapters/test_http_sink.py": "one server and every answer it can give",
     "tests/adapters/test_opcua.py": "one server and every fault of a session",
     "tests/adapters/test_opcua_detect.py": "one plant and every rule of detection",
     "tests/adapters/test_opcua_trust.py": "one set of certificates and every way they can be wrong",

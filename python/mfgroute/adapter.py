@@ -95,6 +95,10 @@ def dec_hook(kind: type, value: Any) -> Any:
 class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of adapter configurations. A key that is not a field is an error."""
 
+    #: Settings whose values are kept with events or sent in the open: `check` refuses `${...}` in them,
+    #: because it may be a secret.
+    stored: ClassVar[frozenset[str]] = frozenset()
+
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the target makes sure that one event has one effect."""
