@@ -27,6 +27,7 @@ from mfgroute.events import (
     Outcome,
     Receipt,
     Refused,
+    Retry,
 )
 from mfgroute.units import Duration, parse
 
@@ -346,8 +347,10 @@ class Poster(Sink):
     async def post(self, requests: Sequence[Request]) -> list[Outcome | Accepted | NotYet]:
         """Send requests and say what became of each, in order. May raise what `write` raises."""
 
-    async def ask(self, request: Request) -> Done | Refused | Absent | InDoubt:
+    async def ask(self, request: Request) -> Done | Refused | Absent | InDoubt | Retry:
         """Ask the target what became of a request that may have arrived. Needed where `effect` is by lookup.
+
+        `Retry` if the target cannot say now; it is asked again later.
 
         Raises:
             Disconnected: the target cannot be reached; asked again later.

@@ -14,7 +14,7 @@ from mfgroute.adapters.http import HttpSink, HttpSinkConfig
 from .conftest import make_event
 
 BY_KEY = {"by": "key"}
-BY_LOOKUP = {"effect": {"by": "lookup"}, "ask": {"path": "/of/{key}", "settle": "0s"}}
+BY_LOOKUP = {"effect": {"by": "lookup"}, "ask": {"path": "/of/{key}"}}
 NONE = {"by": "none", "accept": "at_most_once"}
 
 

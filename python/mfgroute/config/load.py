@@ -276,6 +276,7 @@ class _Reader:
             part = convert_struct(common, shared, pointer, self.notes)
             if kind is not None and issubclass(kind, SinkAdapter):
                 self._one_per_key[str(name)] = kind.refuses_single
+                checks.check_asked(kind, getattr(part, "effect", None), pointer, self.notes)
             if kind is not None and issubclass(kind, Inbox):
                 self._inboxes[str(name)] = checks.has_token(kind, raw)
             if config is not None and part is not None:

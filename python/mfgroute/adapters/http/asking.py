@@ -9,38 +9,29 @@ from mfgroute.adapters.http.config import HttpSinkConfig
 from mfgroute.adapters.http.contract import Ask, Follow, document_of, reference_at
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.web.answer import MISSING, Answer, at, message_of, retry_after_s
-from mfgroute.events import Absent, Accepted, Done, InDoubt, Refused
+from mfgroute.events import Absent, Accepted, Done, InDoubt, Refused, Retry
 
-__all__ = ["Unclear", "followed", "found"]
+__all__ = ["followed", "found"]
 
 #: What says nothing about the thing that was asked for: busy, or we may not ask.
 _UNCLEAR = (401, 403, 407, *BUSY)
 
 
-class Unclear(Exception):  # noqa: N818 - what an answer is
-    """An answer to a question says nothing about what was asked; ask again later."""
-
-
-def found(answer: Answer, ask: Ask, key: str) -> Done | Refused | Absent | InDoubt:
-    """What the target says about a request that may have arrived.
-
-    Raises:
-        Unclear: nothing; it is asked again later.
-    """
+def found(answer: Answer, ask: Ask, key: str) -> Done | Refused | Absent | InDoubt | Retry:
+    """What the target says about a request that may have arrived; `Retry` if it cannot say now."""
     if _is_absent(answer, ask):
         return Absent()
     if ask.refused is not None and ask.refused.holds(answer):
         return Refused("target_refused", message_of(answer.body))
     if answer.status >= 500 or answer.status in _UNCLEAR:
-        raise Unclear(said(answer))
+        after_s = retry_after_s(answer.headers.get("Retry-After"))
+        return Retry(after_s=after_s, reason=f"asked for {key}: {said(answer)}")
     document = document_of(answer)
     if not 200 <= answer.status < 300 or document is MISSING:
         return InDoubt(f"asked for {key}: {said(answer)}")
     if ask.items is not None:
         return _among(document, ask, ask.items, key)
-    if ask.match is not None and not _is_ours(document, ask, key):
-        return InDoubt(f"asked for {key}: answered with another thing, without the key at {ask.match}")
-    return Done(_number(document, ask))
+    return _thing(document, ask, key)
 
 
 def followed(
@@ -84,6 +75,12 @@ def _among(document: Any, ask: Ask, place: str, key: str) -> Done | Absent | InD
         numbers = [_number(one, ask) or "?" for one in ours]
         return InDoubt(f"asked for {key}: there are {len(ours)}: {excerpt(', '.join(numbers), 200)}")
     return Done(_number(ours[0], ask))
+
+
+def _thing(thing: Any, ask: Ask, key: str) -> Done | InDoubt:
+    if ask.match is not None and not _is_ours(thing, ask, key):
+        return InDoubt(f"asked for {key}: answered with another thing, without the key at {ask.match}")
+    return Done(_number(thing, ask))
 
 
 def _is_ours(thing: Any, ask: Ask, key: str) -> bool:

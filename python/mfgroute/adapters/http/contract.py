@@ -127,17 +127,12 @@ class Ask(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     refused: Annotated[
         Condition | None, Meta(description="Which answers say that the target took and refused it")
     ] = None
-    settle: Annotated[
-        Duration, Meta(description="How long after a request an answer of *none* is not yet believed")
-    ] = Duration(2.0)
 
     def __post_init__(self) -> None:
         """Refuse a question that is not about one request."""
         _only(self.path, "key", "/path")
         if self.items is not None and self.match is None:
             raise SettingError("`list` needs `match`, the place of our key in a thing", "/list")
-        if self.settle > 20:
-            raise SettingError("is at most 20s", "/settle")
 
 
 class Follow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import time
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TypeVar
@@ -15,7 +13,7 @@ from aiohttp.abc import AbstractResolver
 from mfgroute.adapter import Books, Context, Effect, Poster, Request
 from mfgroute.adapters.http.address import Address, secrets_of
 from mfgroute.adapters.http.answer import lost, outcome_of
-from mfgroute.adapters.http.asking import Unclear, followed, found
+from mfgroute.adapters.http.asking import followed, found
 from mfgroute.adapters.http.config import HttpSinkConfig
 from mfgroute.adapters.http.contract import document_of, reference_at
 from mfgroute.adapters.http.request import (
@@ -39,7 +37,6 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _STRONG_TAG = re.compile(r'"[\x21\x23-\x7e]*"')
 _DECIMAL = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?")
-_REMEMBERED_MAX = 10_000
 
 
 class HttpSink(Poster):
@@ -65,8 +62,6 @@ class HttpSink(Poster):
         # An entry without types comes last: it takes what no other does.
         ordered = sorted(entries, key=lambda one: not one.types)
         self._entries = [(one, one.parts) for one in ordered]
-        self._sent: dict[str, float] = {}
-        self._began = time.monotonic()
 
     @property
     def effect(self) -> Effect:
@@ -112,30 +107,30 @@ class HttpSink(Poster):
                 return outcomes + [Retry(reason=str(error))] * missing
         return outcomes
 
-    async def ask(self, request: Request) -> Done | Refused | Absent | InDoubt:
+    async def ask(self, request: Request) -> Done | Refused | Absent | InDoubt | Retry:
         """Ask the target whether it has a request that may have arrived.
 
         Raises:
-            Disconnected: the target cannot be reached, or said nothing about it.
+            Disconnected: the target cannot be reached.
         """
         ask = self._config.ask
         if ask is None:
             return await super().ask(request)
-        # A request that we gave up may still be worked on; until then "there is none" proves nothing.
-        waited_s = time.monotonic() - self._sent.get(request.key, self._began)
-        await asyncio.sleep(max(0.0, ask.settle - waited_s))
         url = self._address.below(target(path_text(ask.path), {"key": request.key}))
         try:
             said = found(await self._client.request("GET", url), ask, request.key)
-        except (Unclear, Disconnected) as error:
-            # It was but a question: nothing was sent that could have an effect.
-            raise Disconnected(
-                self._client.masked(f"asked for {request.key}: {error}"), sent=False
-            ) from error
+        except Disconnected as error:
+            if not error.sent:
+                raise
+            said = Retry(reason=str(error))
         return self._masked(said)
 
     async def follow(self, request: Request, reference: str) -> Outcome | Accepted | NotYet:
-        """Ask what became of a request that the target has accepted under a reference."""
+        """Ask what became of a request that the target has accepted under a reference.
+
+        Raises:
+            Disconnected: the target cannot be reached.
+        """
         follow = self._config.follow
         if follow is None or not (follow.path or PATH_CHARACTERS.fullmatch(reference)):
             return await super().follow(request, reference)
@@ -143,40 +138,20 @@ class HttpSink(Poster):
             url = self._address.beside(reference)
         else:
             # The template calls it a job; see `Follow`.
-            url = self._address.below(
-                target(path_text(follow.path.replace("{job}", "{key}")), {"key": reference})
-            )
+            path = path_text(follow.path.replace("{job}", "{key}"))
+            url = self._address.below(target(path, {"key": reference}))
         try:
             answer = await self._client.request("GET", url)
-        except Disconnected:
+        except Disconnected as error:
+            if not error.sent:
+                raise
             # It was accepted, and that stands; it is asked again later.
             return Accepted(reference=reference, after_s=float(follow.every))
         return self._masked(followed(answer, follow, reference, self._config))
 
-    async def write(self, events: Sequence[Event]) -> list[Outcome]:
-        """Render and post at once, for a runtime that records no effects.
-
-        Raises:
-            Disconnected: the target cannot be reached and nothing of the batch was sent.
-        """
-        return [await self._write(event) for event in events]
-
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
-
-    async def _write(self, event: Event) -> Outcome:
-        rendered = await self.render(event, _NoBooks())
-        if not isinstance(rendered, Request):
-            return _plain(rendered)
-        (said,) = await self.post([rendered])
-        while isinstance(said, Accepted):
-            await asyncio.sleep(said.after_s or 0.0)
-            said = await self.follow(rendered, said.reference)
-        if isinstance(said, InDoubt) and self._config.ask is not None:
-            answer = await self.ask(rendered)
-            return Retry(reason=said.reason) if isinstance(answer, Absent) else answer
-        return _plain(said)
 
     async def _post(self, request: Request) -> Outcome | Accepted | NotYet:
         try:
@@ -186,7 +161,6 @@ class HttpSink(Poster):
         guarded = await self._guarded(request, kept)
         if isinstance(guarded, Done | Refused | Retry | InDoubt):
             return guarded
-        self._note(request.key)
         url, headers = self._address.below(kept.path), {**kept.headers, **guarded}
         try:
             answer = await self._client.request(kept.method, url, body=kept.body, headers=headers)
@@ -235,15 +209,6 @@ class HttpSink(Poster):
         pointer = self._config.reference
         return None if pointer is None else reference_at(document_of(answer), pointer)
 
-    def _note(self, key: str) -> None:
-        """Remember when a request was sent, for `Ask.settle`."""
-        if self._config.ask is None:
-            return
-        self._sent.pop(key, None)
-        self._sent[key] = time.monotonic()
-        while len(self._sent) > _REMEMBERED_MAX:
-            del self._sent[next(iter(self._sent))]
-
     def _masked(self, outcome: T) -> T:
         """An outcome without secrets in the target's words."""
         texts = {
@@ -252,21 +217,6 @@ class HttpSink(Poster):
             if isinstance(value := getattr(outcome, name, None), str)
         }
         return msgspec.structs.replace(outcome, **texts) if texts else outcome
-
-
-class _NoBooks:
-    """Books of a runtime that keeps none."""
-
-    async def posted(self, thing: str) -> Mapping[str, Decimal]:
-        """Nothing is known."""
-        del thing
-        return {}
-
-
-def _plain(outcome: Outcome | NotYet) -> Outcome:
-    if isinstance(outcome, NotYet):
-        return Retry(after_s=outcome.after_s, reason=outcome.reason)
-    return outcome
 
 
 def _version(answer: Answer, pointer: str) -> str | None:
