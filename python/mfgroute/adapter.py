@@ -27,6 +27,7 @@ from mfgroute.events import (
     Outcome,
     Receipt,
     Refused,
+    Retry,
 )
 from mfgroute.units import Duration, parse
 
@@ -94,6 +95,10 @@ def dec_hook(kind: type, value: Any) -> Any:
 
 class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of adapter configurations. A key that is not a field is an error."""
+
+    #: Settings whose values are kept with events or sent in the open: `check` refuses `${...}` in them,
+    #: because it may be a secret.
+    stored: ClassVar[frozenset[str]] = frozenset()
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -342,8 +347,10 @@ class Poster(Sink):
     async def post(self, requests: Sequence[Request]) -> list[Outcome | Accepted | NotYet]:
         """Send requests and say what became of each, in order. May raise what `write` raises."""
 
-    async def ask(self, request: Request) -> Done | Refused | Absent | InDoubt:
+    async def ask(self, request: Request) -> Done | Refused | Absent | InDoubt | Retry:
         """Ask the target what became of a request that may have arrived. Needed where `effect` is by lookup.
+
+        `Retry` if the target cannot say now; it is asked again later.
 
         Raises:
             Disconnected: the target cannot be reached; asked again later.

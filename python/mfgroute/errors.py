@@ -19,7 +19,8 @@ that the program or its surroundings failed::
     ├── UnknownName          no source, sink or stream has this name
     ├── Disconnected         an adapter lost or could not get its connection
     │   └── Quarantined      it could, but a person must approve the peer first
-    └── AdapterError         an adapter failed in a way that a new connection will not mend
+    ├── AdapterError         an adapter failed in a way that a new connection will not mend
+    └── SettingError         a setting of an adapter cannot be meant; is reported at its line
 """
 
 from __future__ import annotations
@@ -175,3 +176,15 @@ class Quarantined(Disconnected):
 
 class AdapterError(MfgrouteError):
     """An adapter failed in a way that a new connection will not mend."""
+
+
+class SettingError(MfgrouteError, ValueError):
+    """A setting cannot be meant; raised by a configuration while it is made, reported at its line.
+
+    Attributes:
+        pointer: place of the mistake, seen from the struct that raises it.
+    """
+
+    def __init__(self, message: str, pointer: str = "") -> None:
+        self.pointer = pointer
+        super().__init__(message)

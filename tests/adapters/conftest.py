@@ -51,3 +51,12 @@ HOSTILE = [
     "CON",
     "\ufffe\uffff",
 ]
+
+
+@pytest.fixture
+async def erp():
+    """A target that answers as it is told."""
+    from .http_target import serving
+
+    async with serving() as target:
+        yield target

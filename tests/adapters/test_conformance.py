@@ -4,6 +4,7 @@ import asyncio
 import socket
 
 import pytest
+from aiohttp import web
 
 from mfgroute.adapters.console import ConsoleSink
 from mfgroute.adapters.files import FilesSink, FilesSource
@@ -16,7 +17,7 @@ from mfgroute.testing.conformance import SinkConformance, SourceConformance, eve
 from mfgroute.testing.fakes import FakeSink, FakeSource, chaos_proxy
 from mfgroute.testing.plant import PlantServer
 
-from .test_http_sink import Erp, erp, web  # noqa: F401 - a fixture
+from .http_target import BY_LOOKUP, posted
 from .test_zeromq import Plant
 
 
@@ -86,7 +87,7 @@ class TestHttpSink(SinkConformance):
     proxy = None
 
     @pytest.fixture(autouse=True)
-    async def _peer(self, erp, closed_port):  # noqa: F811
+    async def _peer(self, erp, closed_port):
         self.erp, self.closed_port = erp, closed_port
         port = int(erp.url.split(":")[2].split("/")[0])
         async with chaos_proxy("127.0.0.1", port) as self.proxy:
@@ -108,9 +109,10 @@ class TestHttpSink(SinkConformance):
         self.proxy.half_close_after = 15
 
     def cut_settings(self):
-        for by, allowed in (("key", Retry), ("upsert", Retry), ("lookup", InDoubt), ("none", InDoubt)):
+        for by, allowed in (("key", Retry), ("upsert", Retry), ("none", InDoubt)):
             accept = {"accept": "at_most_once"} if by == "none" else {}
             yield self.settings() | {"effect": {"by": by} | accept}, (allowed,)
+        yield self.settings() | BY_LOOKUP, (InDoubt,)
         yield self.settings() | {"effect": {"by": "none", "accept": "at_least_once"}}, (Retry,)
 
     async def test_a_cut_anywhere_is_never_done(self):
@@ -118,7 +120,7 @@ class TestHttpSink(SinkConformance):
             self.proxy.cut_after = size
             for settings, allowed in self.cut_settings():
                 sink = await self.opened(settings)
-                (outcome,) = await sink.write([event()])
+                (outcome,) = await posted(sink, event())
                 assert isinstance(outcome, allowed)
                 await sink.close()
 

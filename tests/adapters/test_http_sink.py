@@ -1,6 +1,4 @@
 import asyncio
-import gzip
-import json
 import socket
 import time
 from email.utils import formatdate
@@ -8,61 +6,15 @@ from email.utils import formatdate
 import msgspec
 import pytest
 from aiohttp import web
-from aiohttp.abc import AbstractResolver
 
 from mfgroute.adapter import Effect, Secret, dec_hook
 from mfgroute.adapters.http import HttpSink, HttpSinkConfig
 from mfgroute.adapters.web.answer import message_of, retry_after_s
-from mfgroute.adapters.web.destination import forbidden
-from mfgroute.errors import AdapterError, Disconnected
+from mfgroute.errors import Disconnected
 from mfgroute.events import Done, InDoubt, Refused, Retry
 
 from .conftest import make_event
-
-BY_KEY = {"by": "key"}
-NONE = {"by": "none", "accept": "at_most_once"}
-
-
-class Erp:
-    """A target that answers as it is told and remembers what it was sent."""
-
-    def __init__(self):
-        self.seen = []
-        self.answer = lambda request: web.Response(status=201, headers={"Location": "/confirmations/1"})
-
-    async def handle(self, request):
-        self.seen.append((request.method, dict(request.headers), await request.read()))
-        answer = self.answer(request)
-        return await answer if asyncio.iscoroutine(answer) else answer
-
-
-@pytest.fixture
-async def erp():
-    target = Erp()
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", target.handle)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    target.url = f"http://127.0.0.1:{runner.addresses[0][1]}/confirmations"
-    yield target
-    await runner.cleanup()
-
-
-async def write(context, url, *events, **more):
-    settings = {"url": url, "effect": BY_KEY, "allow_private": True} | more
-    sink = HttpSink(msgspec.convert(settings, HttpSinkConfig, dec_hook=dec_hook), context)
-    try:
-        await sink.open()
-        return await sink.write(events or [make_event()])
-    finally:
-        await sink.close()
-
-
-async def one(context, url, **more):
-    (outcome,) = await write(context, url, **more)
-    return outcome
+from .http_target import BY_LOOKUP, NONE, one, posted, write
 
 
 async def test_the_event_is_sent_with_its_id_as_the_key(context, erp):
@@ -132,8 +84,8 @@ async def test_a_broken_target_is_a_counted_retry_by_key_and_else_in_doubt(conte
     erp.answer = lambda _: web.Response(status=status, text="dump")
     outcome = await one(context, erp.url)
     assert outcome == Retry(reason=f"http_{status}: dump", judged=True, sent=True)
-    for effect in (NONE, {"by": "lookup"}, None):
-        assert isinstance(await one(context, erp.url, effect=effect), InDoubt)
+    for more in ({"effect": NONE}, BY_LOOKUP, {"effect": None}):
+        assert isinstance(await one(context, erp.url, **more), InDoubt)
 
 
 @pytest.mark.parametrize(("conflict", "kind"), [("done", Done), ("retry", Retry), ("refused", Refused)])
@@ -186,95 +138,6 @@ async def test_true_is_not_one(context, erp):
     assert isinstance(outcome, Refused)
 
 
-async def raw_server(behave):
-    async def handle(reader, writer):
-        try:
-            await behave(reader, writer)
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x"
-
-
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"
-
-
-@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 2", HEAD[:-2], HEAD, HEAD + b"x" * 99])
-async def test_a_cut_after_sending_is_a_retry_by_key_and_else_in_doubt(context, sent):
-    async def cut(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(sent)
-        await writer.drain()
-
-    server, url = await raw_server(cut)
-    async with server:
-        assert isinstance(await one(context, url), Retry)
-        assert isinstance(await one(context, url, effect={"by": "upsert"}), Retry)
-        assert isinstance(await one(context, url, effect=NONE), InDoubt)
-        assert isinstance(await one(context, url, effect={"by": "lookup"}), InDoubt)
-
-
-@pytest.mark.parametrize("trickle", [False, True])
-async def test_a_target_that_never_finishes_is_given_up(context, trickle):
-    gone = asyncio.Event()
-
-    async def hang(reader, writer):
-        await reader.readuntil(b"\r\n\r\n")
-        if trickle:
-            writer.write(HEAD)
-        while trickle and not gone.is_set():
-            writer.write(b"x")
-            try:
-                await asyncio.wait_for(gone.wait(), 0.02)
-            except TimeoutError:
-                continue
-        await gone.wait()
-
-    server, url = await raw_server(hang)
-    async with server:
-        assert isinstance(await one(context, url, timeout_s=0.2, effect=NONE), InDoubt)
-        assert isinstance(await one(context, url, timeout_s=0.2), Retry)
-        gone.set()
-
-
-async def test_an_endless_answer_is_not_read_to_its_end(context):
-    written = 0
-
-    async def endless(reader, writer):
-        nonlocal written
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 422 No\r\nContent-Length: 1073741824\r\n\r\n")
-        try:
-            while True:
-                writer.write(b"x" * 65536)
-                await writer.drain()
-                written += 65536
-        except ConnectionError:
-            return
-
-    server, url = await raw_server(endless)
-    async with server:
-        outcome = await one(context, url)
-    assert isinstance(outcome, Refused)
-    assert len(outcome.reason) <= 500
-    assert written < 64 << 20
-
-
-async def test_a_gzip_bomb_is_not_unpacked(context, erp):
-    bomb = gzip.compress(bytes(200 << 20))
-    erp.answer = lambda _: web.Response(status=422, body=bomb, headers={"Content-Encoding": "gzip"})
-    outcome = await one(context, erp.url)
-    assert isinstance(outcome, Refused)
-    assert erp.seen[0][1]["Accept-Encoding"] == "identity"
-
-
-async def test_a_compressed_answer_is_understood(context, erp):
-    body = gzip.compress(json.dumps({"detail": "no such order"}).encode())
-    erp.answer = lambda _: web.Response(status=422, body=body, headers={"Content-Encoding": "gzip"})
-    assert await one(context, erp.url) == Refused("http_422", "no such order")
-
-
 async def test_a_refused_connection_is_certainly_not_sent(context):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -316,106 +179,10 @@ async def test_several_writes_at_once_get_their_own_answers(context, erp):
                             allow_private=True)  # fmt: skip
     sink = HttpSink(config, context)
     await sink.open()
-    outcomes = await asyncio.gather(*(sink.write([make_event(n)]) for n in range(40)))
+    outcomes = await asyncio.gather(*(posted(sink, make_event(n)) for n in range(40)))
     await sink.close()
     await sink.close()
     assert outcomes == [[Done(make_event(n).id)] for n in range(40)]
-
-
-class Dns(AbstractResolver):
-    """Gives the answers it is told to, one after the other."""
-
-    def __init__(self, *answers):
-        self.answers = list(answers)
-
-    async def resolve(self, host, port=0, family=socket.AF_INET):
-        address = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if address is None:
-            raise OSError("no such name")
-        return [
-            {
-                "hostname": host,
-                "host": address,
-                "port": port,
-                "family": socket.AF_INET,
-                "proto": 0,
-                "flags": 0,
-            }
-        ]
-
-    async def close(self):
-        pass
-
-
-def named(context, dns, **more):
-    return HttpSink(HttpSinkConfig(url="http://erp.example:8/x", **more), context, resolver=dns)
-
-
-@pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "192.168.1.1", "100.64.0.1"])
-async def test_a_private_target_needs_a_word_in_the_configuration(context, address):
-    sink = named(context, Dns(address))
-    with pytest.raises(AdapterError, match="allow_private"):
-        await sink.open()
-    await sink.close()
-    sink = named(context, Dns(address), allow_private=True)
-    await sink.open()
-    await sink.close()
-
-
-async def test_a_name_that_is_rebound_after_the_start_is_refused_at_connect(context):
-    sink = named(context, Dns("93.184.216.34", "169.254.169.254"))
-    await sink.open()
-    with pytest.raises(Disconnected, match="never allowed") as failure:
-        await sink.write([make_event()])
-    assert failure.value.sent is False
-    await sink.close()
-
-
-async def test_a_name_that_is_unknown_is_a_lost_connection(context):
-    sink = named(context, Dns(None))
-    with pytest.raises(Disconnected, match="resolve") as failure:
-        await sink.open()
-    assert failure.value.sent is False
-    await sink.close()
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "169.254.169.254",
-        "fe80::1",
-        "fe80::1%eth0",
-        "::ffff:169.254.169.254",
-        "64:ff9b::a9fe:a9fe",
-        "2002:a9fe:a9fe::1",
-        "100.100.100.200",
-        "fd00:ec2::254",
-        "168.63.129.16",
-        "0.0.0.0",
-        "::",
-        "224.0.0.1",
-        "255.255.255.255",
-        "ff02::1",
-    ],
-)
-def test_some_addresses_are_never_allowed(address):
-    assert forbidden(address, allow_private=True) is not None
-
-
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1", "::1", "10.0.0.1", "fd12::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1"]
-)
-def test_private_addresses_are_allowed_only_when_listed(address):
-    assert forbidden(address, allow_private=False) is not None
-    assert forbidden(address, allow_private=True) is None
-
-
-@pytest.mark.parametrize("url", ["http://2130706433/", "http://0x7f.1/", "http://127.1/", "http://[::1]/"])
-async def test_odd_spellings_of_an_address_are_seen_through(context, url):
-    sink = HttpSink(HttpSinkConfig(url=url), context)
-    with pytest.raises((AdapterError, Disconnected)):
-        await sink.open()
-    await sink.close()
 
 
 @pytest.mark.parametrize(

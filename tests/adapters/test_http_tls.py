@@ -3,7 +3,6 @@
 import datetime as dt
 import ssl
 
-import msgspec
 import pytest
 from aiohttp import web
 from cryptography import x509
@@ -11,12 +10,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from mfgroute.adapter import dec_hook
-from mfgroute.adapters.http import HttpSink, HttpSinkConfig
 from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Done
 
 from .conftest import make_event
+from .http_target import NONE
+from .http_target import write as to_target
 
 NOW = dt.datetime.now(dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -87,13 +86,7 @@ async def serve(tmp_path):
 
 
 async def write(context, url, **more):
-    raw = {"url": url, "allow_private": True, "effect": {"by": "none", "accept": "at_most_once"}} | more
-    sink = HttpSink(msgspec.convert(raw, HttpSinkConfig, dec_hook=dec_hook), context)
-    try:
-        await sink.open()
-        return await sink.write([make_event()])
-    finally:
-        await sink.close()
+    return await to_target(context, url, make_event(), effect=NONE, **more)
 
 
 async def test_a_certificate_of_the_listed_authority_is_accepted(context, tmp_path, serve):

@@ -288,3 +288,25 @@ def target():
     """A target that listens."""
     with serving(Target()) as one:
         yield one
+
+
+def start_simulator(system, folder, setup):
+    """A simulated system as a process, and its address."""
+    ready = folder / f"{system}.ready.json"
+    extra = ["--setup", str(setup)] if system == "erp" and setup.exists() else []
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mfgroute.testing.simulators", system, "--ready-file", str(ready), *extra],
+        env=os.environ,
+    )
+    try:
+        until(ready.exists, bool)
+    except BaseException:
+        process.kill()
+        process.wait(10)
+        raise
+    return process, json.loads(ready.read_text())["url"]
+
+
+def ledger(url):
+    with urllib.request.urlopen(f"{url}/ledger", timeout=10) as answer:
+        return json.load(answer)

@@ -1,13 +1,10 @@
 """Each template of ``init`` runs at once against the simulators; nothing of it is edited but ports."""
 
 import json
-import os
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
-from cli_projects import Node, command, until  # isort: skip
+from cli_projects import Node, command, ledger, start_simulator, until  # isort: skip
 import pytest
 
 TOKEN = "change-me-before-use"
@@ -25,28 +22,6 @@ CASES = [
     ("csv-drop", {"erp": ("ERP_URL", "/confirmations")}, None, "BDE_20261124.csv", {"erp": 1}),
     ("b2mml", {"erp": ("ERP_URL", "/events")}, "mes-b", "performance.xml", {"erp": 2}),
 ]
-
-
-def start_simulator(system, folder, setup):
-    """A simulated system as a process, and its address."""
-    ready = folder / f"{system}.ready.json"
-    extra = ["--setup", str(setup)] if system == "erp" and setup.exists() else []
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mfgroute.testing.simulators", system, "--ready-file", str(ready), *extra],
-        env=os.environ,
-    )
-    try:
-        until(ready.exists, bool)
-    except BaseException:
-        process.kill()
-        process.wait(10)
-        raise
-    return process, json.loads(ready.read_text())["url"]
-
-
-def ledger(url):
-    with urllib.request.urlopen(f"{url}/ledger", timeout=10) as answer:
-        return json.load(answer)
 
 
 def post(node, source, sample):

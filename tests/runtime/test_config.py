@@ -194,12 +194,12 @@ CASES = [
         (4, 32, "`sinks.erp.effect`: `accept` is of `by: none`, here is `by: key`", None),
     ),
     (
-        "lookup effects that are not built yet",
+        "a sink that is to ask its target and cannot",
         NODE + "sinks:\n  erp: {adapter: fake, effect: {by: lookup}}\n",
         (
             4,
             37,
-            "`sinks.erp.effect.by: lookup` is not available in this version",
+            "`sinks.erp.effect.by` is `lookup`, and this adapter cannot ask its target",
             "use `by: key` or `by: upsert` if the target can do so",
         ),
     ),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from mfgroute.adapter import Inbox, Sink
+from mfgroute.adapter import Effect, Inbox, Poster, Sink
 from mfgroute.config.convert import Notes, close, dotted, escape
 from mfgroute.config.model import NAME_PATTERN, Effects, Http, Route
 
@@ -17,7 +17,6 @@ _ANY = object()
 
 #: Keys and values that the interface promises and this version lacks: pointer pattern, value, remedy.
 UNAVAILABLE: tuple[tuple[str, Any, str], ...] = (
-    ("/sinks/*/effect/by", "lookup", "use `by: key` or `by: upsert` if the target can do so"),
     ("/http/tls", _ANY, "listen on 127.0.0.1 behind a proxy that ends TLS"),
     ("/http/auth", _ANY, "give every http source a `token`"),
 )
@@ -72,6 +71,16 @@ def check_effects(effects: Effects, notes: Notes) -> None:
             "/effects/url",
             "`effects.url` does not begin with `postgresql://`",
             "leave it out for SQLite in the data folder",
+        )
+
+
+def check_asked(kind: type, effect: Effect | None, pointer: str, notes: Notes) -> None:
+    """Note a sink that is to ask its target and cannot."""
+    if effect is not None and effect.by == "lookup" and not issubclass(kind, Poster):
+        notes.error(
+            f"{pointer}/effect/by",
+            f"`{dotted(pointer)}.effect.by` is `lookup`, and this adapter cannot ask its target",
+            "use `by: key` or `by: upsert` if the target can do so",
         )
 
 

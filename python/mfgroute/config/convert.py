@@ -17,7 +17,7 @@ import msgspec
 
 from mfgroute.adapter import Secret
 from mfgroute.config.hooks import dec_hook
-from mfgroute.errors import Problem
+from mfgroute.errors import Problem, SettingError
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -75,6 +75,10 @@ class Notes:
     def warn(self, pointer: str, message: str, hint: str | None = None) -> None:
         """Note a warning."""
         self._add("warning", pointer, message, hint)
+
+    def replaced(self, pointer: str) -> list[str]:
+        """Pointers of values at or below `pointer` that came from a replacement."""
+        return sorted(one for one in self._hidden if one == pointer or one.startswith(f"{pointer}/"))
 
     def shown(self, pointer: str, value: Any) -> str:
         """A value for a message: short, and never one that came from a replacement."""
@@ -138,6 +142,10 @@ def convert_struct(
         return None
     try:
         return kind(**made)
+    except SettingError as error:
+        place = pointer + error.pointer
+        notes.error(place, f"`{dotted(place)}`: {error}")
+        return None
     except (ValueError, TypeError) as error:
         notes.error(pointer, f"`{name}`: {error}")
         return None

@@ -279,6 +279,7 @@ class _Reader:
             if kind is not None and issubclass(kind, SinkAdapter):
                 self._one_per_key[str(name)] = kind.refuses_single
                 checks.check_batch(kind, part, pointer, self.notes)
+                checks.check_asked(kind, getattr(part, "effect", None), pointer, self.notes)
             if kind is not None and issubclass(kind, Inbox):
                 self._inboxes[str(name)] = checks.has_token(kind, raw)
             if config is not None and part is not None:
@@ -311,6 +312,13 @@ class _Reader:
         fields = _fields(kind.Config)
         shared = _fields(common)
         own = {key: child for key, child in raw.items() if key not in shared or key in fields}
+        for key in sorted(kind.Config.stored & own.keys()):
+            for place in self.notes.replaced(f"{pointer}/{escape(key)}"):
+                self.notes.error(
+                    place,
+                    f"`{dotted(place)}` comes from `${{...}}`, and is kept with every request",
+                    "write it out; a secret belongs into `token`, `headers` or the query of `url`",
+                )
         made = convert_struct(kind.Config, own, pointer, self.notes, also=shared)
         if made is not None:
             self._remember_secrets(made, raw, pointer)

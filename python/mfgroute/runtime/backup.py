@@ -77,8 +77,8 @@ class Manifest(msgspec.Struct, frozen=True):
         made: when it was begun, RFC 3339 in UTC.
         running: whether the node ran.
         files: all of them.
-        effects: where effects were: ``sqlite``, and they are in the copy; ``postgresql``, and they are not; or
-            ``none``.
+        effects: where effects were: ``sqlite``, and they are in the copy; ``postgresql``, and they are not;
+            or ``none``.
     """
 
     format: int

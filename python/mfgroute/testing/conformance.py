@@ -17,21 +17,23 @@ mode, or another plugin that runs them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, TypeAlias, get_args
 
 import msgspec
 import pytest
 
-from mfgroute.adapter import Context, Secret, Sink, Source, dec_hook
+from mfgroute.adapter import Context, Poster, Request, Secret, Sink, Source, dec_hook
 from mfgroute.errors import AdapterError, Disconnected
-from mfgroute.events import Done, Event, InDoubt, Intake, Outcome, Receipt, Refused, Retry
+from mfgroute.events import Accepted, Done, Event, InDoubt, Intake, NotYet, Outcome, Receipt, Refused, Retry
 
 __all__ = ["AdapterConformance", "SinkConformance", "SourceConformance", "event"]
 
 _CANARY = "canary-that-must-never-be-printed"
 _WAIT_S = 5.0
+_Said: TypeAlias = Outcome | Accepted | NotYet
 
 
 def event(number: int = 1, *, stream: str = "business") -> Event:
@@ -221,16 +223,24 @@ class SinkConformance(AdapterConformance):
         # A protocol without connections notices with the first event.
         with pytest.raises(Disconnected) as failure:
             await asyncio.wait_for(sink.open(), 4 * _WAIT_S)
-            await asyncio.wait_for(sink.write([event()]), 4 * _WAIT_S)
+            await asyncio.wait_for(_written(sink, [event()]), 4 * _WAIT_S)
         assert failure.value.sent is False, "nothing was sent, so `sent` must be False"
         await sink.close()
         await sink.close()
+
+    async def test_a_poster_renders_the_same_request_of_the_same_event(self) -> None:
+        if not issubclass(self.adapter, Poster):
+            pytest.skip("this sink is no poster")
+        rendered = [await self.make().render(event(), _NoBooks()) for _ in range(2)]
+        assert isinstance(rendered[0], Request), rendered[0]
+        assert rendered[0] == rendered[1], "another object, the same bytes"
+        assert _CANARY.encode() not in rendered[0].body
 
     async def test_each_event_of_a_batch_has_one_outcome(self) -> None:
         sink = await self.opened()
         try:
             events = [event(number) for number in range(1, min(self.adapter.batch_max, 50) + 1)]
-            outcomes = await asyncio.wait_for(sink.write(events), _WAIT_S)
+            outcomes = await asyncio.wait_for(_written(sink, events), _WAIT_S)
             assert len(outcomes) == len(events)
             assert all(isinstance(outcome, Done) for outcome in outcomes), outcomes
         finally:
@@ -239,7 +249,7 @@ class SinkConformance(AdapterConformance):
     async def test_writes_may_run_at_the_same_time(self) -> None:
         sink = await self.opened()
         try:
-            writes = [sink.write([event(number)]) for number in range(1, 21)]
+            writes = [_written(sink, [event(number)]) for number in range(1, 21)]
             results = await asyncio.wait_for(asyncio.gather(*writes), _WAIT_S)
             assert [len(outcomes) for outcomes in results] == [1] * 20
             assert all(isinstance(outcomes[0], Done) for outcomes in results), results
@@ -263,7 +273,8 @@ class SinkConformance(AdapterConformance):
         for settings, allowed in self.cut_settings():
             sink = await self.opened(settings)
             try:
-                (outcome,) = await asyncio.wait_for(sink.write([event()]), 4 * _WAIT_S)
+                outcome: _Said
+                (outcome,) = await asyncio.wait_for(_written(sink, [event()]), 4 * _WAIT_S)
             except (Disconnected, AdapterError) as error:
                 sent = getattr(error, "sent", True)
                 outcome = InDoubt(str(error)) if sent else Retry(reason=str(error))
@@ -273,11 +284,28 @@ class SinkConformance(AdapterConformance):
             assert not isinstance(outcome, Done)
 
 
-async def _in_batches(sink: Sink, events: Sequence[Event]) -> list[Outcome]:
-    outcomes: list[Outcome] = []
+class _NoBooks:
+    """Books of a sink that has posted nothing yet."""
+
+    async def posted(self, thing: str) -> Mapping[str, Decimal]:
+        return {}
+
+
+async def _written(sink: Sink, events: Sequence[Event]) -> list[_Said]:
+    """Send events as the runtime does: what a poster renders is sent as it is."""
+    if not isinstance(sink, Poster):
+        return list(await sink.write(events))
+    rendered = [await sink.render(one, _NoBooks()) for one in events]
+    requests = [one for one in rendered if isinstance(one, Request)]
+    answers = iter(await sink.post(requests) if requests else ())
+    return [next(answers) if isinstance(one, Request) else one for one in rendered]
+
+
+async def _in_batches(sink: Sink, events: Sequence[Event]) -> list[_Said]:
+    outcomes: list[_Said] = []
     size = max(sink.batch_max, 1)
     for start in range(0, len(events), size):
-        outcomes += await asyncio.wait_for(sink.write(events[start : start + size]), _WAIT_S)
+        outcomes += await asyncio.wait_for(_written(sink, events[start : start + size]), _WAIT_S)
     return outcomes
 
 

@@ -1,23 +1,37 @@
-"""What a target's answer means: the default table, where no pack knows better. No input or output here."""
+"""What a target's answer means: the configured table, then the default. No input or output here."""
 
 from __future__ import annotations
 
-from typing import Any
+from urllib.parse import urlsplit
 
 from mfgroute.adapters.http.config import HttpSinkConfig
+from mfgroute.adapters.http.contract import Follow, Row, document_of, reference_at, same
+from mfgroute.adapters.http.request import PATH_CHARACTERS
 from mfgroute.adapters.plain import excerpt
-from mfgroute.adapters.web.answer import MISSING, Answer, at, decoded, message_of, retry_after_s
-from mfgroute.events import Done, InDoubt, Outcome, Refused, Retry
+from mfgroute.adapters.web.answer import MISSING, Answer, at, message_of, retry_after_s
+from mfgroute.events import Accepted, Done, InDoubt, NotYet, Outcome, Refused, Retry
 
-__all__ = ["lost", "outcome_of"]
+__all__ = ["BUSY", "lost", "outcome_of", "said"]
+
+#: The target takes nothing now, whatever it is.
+BUSY = (408, 423, 425, 429, 503)
 
 
-def outcome_of(answer: Answer, config: HttpSinkConfig) -> Outcome:
-    """Judge an answer by its status and, for 2xx, by the success contract."""
+def outcome_of(answer: Answer, config: HttpSinkConfig) -> Outcome | Accepted | NotYet:
+    """Judge an answer: by the first row of the table that fits, else by status and success contract."""
+    for row in config.answers:
+        if row.holds(answer):
+            return _of_row(row, answer, config)
+    if config.follow is not None and config.follow.when.holds(answer):
+        return _accepted(answer, config.follow, config)
+    return _by_status(answer, config)
+
+
+def _by_status(answer: Answer, config: HttpSinkConfig) -> Outcome:
     status = answer.status
     if status >= 500 and status != 503:
-        said = _said(answer)
-        return Retry(reason=said, judged=True, sent=True) if config.repeatable else InDoubt(said)
+        words = said(answer)
+        return Retry(reason=words, judged=True, sent=True) if config.repeatable else InDoubt(words)
     if status >= 400:
         return _declined(answer, config)
     if status >= 300:
@@ -35,17 +49,62 @@ def lost(reason: str, config: HttpSinkConfig) -> Outcome:
     return Retry(reason=reason, sent=True) if config.repeatable else InDoubt(reason)
 
 
+def _of_row(row: Row, answer: Answer, config: HttpSinkConfig) -> Outcome | NotYet:
+    wished_s = retry_after_s(answer.headers.get("Retry-After"))
+    after_s = wished_s if row.after is None else float(row.after)
+    match row.means:
+        case "done" | "already_done":
+            return Done(_reference(answer, config, row.reference))
+        case "retry":
+            return Retry(after_s=after_s, reason=said(answer), judged=answer.status not in BUSY)
+        case "not_yet":
+            assert row.within is not None, "the configuration was checked"
+            code = row.code or "not_yet"
+            return NotYet(reason=said(answer), after_s=after_s, within_s=float(row.within), code=code)
+        case "refused":
+            return Refused(row.code or f"http_{answer.status}", message_of(answer.body))
+        case "ask":
+            return lost(said(answer), config)
+
+
+def _accepted(answer: Answer, follow: Follow, config: HttpSinkConfig) -> Outcome | Accepted:
+    wished_s = retry_after_s(answer.headers.get("Retry-After"))
+    after_s = wished_s if wished_s is not None else float(follow.every)
+    if follow.job is not None:
+        job = reference_at(document_of(answer), follow.job)
+        if job is None:
+            return lost(f"accepted without a job at {follow.job}", config)
+        return Accepted(reference=job, after_s=after_s)
+    where = _local(answer.headers.get("Location", ""), config.url)
+    if where is None:
+        shown = excerpt(answer.headers.get("Location", ""), 200) or "nothing"
+        return lost(f"accepted with {shown} as `Location`, expected a path of the target", config)
+    return Accepted(reference=where, after_s=after_s)
+
+
+def _local(location: str, url: str) -> str | None:
+    """Path and query of a place at the target itself; no other host is ever asked."""
+    try:
+        there, here = urlsplit(location.strip()), urlsplit(url)
+        ours = not there.netloc or (there.scheme, there.hostname, there.port) == (
+            here.scheme, here.hostname, here.port,
+        )  # fmt: skip
+    except ValueError:
+        return None
+    path = there.path + (f"?{there.query}" if there.query else "")
+    ours = ours and path.startswith("/") and bool(there.netloc) == bool(there.scheme)
+    return path if ours and len(path) <= 2000 and PATH_CHARACTERS.fullmatch(path) else None
+
+
 def _declined(answer: Answer, config: HttpSinkConfig) -> Outcome:
     status = answer.status
     after_s = retry_after_s(answer.headers.get("Retry-After"))
-    if status in (423, 425):
-        return Retry(after_s=after_s, reason=_said(answer), waits=True)
-    if status in (408, 429, 503):
-        return Retry(after_s=after_s, reason=_said(answer))
+    if status in BUSY:
+        return Retry(after_s=after_s, reason=said(answer), waits=status in (423, 425))
     if status == 409 and config.conflict == "done":
         return Done(_reference(answer, config))
     if status == 409 and config.conflict == "retry":
-        return Retry(after_s=after_s, reason=_said(answer), judged=True, waits=True)
+        return Retry(after_s=after_s, reason=said(answer), judged=True, waits=True)
     return Refused(f"http_{status}", message_of(answer.body))
 
 
@@ -61,25 +120,22 @@ def _succeeded(answer: Answer, config: HttpSinkConfig) -> Outcome:
     contract = config.success
     if contract is None:
         return Done(_reference(answer, config))
-    document = None if answer.truncated else decoded(answer.body)
-    found = at(document, contract.pointer)
-    if found is MISSING:
-        said = excerpt(answer.body, 200)
-        return lost(f"answered {answer.status} without {contract.pointer}: {said}", config)
-    if found != contract.equals or isinstance(found, bool) != isinstance(contract.equals, bool):
+    value = at(document_of(answer), contract.pointer)
+    if value is MISSING:
+        start = excerpt(answer.body, 200)
+        return lost(f"answered {answer.status} without {contract.pointer}: {start}", config)
+    if not same(value, contract.equals):
         return Refused("success_not_met", message_of(answer.body))
     return Done(_reference(answer, config))
 
 
-def _reference(answer: Answer, config: HttpSinkConfig) -> str | None:
-    if config.reference is None:
-        found: Any = answer.headers.get("Location")
-    else:
-        found = at(None if answer.truncated else decoded(answer.body), config.reference)
-    if isinstance(found, str) or (isinstance(found, int) and not isinstance(found, bool)):
-        return excerpt(str(found), 256) or None
-    return None
+def _reference(answer: Answer, config: HttpSinkConfig, pointer: str | None = None) -> str | None:
+    pointer = config.reference if pointer is None else pointer
+    if pointer is None:
+        return excerpt(answer.headers.get("Location", ""), 256) or None
+    return reference_at(document_of(answer), pointer)
 
 
-def _said(answer: Answer) -> str:
+def said(answer: Answer) -> str:
+    """Status and message of an answer, for a reason."""
     return f"http_{answer.status}: {message_of(answer.body)}"

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
 from mfgroute.adapter import Effect, Secret
+from mfgroute.adapters.http.contract import POINTER, Ask, Follow, Row, Success
+from mfgroute.adapters.http.request import HEADER_NAME, RequestTemplate
 from mfgroute.adapters.web.config import ConnectionConfig, check_url
+from mfgroute.errors import SettingError
 
-__all__ = ["HttpSinkConfig", "Success"]
+__all__ = ["HttpSinkConfig"]
 
-_POINTER = "^(/[^/]*)*$"
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _OURS = {"host", "content-length", "transfer-encoding", "connection", "content-type", "accept-encoding"}
-
-
-class Success(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What the body of a 2xx answer must say for the event to count as done."""
-
-    pointer: Annotated[str, Meta(pattern=_POINTER, description="Place in the answer, such as `/d/status`")]
-    equals: Annotated[Any, Meta(description="The value that must stand there")]
 
 
 class HttpSinkConfig(ConnectionConfig, kw_only=True):
     """Where events are sent, and how the answer is understood."""
+
+    stored: ClassVar[frozenset[str]] = frozenset({"requests"})
 
     url: Annotated[str, Meta(pattern="^https?://", description="Target of every request")]
     method: Annotated[Literal["POST", "PUT", "PATCH"], Meta(description="HTTP method of every request")] = (
@@ -41,18 +37,31 @@ class HttpSinkConfig(ConnectionConfig, kw_only=True):
     body: Annotated[
         Literal["event", "data"], Meta(description="Send the whole CloudEvent, or only its `data`")
     ] = "event"
+    requests: Annotated[
+        list[RequestTemplate],
+        Meta(description="Requests by type of event; without them every event is sent to `url` as it is"),
+    ] = msgspec.field(default_factory=list)
     token: Annotated[Secret | None, Meta(description="Sent as `Authorization: Bearer …`")] = None
     success: Annotated[
         Success | None, Meta(description="What a 2xx answer must say; without it every 2xx is a success")
     ] = None
     reference: Annotated[
-        Annotated[str, Meta(pattern=_POINTER)] | None,
+        Annotated[str, Meta(pattern=POINTER)] | None,
         Meta(description="Place of the document number in the answer; default: `Location`"),
     ] = None
     conflict: Annotated[
         Literal["done", "retry", "refused"],
         Meta(description="What 409 means: the target has it already, is busy with it, or will not take it"),
     ] = "retry"
+    answers: Annotated[
+        list[Row], Meta(description="What answers mean; the first row that fits counts, then the default")
+    ] = msgspec.field(default_factory=list)
+    ask: Annotated[
+        Ask | None, Meta(description="Of `effect.by: lookup`, required there: how the target is asked")
+    ] = None
+    follow: Annotated[
+        Follow | None, Meta(description="How the outcome is asked for of a request that was only accepted")
+    ] = None
 
     def __post_init__(self) -> None:
         """Refuse what could leak a secret or break a request."""
@@ -60,12 +69,33 @@ class HttpSinkConfig(ConnectionConfig, kw_only=True):
         check_url("url", self.url, "`token` or `headers`")
         names = [*self.headers, self.effect.header if self.effect else "x"]
         for name in names:
-            if not _HEADER_NAME.fullmatch(name) or name.lower() in _OURS:
+            if not HEADER_NAME.fullmatch(name) or name.lower() in _OURS:
                 raise ValueError(f"header {name!r} cannot be set")
         if any(re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value.reveal()) for value in self.headers.values()):
             raise ValueError("a header value holds a control character")
         if self.token is not None and any(name.lower() == "authorization" for name in self.headers):
             raise ValueError("`token` and a header `Authorization` exclude each other")
+        self._check_requests()
+        if (self.ask is not None) != (self.effect is not None and self.effect.by == "lookup"):
+            raise ValueError("`ask` and `effect: {by: lookup}` belong together")
+
+    def _check_requests(self) -> None:
+        if self.requests and (self.method != "POST" or self.body != "event"):
+            raise ValueError("`method` and `body` belong into the entries of `requests`")
+        taken: dict[str, int] = {}
+        for index, one in enumerate(self.requests):
+            for name in one.types or [""]:
+                if name in taken:
+                    said = f"`{name}`" if name else "an entry without `type`"
+                    raise SettingError(
+                        f"{said} is there twice, first in `requests[{taken[name]}]`", f"/requests/{index}"
+                    )
+                taken[name] = index
+            if one.guard is not None and (self.effect is None or self.effect.by != "upsert"):
+                raise SettingError("`guard` is of `effect: {by: upsert}`", f"/requests/{index}/guard")
+            key_header = self.effect.header.lower() if self.effect is not None else ""
+            if any(name.lower() in {key_header, *map(str.lower, self.headers)} for name in one.headers):
+                raise SettingError("a header is set twice", f"/requests/{index}/headers")
 
     @property
     def repeatable(self) -> bool:

@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 from aiohttp.abc import AbstractResolver
 
-from mfgroute.adapter import Context, Sink
+from mfgroute.adapter import Books, Context, Effect, Poster, Request
+from mfgroute.adapters.http.address import Address, secrets_of
 from mfgroute.adapters.http.answer import lost, outcome_of
-from mfgroute.adapters.http.config import HttpSinkConfig, Success
+from mfgroute.adapters.http.asking import followed, found
+from mfgroute.adapters.http.config import HttpSinkConfig
+from mfgroute.adapters.http.contract import document_of, reference_at
+from mfgroute.adapters.http.request import (
+    PATH_CHARACTERS,
+    Packed,
+    RequestTemplate,
+    path_text,
+    target,
+    unpacked,
+)
+from mfgroute.adapters.http.template import Unfit
+from mfgroute.adapters.plain import excerpt
+from mfgroute.adapters.web.answer import Answer, at
 from mfgroute.adapters.web.client import Client
 from mfgroute.errors import Disconnected
-from mfgroute.events import Event, Outcome, Refused
+from mfgroute.events import Absent, Accepted, Done, Event, InDoubt, NotYet, Outcome, Refused, Retry
 
-__all__ = ["HttpSink", "HttpSinkConfig", "Success"]
+__all__ = ["HttpSink", "HttpSinkConfig"]
 
+T = TypeVar("T", bound=msgspec.Struct)
 
-class _Envelope(msgspec.Struct):
-    data: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_STRONG_TAG = re.compile(r'"[\x21\x23-\x7e]*"')
+_DECIMAL = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?")
 
 
-class HttpSink(Sink):
-    """Send each event as one request.
-
-    Redirects, cookies, proxies from the environment and compressed answers beyond the limit are not
-    followed, kept, used or unpacked. Requests of several `write` calls share connections.
-    """
+class HttpSink(Poster):
+    """Send each event as one request, made of a template and kept until it has ended."""
 
     Config = HttpSinkConfig
     batch_max = 1
@@ -38,7 +49,24 @@ class HttpSink(Sink):
         self, config: HttpSinkConfig, context: Context, *, resolver: AbstractResolver | None = None
     ) -> None:
         self._config = config
-        self._client = Client(config.url, config, context, keep_alive=config.repeatable, resolver=resolver)
+        self._address = Address(config.url)
+        self._client = Client(
+            config.url,
+            config,
+            context,
+            keep_alive=config.repeatable,
+            resolver=resolver,
+            secrets=secrets_of(config),
+        )
+        entries = config.requests or [RequestTemplate(method=config.method, body=config.body)]
+        # An entry without types comes last: it takes what no other does.
+        ordered = sorted(entries, key=lambda one: not one.types)
+        self._entries = [(one, one.parts) for one in ordered]
+
+    @property
+    def effect(self) -> Effect:
+        """As configured. Without a word about it what may have arrived is never sent again."""
+        return self._config.effect or Effect(by="none", accept="at_most_once")
 
     async def open(self) -> None:
         """Check the target's address and prepare the session. HTTP connects with the first request.
@@ -47,48 +75,159 @@ class HttpSink(Sink):
             AdapterError: the address is not allowed, or a certificate file is unusable.
             Disconnected: the name cannot be resolved.
         """
-        await self._client.open(self._fixed_headers())
+        await self._client.open(self._secret_headers())
 
-    async def write(self, events: Sequence[Event]) -> list[Outcome]:
-        """Send the events one after the other and judge each answer.
+    async def render(self, event: Event, books: Books) -> Request | Done | Refused | NotYet:
+        """Make the request of an event by the entry of `requests` for its type."""
+        del books  # What was posted before has no influence on a request.
+        header = None if self._config.effect is None else self._config.effect.header
+        for entry, parts in self._entries:
+            if entry.takes(event.type):
+                try:
+                    return parts.render(event, entry.method, header)
+                except Unfit as error:
+                    return Refused(error.code, excerpt(error.reason))
+        return Refused("no_request", f"no entry of `requests` is for {event.type}")
+
+    async def post(self, requests: Sequence[Request]) -> list[Outcome | Accepted | NotYet]:
+        """Send the requests one after the other and judge each answer.
 
         Raises:
             Disconnected: the target cannot be reached and nothing of the batch was sent.
         """
-        outcomes: list[Outcome] = []
-        for event in events:
+        outcomes: list[Outcome | Accepted | NotYet] = []
+        for request in requests:
             try:
-                outcomes.append(await self._send(event))
-            except Disconnected:
+                outcomes.append(self._masked(await self._post(request)))
+            except Disconnected as error:
                 if not outcomes:
                     raise
-                missing = len(events) - len(outcomes)
-                return outcomes + [lost("the connection was lost before", self._config)] * missing
+                missing = len(requests) - len(outcomes)
+                # Nothing of these was sent.
+                return outcomes + [Retry(reason=str(error))] * missing
         return outcomes
+
+    async def ask(self, request: Request) -> Done | Refused | Absent | InDoubt | Retry:
+        """Ask the target whether it has a request that may have arrived.
+
+        Raises:
+            Disconnected: the target cannot be reached.
+        """
+        ask = self._config.ask
+        if ask is None:
+            return await super().ask(request)
+        url = self._address.below(target(path_text(ask.path), {"key": request.key}))
+        try:
+            said = found(await self._client.request("GET", url), ask, request.key)
+        except Disconnected as error:
+            if not error.sent:
+                raise
+            said = Retry(reason=str(error))
+        return self._masked(said)
+
+    async def follow(self, request: Request, reference: str) -> Outcome | Accepted | NotYet:
+        """Ask what became of a request that the target has accepted under a reference.
+
+        Raises:
+            Disconnected: the target cannot be reached.
+        """
+        follow = self._config.follow
+        if follow is None or not (follow.path or PATH_CHARACTERS.fullmatch(reference)):
+            return await super().follow(request, reference)
+        if follow.path is None:
+            url = self._address.beside(reference)
+        else:
+            # The template calls it a job; see `Follow`.
+            path = path_text(follow.path.replace("{job}", "{key}"))
+            url = self._address.below(target(path, {"key": reference}))
+        try:
+            answer = await self._client.request("GET", url)
+        except Disconnected as error:
+            if not error.sent:
+                raise
+            # It was accepted, and that stands; it is asked again later.
+            return Accepted(reference=reference, after_s=float(follow.every))
+        return self._masked(followed(answer, follow, reference, self._config))
 
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
 
-    async def _send(self, event: Event) -> Outcome:
-        config = self._config
+    async def _post(self, request: Request) -> Outcome | Accepted | NotYet:
         try:
-            body = event.json if config.body == "event" else bytes(_ENVELOPE.decode(event.json).data)
-        except msgspec.DecodeError as error:
-            return Refused("event_unreadable", str(error))
-        headers = {config.effect.header: event.id} if config.effect is not None else {}
+            kept = unpacked(request.body)
+        except (ValueError, msgspec.MsgspecError) as error:
+            return InDoubt(f"the kept request cannot be read: {error}")
+        guarded = await self._guarded(request, kept)
+        if isinstance(guarded, Done | Refused | Retry | InDoubt):
+            return guarded
+        url, headers = self._address.below(kept.path), {**kept.headers, **guarded}
         try:
-            answer = await self._client.request(config.method, config.url, body=body, headers=headers)
+            answer = await self._client.request(kept.method, url, body=kept.body, headers=headers)
         except Disconnected as error:
             if not error.sent:
                 raise
-            return lost(str(error), config)
-        return outcome_of(answer, config)
+            return lost(str(error), self._config)
+        if guarded and answer.status == 412:
+            return Retry(reason="http_412: the target's document changed meanwhile", judged=True)
+        return outcome_of(answer, self._config)
 
-    def _fixed_headers(self) -> dict[str, str]:
+    async def _guarded(self, request: Request, kept: Packed) -> Mapping[str, str] | Outcome:
+        """Headers that let a version replace an older one only, or an outcome when nothing is to be sent."""
+        if kept.guard is None:
+            return {}
+        try:
+            answer = await self._client.request("GET", self._address.below(kept.path))
+        except Disconnected as error:
+            # Nothing was sent but a question.
+            raise Disconnected(str(error), sent=False) from error
+        if answer.status == 404:
+            return {"If-None-Match": "*"}
+        if not 200 <= answer.status < 300:
+            outcome = outcome_of(answer, self._config)
+            judged = isinstance(outcome, Retry) and outcome.judged
+            said = f"asked for the version of {request.key}: http_{answer.status}"
+            return outcome if isinstance(outcome, Refused) else Retry(reason=said, judged=judged)
+        return self._versioned(answer, *kept.guard)
+
+    def _versioned(self, answer: Answer, place: str, ours: str) -> Mapping[str, str] | Outcome:
+        there = _version(answer, place)
+        newer = None if there is None else _at_least(there, ours)
+        if newer is None:
+            return Refused("version_unknown", f"no version to compare with {ours} at {place}")
+        if newer:
+            return Done(self._number(answer))
+        tag = answer.headers.get("ETag", "")
+        return {"If-Match": tag} if _STRONG_TAG.fullmatch(tag) else {}
+
+    def _secret_headers(self) -> dict[str, str]:
         config = self._config
-        kind = "application/cloudevents+json" if config.body == "event" else "application/json"
-        headers = {"Content-Type": f"{kind}; charset=utf-8"}
-        if config.token is not None:
-            headers["Authorization"] = f"Bearer {config.token.reveal()}"
-        return headers | {name: value.reveal() for name, value in config.headers.items()}
+        token = {} if config.token is None else {"Authorization": f"Bearer {config.token.reveal()}"}
+        return token | {name: value.reveal() for name, value in config.headers.items()}
+
+    def _number(self, answer: Answer) -> str | None:
+        pointer = self._config.reference
+        return None if pointer is None else reference_at(document_of(answer), pointer)
+
+    def _masked(self, outcome: T) -> T:
+        """An outcome without secrets in the target's words."""
+        texts = {
+            name: self._client.masked(value)
+            for name in ("reason", "reference")
+            if isinstance(value := getattr(outcome, name, None), str)
+        }
+        return msgspec.structs.replace(outcome, **texts) if texts else outcome
+
+
+def _version(answer: Answer, pointer: str) -> str | None:
+    value = at(document_of(answer), pointer)
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def _at_least(there: str, ours: str) -> bool | None:
+    """Whether the target's version is ours or newer; `None` if they cannot be compared."""
+    if _DECIMAL.fullmatch(there) and _DECIMAL.fullmatch(ours):
+        return Decimal(there) >= Decimal(ours)
+    if _DECIMAL.fullmatch(there) or _DECIMAL.fullmatch(ours):
+        return None
+    return there >= ours  # Such as two times in UTC.

@@ -6,12 +6,13 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from yarl import URL
 
 from mfgroute.adapter import Context
 from mfgroute.adapters.plain import excerpt
@@ -23,6 +24,9 @@ from mfgroute.errors import AdapterError, Disconnected
 __all__ = ["Client", "shown"]
 
 _HEADER_MAX = 8190
+_MASK = "********"
+#: Shorter values are no secrets, and masking them would garble messages.
+_MASKED_LENGTH_MIN = 4
 
 
 def shown(url: str) -> str:
@@ -44,6 +48,7 @@ class Client:
         keep_alive: whether a connection is used again. It may be closed by the target just as we send,
             and then nobody knows whether the request arrived: only for targets that tell repetitions apart.
         resolver: instead of the system's.
+        secrets: what no message shows, because a target may repeat what it was sent.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Client:
         *,
         keep_alive: bool,
         resolver: AbstractResolver | None = None,
+        secrets: Iterable[str] = (),
     ) -> None:
         self._config = config
         self._project_dir = context.project_dir
@@ -61,6 +67,7 @@ class Client:
         self._host = urlsplit(url).hostname or ""
         self._keep_alive = keep_alive
         self._inner_resolver = resolver
+        self._secrets = sorted((one for one in secrets if len(one) >= _MASKED_LENGTH_MIN), key=len)
         self._resolver: GuardedResolver | None = None
         self._http: aiohttp.ClientSession | None = None
 
@@ -75,7 +82,9 @@ class Client:
             Disconnected: the name cannot be resolved.
         """
         config = self._config
-        self._resolver = GuardedResolver(allow_private=config.allow_private, inner=self._inner_resolver)
+        self._resolver = GuardedResolver(
+            allow_private=config.allow_private, networks=config.networks, inner=self._inner_resolver
+        )
         try:
             await asyncio.wait_for(self._check_host(self._host, self._resolver), config.connect_timeout_s)
         except Forbidden as error:
@@ -101,9 +110,20 @@ class Client:
         )
 
     async def request(
-        self, method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        url: str | URL,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Send one request and read its answer.
+
+        Args:
+            method: of HTTP.
+            url: where to; a `URL` is sent as it is encoded.
+            body: of the request.
+            headers: besides those of every request.
 
         Raises:
             AdapterError: the address of another host than the target's is not allowed.
@@ -111,11 +131,12 @@ class Client:
                 request may have arrived and its answer is lost.
         """
         assert self._http is not None, "request before open"
-        host = urlsplit(url).hostname or ""
+        where = shown(str(url))
+        host = urlsplit(str(url)).hostname or ""
         if host != self._host:
             reason = self._address_reason(host)
             if reason is not None:
-                raise AdapterError(f"{shown(url)} is not allowed: {reason}")
+                raise AdapterError(f"{where} is not allowed: {reason}")
         try:
             async with self._http.request(
                 method, url, data=body, headers=headers, allow_redirects=False
@@ -125,10 +146,16 @@ class Client:
             # Before a connection stands, TLS included, nothing of the request is sent.
             # The cause says more than aiohttp's own text, such as why an address is not allowed.
             what = excerpt(str(getattr(error, "os_error", error)))
-            raise Disconnected(f"cannot reach {shown(url)}: {what}", sent=False) from error
+            raise Disconnected(self.masked(f"cannot reach {where}: {what}"), sent=False) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             what = excerpt(str(error)) or type(error).__name__
-            raise Disconnected(f"{shown(url)} did not answer: {what}", sent=True) from error
+            raise Disconnected(self.masked(f"{where} did not answer: {what}"), sent=True) from error
+
+    def masked(self, text: str) -> str:
+        """`text` with stars for every secret."""
+        for secret in reversed(self._secrets):
+            text = text.replace(secret, _MASK)
+        return text
 
     async def close(self) -> None:
         """Close all connections."""
@@ -172,7 +199,7 @@ class Client:
     def _address_reason(self, host: str) -> str | None:
         # aiohttp does not ask the resolver about addresses.
         try:
-            return forbidden(host, allow_private=self._config.allow_private)
+            return forbidden(host, allow_private=self._config.allow_private, networks=self._config.networks)
         except ValueError:
             return None  # A name: the resolver refuses it.
 

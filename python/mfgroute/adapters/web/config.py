@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import Meta
 
 from mfgroute.adapter import Config
+from mfgroute.errors import SettingError
 from mfgroute.units import Size
 
 __all__ = ["ConnectionConfig", "check_url"]
@@ -33,6 +36,13 @@ class ConnectionConfig(Config, kw_only=True):
             "are never allowed"
         ),
     ] = False
+    networks: Annotated[
+        list[str],
+        Meta(
+            description="The only networks in which a target may be, private ones too, such as "
+            "`10.20.0.0/16`; instead of `allow_private`"
+        ),
+    ] = msgspec.field(default_factory=list)
     ca_file: Annotated[
         str | None, Meta(description="PEM file of the authorities to trust instead of the system's")
     ] = None
@@ -42,9 +52,17 @@ class ConnectionConfig(Config, kw_only=True):
     key_file: Annotated[str | None, Meta(description="PEM file of the private key of `cert_file`")] = None
 
     def __post_init__(self) -> None:
-        """Refuse half a key pair."""
+        """Refuse half a key pair, and networks that are none."""
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("`cert_file` and `key_file` belong together")
+        for index, network in enumerate(self.networks):
+            try:
+                ip_network(network)
+            except ValueError as error:
+                said = f"{error}, expected a network such as `10.20.0.0/16`"
+                raise SettingError(said, f"/networks/{index}") from error
+        if self.networks and self.allow_private:
+            raise SettingError("`networks` and `allow_private: true` exclude each other", "/allow_private")
 
 
 def check_url(name: str, url: str, instead: str) -> None:

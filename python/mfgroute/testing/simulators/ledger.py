@@ -13,7 +13,7 @@ import msgspec
 
 __all__ = ["Effect", "KeyReused", "Ledger", "Misbehaviour", "Mischief", "Refusal"]
 
-Mischief = Literal["too_many", "error", "slow", "cut", "refuse"]
+Mischief = Literal["too_many", "error", "slow", "cut", "refuse", "late_error", "lie", "error_body", "blind"]
 
 
 class Refusal(Exception):  # noqa: N818 - a refusal is a verdict on the request, not a failure of the simulator
@@ -186,7 +186,9 @@ class Misbehaviour(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         kind: ``too_many`` answers 429 with ``Retry-After``; ``error`` answers 500 and does nothing;
             ``slow`` answers late; ``cut`` does its work and drops the connection without an answer;
-            ``refuse`` answers 422.
+            ``late_error`` does its work and answers 500; ``lie`` does nothing and answers 201;
+            ``error_body`` does nothing and answers 200 with an error in the body; ``blind`` answers 503 to
+            questions about what was done; ``refuse`` answers 422.
         times: for how many requests; without it, until told otherwise.
         ratio: which share of the requests it hits.
         name: only requests about this order, batch, equipment or report.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import aiohttp
 
@@ -24,6 +24,8 @@ class QmsSimulator(Simulator):
         "/defects": ("quality.nonconformance.detected",),
     }
 
+    resources: ClassVar[dict[str, str]] = {"defects": "nonconformance"}
+
     def make(self, name: str, event: CloudEvent) -> Made:
         """Open an inspection lot or take over a nonconformance."""
         data = event.data
@@ -32,6 +34,14 @@ class QmsSimulator(Simulator):
         if data["severity"] not in {"major", "critical"}:
             raise Refusal("not_serious", f"severity {data['severity']} is settled on the shop floor")
         return Made("nonconformance", {"severity": data["severity"]})
+
+    def make_plain(self, resource: str, document: dict[str, Any]) -> dict[str, Any]:
+        """Take over a nonconformance that a document of the REST door reports."""
+        del resource
+        severity = document.get("severity")
+        if severity not in {"major", "critical"}:
+            raise Refusal("not_serious", f"severity {severity} is settled on the shop floor")
+        return {"severity": severity}
 
     async def raise_nonconformance(
         self,

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from mfgroute.testing.simulators.ledger import Effect, Ledger, Misbehaviour, Mischief, Refusal
+from mfgroute.testing.simulators.rest import RestDoor
 
 __all__ = ["CloudEvent", "Made", "Simulator", "canonical"]
 
@@ -64,12 +65,16 @@ class Simulator:
     #: Whether a known key with another body replaces the effect.
     upsert: ClassVar[bool] = False
     first_document: ClassVar[int] = 4_900_000_001
+    #: Resources of the REST door -> kind of effect, see `RestDoor`.
+    resources: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *, kept_s: float = 86_400.0, seed: int = 1) -> None:
         self.ledger = Ledger(
             self.system, kept_s=kept_s, upsert=self.upsert, first_document=self.first_document
         )
         self.url = ""
+        #: How often a job of the REST door is asked for before it has ended.
+        self.job_polls = 2
         self._misbehaviours: list[Misbehaviour] = []
         self._chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self._runner: web.AppRunner | None = None
@@ -81,6 +86,14 @@ class Simulator:
             Refusal: the system does not do it.
         """
         raise NotImplementedError
+
+    def make_plain(self, resource: str, document: dict[str, Any]) -> dict[str, Any]:
+        """Judge a document that came through the REST door, and say what else is noted of it.
+
+        Raises:
+            Refusal: the system does not do it.
+        """
+        raise Refusal("unknown", f"{self.system} makes no {resource} of {len(document)} fields")
 
     def natural_key(self, name: str, event: CloudEvent) -> str:
         """What an upsert replaces by: for most systems the business object and the sender's report."""
@@ -139,6 +152,7 @@ class Simulator:
         for path in ("/events", *self.accepts):
             app.router.add_post(path, self._take_event)
             app.router.add_put(path, self._take_event)
+        RestDoor(self, self.resources).add_to(app)
         return app
 
     async def _show_ledger(self, _: web.Request) -> web.Response:
@@ -175,7 +189,7 @@ class Simulator:
             refusal = Refusal("bad_event", f"not a structured CloudEvent: {error}", status=400)
             self.ledger.refuse("", refusal)
             return _refused(refusal)
-        wish = self._mischief(event)
+        wish = self.struck({value for name in _NAMES if isinstance(value := event.data.get(name), str)})
         early = await self._misbehave_early(wish)
         if early is not None:
             return early
@@ -186,16 +200,24 @@ class Simulator:
             return _refused(refusal)
         if wish is not None and wish.kind == "cut":
             return _cut(request)
+        if wish is not None and wish.kind == "late_error":
+            return _json(500, {"code": "internal", "message": "after the commit"})
         answer = _json(status, {"document": effect.document, "what": effect.what, **effect.details})
         answer.headers["Location"] = f"/documents/{effect.document}"
         if status == 200 and not effect.replaced:
             answer.headers["Idempotency-Replayed"] = "true"
         return answer
 
-    def _mischief(self, event: CloudEvent) -> Misbehaviour | None:
-        names = {value for name in _NAMES if isinstance(value := event.data.get(name), str)}
+    def struck(self, names: set[str], kinds: frozenset[str] | None = None) -> Misbehaviour | None:
+        """The misbehaviour that hits a request about these names; counted.
+
+        Args:
+            names: orders, lots, references and the like.
+            kinds: only misbehaviour of these kinds; without it, of all that are not about questions.
+        """
         for wish in self._misbehaviours:
-            if wish.hits(names, self._chance):
+            wanted = wish.kind in kinds if kinds is not None else wish.kind != "blind"
+            if wanted and wish.hits(names, self._chance):
                 self.ledger.mischief[wish.kind] += 1
                 return wish
         return None
@@ -210,6 +232,10 @@ class Simulator:
             return answer
         if wish.kind == "error":
             return _json(500, {"code": "internal", "message": "short dump"})
+        if wish.kind == "lie":
+            return _json(201, {"document": "99999999", "what": "nothing"})
+        if wish.kind == "error_body":
+            return _json(200, {"error": {"code": "LOCKED", "message": "the order is locked"}})
         if wish.kind == "slow":
             await asyncio.sleep(wish.after_s)
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mfgroute.testing.simulators.ledger import Refusal
 from mfgroute.testing.simulators.server import CloudEvent, Made, Simulator
@@ -22,6 +22,8 @@ class WmsSimulator(Simulator):
         "/receipts": ("material.finishedgoods.received",),
         "/shipment-blocks": ("quality.hold.placed", "quality.hold.released"),
     }
+
+    resources: ClassVar[dict[str, str]] = {"receipts": "receipt"}
 
     def __init__(self, *, kept_s: float = 86_400.0, seed: int = 1) -> None:
         super().__init__(kept_s=kept_s, seed=seed)
@@ -44,3 +46,13 @@ class WmsSimulator(Simulator):
         if name == "material.transfer.requested":
             return Made("staging", {"to": data.get("to_location", "")})
         return Made("receipt", {"shippable": (data["site"], data.get("batch", "")) not in self.blocked})
+
+    def make_plain(self, resource: str, document: dict[str, Any]) -> dict[str, Any]:
+        """Receive goods that a document of the REST door reports."""
+        del resource
+        quantity = document.get("quantity")
+        if not isinstance(quantity, str | int | float) or isinstance(quantity, bool):
+            raise Refusal("quantity_missing", "a receipt has a quantity")
+        if Decimal(str(quantity)) <= 0:
+            raise Refusal("quantity_zero", "a quantity must be positive")
+        return {"shippable": (document.get("site", ""), document.get("lot", "")) not in self.blocked}
