@@ -253,3 +253,20 @@ async def test_the_loop_is_not_held_while_the_database_works(feed, tmp_path, mon
         assert follower.followed().behind == {"sap": 2}
         go.set()
         assert await asking == {"e1": "4900000001"}
+
+
+async def test_what_a_full_disk_keeps_out_of_the_database_is_found_in_the_log(feed, tmp_path, monkeypatch):
+    async with following(feed, tmp_path) as follower:
+        feed.post("sap", "e1")
+        await until(lambda: not feed.left("sap"))
+
+        def full(*_):
+            raise DatabaseDown("database or disk is full")
+
+        monkeypatch.setattr(Database, "take", full)
+        feed.post("sap", "e2")
+        assert set(await follower.was_posted("sap", ["e1", "e2", "e3"])) == {"e1", "e2"}
+        with pytest.raises(DatabaseDown):
+            await follower.books("sap").posted(ORDER)
+        with pytest.raises(DatabaseDown, match="not known yet"):
+            await follower.was_posted("wms", ["w1"])

@@ -153,6 +153,7 @@ class Router:
             self._parts = Parts(
                 self.engine, self._wakes, self._adapters, self._tempo, self._random, data_dir=self.data_dir
             )
+            self._parts.records = self.follower
             for service in self.services:
                 await stack.enter_async_context(service(self))  # type: ignore[call-arg]
             await self._parts.follow(self.project)
@@ -255,6 +256,7 @@ class Router:
             MASK.add(project.secrets)
             self.project = project
             await self._follow_effects(project, self._stack)
+            self._parts.records = self.follower
             await self._parts.follow(project)
             _log.info("reloaded", node=project.model.node.id)
             return project.warnings
@@ -348,11 +350,14 @@ class Router:
         )
 
     async def _follow_effects(self, project: Project, stack: AsyncExitStack) -> None:
-        """Follow the effects of all posters. SQL is not even imported where there is none."""
+        """Follow the effects of all posters; what is not durable has none that could be followed.
+
+        SQL is not even imported where there is none.
+        """
         sinks = posters(project, self._adapters)
         if self.follower is not None:
             self.follower.follow(sinks)
-        elif sinks:
+        elif sinks and self.durable:
             from mfgroute.runtime.follower import Follower  # noqa: PLC0415 - as said
 
             url = project.model.effects.url

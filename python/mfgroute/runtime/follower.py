@@ -102,6 +102,22 @@ class Taker:
                 break
         return count
 
+    def waiting(self, sink: str, ids: Iterable[str]) -> dict[str, str | None]:
+        """References of events that were posted or booked by hand, as the lines say that were not taken.
+
+        Raises:
+            DatabaseDown: nobody knows which lines were taken.
+        """
+        if sink not in self._upto:
+            raise DatabaseDown(f"how far the effects of {sink} were followed is not known yet")
+        after, wanted, ended = self._upto[sink], set(ids), {}
+        while found := self._feed.effects(sink, after, LINES_MAX):
+            for line in changes.read(found):
+                after = line.number
+                if line.id in wanted and changes.counts(line.state, line.reference):
+                    ended[line.id] = line.reference
+        return ended
+
     def behind(self, sink: str) -> tuple[int, float]:
         """How many lines wait, at most `LOOKED_MAX`, and the age of the oldest in seconds."""
         found = self._feed.effects(sink, self._upto.get(sink, 0), LOOKED_MAX)
@@ -233,10 +249,23 @@ class Follower:
     async def was_posted(self, sink: str, ids: Sequence[str]) -> dict[str, str | None]:
         """The events among `ids` that were posted or booked by hand at a sink before, with their references.
 
+        A database that can be read but takes nothing, as on a full disk, does not stop the sink: what it
+        has not taken is looked for in the log.
+
         Raises:
-            DatabaseDown: the database cannot be used now.
+            DatabaseDown: the database cannot be read now.
         """
-        return await self.ask(lambda connection: questions.was_posted(connection, sink, ids), [sink])
+
+        def call() -> dict[str, str | None]:
+            waiting = {}
+            try:
+                self._taker.drain(sink)
+            except DatabaseDown:
+                waiting = self._taker.waiting(sink, ids)
+            with self._database.reading() as connection:
+                return questions.was_posted(connection, sink, ids) | waiting
+
+        return await self._call(call)
 
     async def ask(self, question: Callable[[Connection], _T], sinks: Sequence[str] | None = None) -> _T:
         """Take all lines of some sinks, or of all, then ask.

@@ -15,6 +15,7 @@ from mfgroute.observe.health import Pulse
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.deliver import Deliver
 from mfgroute.runtime.ingest import Ingest
+from mfgroute.runtime.posting import Records
 from mfgroute.runtime.recording import FOLDER, Recording
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes
@@ -34,6 +35,7 @@ class Parts:
     Attributes:
         sources: running ones by name.
         sinks: running ones by name.
+        records: what posters have posted; `None` where nothing is durable.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Parts:
     ) -> None:
         self.sources: dict[str, Ingest] = {}
         self.sinks: dict[str, Deliver] = {}
+        self.records: Records | None = None
         self._engine = engine
         self._wakes = wakes
         self._adapters = adapters
@@ -153,6 +156,7 @@ class Parts:
             section=sink.section,
             calendar=sink.calendar,
             sent=self._sent.setdefault(name, {}),
+            records=self.records,
             engine=self._engine,
             wakes=self._wakes,
             pulse=Pulse("sink", name, sink.section.adapter),
