@@ -153,6 +153,7 @@ class Router:
             self._parts = Parts(
                 self.engine, self._wakes, self._adapters, self._tempo, self._random, data_dir=self.data_dir
             )
+            self._parts.records = self.follower
             for service in self.services:
                 await stack.enter_async_context(service(self))  # type: ignore[call-arg]
             await self._parts.follow(self.project)
@@ -255,6 +256,7 @@ class Router:
             MASK.add(project.secrets)
             self.project = project
             await self._follow_effects(project, self._stack)
+            self._parts.records = self.follower
             await self._parts.follow(project)
             _log.info("reloaded", node=project.model.node.id)
             return project.warnings
@@ -321,6 +323,11 @@ class Router:
         current = part.current if part else None
         return current if isinstance(current, Inbox) else None
 
+    @property
+    def adapters(self) -> Adapters:
+        """Where its adapters come from."""
+        return self._adapters
+
     def pulses(self) -> list[health.Pulse]:
         """What every source and sink says about itself."""
         return self._parts.pulses() if self._parts else []
@@ -348,8 +355,11 @@ class Router:
         )
 
     async def _follow_effects(self, project: Project, stack: AsyncExitStack) -> None:
-        """Follow the effects of all posters. SQL is not even imported where there is none."""
-        sinks = posters(project, self._adapters)
+        """Follow the effects of all posters. SQL is not even imported where there is none.
+
+        Without a durable stream nothing is recorded: sums would begin anew with every start.
+        """
+        sinks = posters(project, self._adapters) if self.durable else []
         if self.follower is not None:
             self.follower.follow(sinks)
         elif sinks:

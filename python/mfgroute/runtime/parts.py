@@ -15,6 +15,7 @@ from mfgroute.observe.health import Pulse
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.deliver import Deliver
 from mfgroute.runtime.ingest import Ingest
+from mfgroute.runtime.posting import Records
 from mfgroute.runtime.recording import FOLDER, Recording
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes
@@ -34,6 +35,7 @@ class Parts:
     Attributes:
         sources: running ones by name.
         sinks: running ones by name.
+        records: what posters have posted; `None` where nothing is durable.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Parts:
     ) -> None:
         self.sources: dict[str, Ingest] = {}
         self.sinks: dict[str, Deliver] = {}
+        self.records: Records | None = None
         self._engine = engine
         self._wakes = wakes
         self._adapters = adapters
@@ -127,7 +130,7 @@ class Parts:
             name,
             kind=self._adapters.source(source.section.adapter),
             config=source.config,
-            context=_context(name, project),
+            context=context_of(name, project),
             engine=self._engine,
             wakes=self._wakes,
             pulse=Pulse("source", name, source.section.adapter),
@@ -149,10 +152,11 @@ class Parts:
             name,
             kind=self._adapters.sink(sink.section.adapter),
             config=sink.config,
-            context=_context(name, project),
+            context=context_of(name, project),
             section=sink.section,
             calendar=sink.calendar,
             sent=self._sent.setdefault(name, {}),
+            records=self.records,
             engine=self._engine,
             wakes=self._wakes,
             pulse=Pulse("sink", name, sink.section.adapter),
@@ -177,7 +181,8 @@ class Parts:
         task.add_done_callback(ended)
 
 
-def _context(name: str, project: Project) -> Context:
+def context_of(name: str, project: Project) -> Context:
+    """What an adapter of a project is told about its place."""
     node = project.model.node
     return Context(
         name=name, node=node.id, site=node.site, project_dir=project.root, data_dir=project.data_dir
