@@ -10,7 +10,7 @@ from mfgroute.cli import show
 from mfgroute.cli.app import Command, session
 from mfgroute.cli.failures import FAILED, OK, UNAVAILABLE, USAGE, Failure
 
-#: Orders in one request, and how long that may take: each target has a time limit of its own for each of them.
+#: Orders in one request, and how long that may take: each target has a time limit of its own for each.
 _ORDERS, _TIMEOUT_S = 5, 600.0
 
 Document = dict[str, Any]
@@ -49,7 +49,9 @@ def command(*, order: str | None, since: str | None, sinks: tuple[str, ...]) -> 
         unread |= answer["unread"]
     differences = sum(one["differences"] for one in orders)
     if session().json:
-        show.document({"orders": orders, "differences": differences, "unread": unread, "sinks": asked["sinks"]})
+        show.document(
+            {"orders": orders, "differences": differences, "unread": unread, "sinks": asked["sinks"]}
+        )
     else:
         for one in orders:
             if order is not None or one["differences"] or session().verbose:
@@ -99,13 +101,15 @@ def _explain(sink: str, name: str, side: Document) -> None:
     show.line(f"  {sink}: {name} is {amount.lstrip('-')} {'less' if less else 'more'} than was reported")
     for event in side["open"]:
         said = f": {event['said']}" if event["said"] else ""
-        show.line(f"    {event['report']} of {event['amount']} is {event['state']}{said}  (event {event['id']})")
+        show.line(
+            f"    {event['report']} of {event['amount']} is {event['state']}{said}  (event {event['id']})"
+        )
     for document in side.get("unknown_documents", ()):
         show.line(f"    document {document} was not posted from here")
     for event in side.get("missing_documents", ()):
         show.line(
-            f"    {event['report']} of {event['amount']} was posted as {event['document']}, which does not count "
-            f"there  (event {event['id']})"
+            f"    {event['report']} of {event['amount']} was posted as {event['document']}, "
+            f"which does not count there  (event {event['id']})"
         )
 
 
