@@ -268,5 +268,3 @@ async def test_what_a_full_disk_keeps_out_of_the_database_is_found_in_the_log(fe
         assert set(await follower.was_posted("sap", ["e1", "e2", "e3"])) == {"e1", "e2"}
         with pytest.raises(DatabaseDown):
             await follower.books("sap").posted(ORDER)
-        with pytest.raises(DatabaseDown, match="not known yet"):
-            await follower.was_posted("wms", ["w1"])

@@ -26,6 +26,7 @@ from mfgroute.errors import ConfigError, DatabaseDown, DatabaseUnfit, MfgrouteEr
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime import inquiry, requests
 from mfgroute.runtime.app import Router
+from mfgroute.runtime.reconcile import reconcile
 from mfgroute.runtime.requests import BadRequest
 
 SOCKET_NAME = "control.sock"
@@ -55,6 +56,7 @@ class ControlSocket:
             "dead_letters": self._dead_letters,
             "replay": self._replay,
             "effects": self._effects,
+            "reconcile": self._reconcile,
             "submit": self._submit,
             "reload": self._reload,
             "hold": self._hold,
@@ -160,13 +162,16 @@ class ControlSocket:
 
     async def _find(self, request: Request) -> Any:
         router = self._router
+        answer = await asyncio.to_thread(requests.find, router.engine, request)
         if router.follower is None:
-            return await asyncio.to_thread(requests.find, router.engine, request)
+            return answer
+        found = orjson.loads(answer)
+        ids = [event["id"] for event in found["events"]]
         try:
-            return await router.follower.ask(inquiry.trace(router.engine, requests.text(request, "query")))
+            rows = await router.follower.ask(inquiry.rows(found["query"], ids))
         except (DatabaseDown, DatabaseUnfit) as error:
-            found = await asyncio.to_thread(requests.find, router.engine, request)
-            return {**orjson.loads(found), "note": str(error)}
+            return {**found, "note": str(error)}
+        return await asyncio.to_thread(inquiry.joined, router.engine, found, rows)
 
     async def _effects(self, request: Request) -> Any:
         """Effects from their database; what is decided about them goes to the engine."""
@@ -178,6 +183,13 @@ class ControlSocket:
         if router.follower is None:
             return inquiry.nothing(request)
         return await router.follower.ask(inquiry.question(request))
+
+    async def _reconcile(self, request: Request) -> Any:
+        router = self._router
+        ask = router.follower.ask if router.follower else None
+        return await reconcile(
+            request, engine=router.engine, project=router.project, adapters=router.adapters, ask=ask
+        )
 
     async def _dead_letters(self, request: Request) -> bytes:
         return await asyncio.to_thread(requests.dead_letters, self._router.engine, request)

@@ -42,6 +42,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "inbox": "List everything that waits for a person.",
         "trace": "Show where the events of an order, lot or document are.",
         "effects": "Look at what sinks have posted; say what became of an effect in doubt.",
+        "reconcile": "Compare orders with what the ERP and other targets hold.",
         "parked": "Look at parked events; retry or skip them.",
         "rejects": "Look at rejected messages; retry, edit or skip them.",
         "replay": "Send events of the past to a sink once more, or write them to a file.",
@@ -59,7 +60,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 }
 #: What the interface names and this version does not have.
 UNAVAILABLE = (
-    "tap", "top", "link", "reconcile",
+    "tap", "top", "link",
 )  # fmt: skip
 
 #: Modules that are not called as their command: `try` is a word of the language, some commands are alike.

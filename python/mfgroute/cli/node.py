@@ -61,8 +61,13 @@ def project_file() -> Path:
     return find_project(session().project)
 
 
-def ask(verb: str, **arguments: Any) -> Any:
+def ask(verb: str, *, timeout_s: float = 30.0, **arguments: Any) -> Any:
     """Ask the running node, or open its data folder where none runs.
+
+    Args:
+        verb: of the request.
+        timeout_s: longest wait for a node's answer.
+        arguments: of the request.
 
     Raises:
         NotRunning: there is none, and nothing is kept without one.
@@ -71,7 +76,7 @@ def ask(verb: str, **arguments: Any) -> Any:
     """
     folder = data_dir()
     try:
-        control = Control(folder)
+        control = Control(folder, timeout_s=timeout_s)
     except NotRunning as gone:
         return _offline(folder, verb, arguments, gone)
     try:
@@ -136,7 +141,7 @@ def _tell(folder: Path, verb: str, arguments: dict[str, Any], opened: list[dict[
     one = session()
     if one.json or one.quiet:
         return
-    looks = verb in {"find", "inbox"} or arguments.get("request", {}).get("verb") in _LOOKS
+    looks = verb in {"find", "inbox", "reconcile"} or arguments.get("request", {}).get("verb") in _LOOKS
     then = "this is what it has kept" if looks else "this is recorded, and done when one starts"
     show.line(f"no node runs on `{folder}`; {then}", error=True)
     for log in opened:

@@ -128,9 +128,15 @@ def of_events(connection: Connection, ids: Sequence[str]) -> list[dict[str, Any]
     return found
 
 
-def objects(connection: Connection, *, since_ms: int) -> list[str]:
-    """Objects to which something was posted or tried since, in milliseconds since 1970."""
-    query = select(EFFECTS.c.object).where(EFFECTS.c.last_ms >= since_ms, EFFECTS.c.object != "").distinct()
+def of_key(connection: Connection, key: str) -> list[dict[str, Any]]:
+    """All effects of the events of a key, with the events, the oldest first."""
+    query = select(EFFECTS).where(EFFECTS.c.key == key).order_by(EFFECTS.c.first_ms, EFFECTS.c.id)
+    return [_shown(row) for row in connection.execute(query).mappings()]
+
+
+def keys(connection: Connection, *, since_ms: int) -> list[str]:
+    """Keys of events whose effects changed since, in milliseconds since 1970."""
+    query = select(EFFECTS.c.key).where(EFFECTS.c.last_ms >= since_ms, EFFECTS.c.key != "").distinct()
     return sorted(connection.execute(query).scalars())
 
 

@@ -323,6 +323,11 @@ class Router:
         current = part.current if part else None
         return current if isinstance(current, Inbox) else None
 
+    @property
+    def adapters(self) -> Adapters:
+        """Where its adapters come from."""
+        return self._adapters
+
     def pulses(self) -> list[health.Pulse]:
         """What every source and sink says about itself."""
         return self._parts.pulses() if self._parts else []
@@ -350,14 +355,14 @@ class Router:
         )
 
     async def _follow_effects(self, project: Project, stack: AsyncExitStack) -> None:
-        """Follow the effects of all posters; what is not durable has none that could be followed.
+        """Follow the effects of all posters. SQL is not even imported where there is none.
 
-        SQL is not even imported where there is none.
+        Without a durable stream nothing is recorded: sums would begin anew with every start.
         """
-        sinks = posters(project, self._adapters)
+        sinks = posters(project, self._adapters) if self.durable else []
         if self.follower is not None:
             self.follower.follow(sinks)
-        elif sinks and self.durable:
+        elif sinks:
             from mfgroute.runtime.follower import Follower  # noqa: PLC0415 - as said
 
             url = project.model.effects.url

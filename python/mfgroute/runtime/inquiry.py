@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
@@ -119,22 +119,27 @@ def resolve(engine: Any, request: Document, **more: Any) -> Document:
     }
 
 
-def trace(engine: Any, query: str) -> Question:
-    """Where the events of `query` are and were: what the engine knows, and what the database does besides."""
+def rows(query: str, ids: Sequence[str]) -> Question:
+    """The effects that belong to a trace: those of events that it has found, and those that `query` finds."""
     from mfgroute.effects import questions  # noqa: PLC0415 - only where there are effects
 
-    def ask(connection: Connection) -> Document:
-        found: Document = orjson.loads(engine.find(query))
-        events: list[Document] = found["events"]
-        rows = questions.find(connection, query)
-        known = {event["id"] for event in events}
-        others = list(dict.fromkeys(row["id"] for row in rows if row["id"] not in known))
-        for event_id in others[:_LOOKED_UP_MAX]:
-            events += orjson.loads(engine.find(event_id))["events"]
-        rows += questions.of_events(connection, [event["id"] for event in events])
-        return {**found, "events": _joined(events, rows)}
+    return lambda connection: [*questions.find(connection, query), *questions.of_events(connection, ids)]
 
-    return ask
+
+def joined(engine: Any, found: Document, effects: Sequence[Document]) -> Document:
+    """A trace with the effects of its events, and with the events that only the effects name.
+
+    Args:
+        engine: of the node.
+        found: what it has found by itself.
+        effects: see `rows`.
+    """
+    events: list[Document] = found["events"]
+    known = {event["id"] for event in events}
+    others = list(dict.fromkeys(row["id"] for row in effects if row["id"] not in known))
+    for event_id in others[:_LOOKED_UP_MAX]:
+        events += orjson.loads(engine.find(event_id))["events"]
+    return {**found, "events": _joined(events, effects)}
 
 
 def _joined(events: list[Document], rows: Iterable[Document]) -> list[Document]:

@@ -7,6 +7,7 @@ read, and what is asked is recorded before it is answered.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from mfgroute.registry import Registry
 from mfgroute.runtime import folder, inquiry, requests
 from mfgroute.runtime.lock import DataLock
 from mfgroute.runtime.parts import posters
+from mfgroute.runtime.reconcile import reconcile
 
 
 class NothingKept(MfgrouteError):  # noqa: N818 - as `Closed`
@@ -82,6 +84,7 @@ class Offline:
         self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
             "find": self._find,
             "effects": self._effects,
+            "reconcile": self._reconcile,
             "inbox": lambda _: requests.inbox(self._engine),
             "dead_letters": self._dead_letters,
             "replay": lambda request: requests.replay(self._engine, request, project.model.sinks),
@@ -112,12 +115,14 @@ class Offline:
         return orjson.loads(result if isinstance(result, bytes) else orjson.dumps(result))
 
     def _find(self, request: dict[str, Any]) -> Any:
+        found = orjson.loads(requests.find(self._engine, request))
         if not self._posters:
-            return requests.find(self._engine, request)
+            return found
         try:
-            return self._query(inquiry.trace(self._engine, requests.text(request, "query")))
+            rows = self._query(inquiry.rows(found["query"], [event["id"] for event in found["events"]]))
         except (DatabaseDown, DatabaseUnfit) as error:
-            return {**orjson.loads(requests.find(self._engine, request)), "note": str(error)}
+            return {**found, "note": str(error)}
+        return inquiry.joined(self._engine, found, rows)
 
     def _effects(self, request: dict[str, Any]) -> Any:
         if inquiry.resolves(request):
@@ -125,6 +130,19 @@ class Offline:
         if not self._posters:
             return inquiry.nothing(request)
         return self._query(inquiry.question(request))
+
+    def _reconcile(self, request: dict[str, Any]) -> Any:
+        async def ask(question: inquiry.Question) -> Any:
+            return self._query(question)
+
+        answer = reconcile(
+            request,
+            engine=self._engine,
+            project=self._project,
+            adapters=Registry(),
+            ask=ask if self._posters else None,
+        )
+        return asyncio.run(answer)
 
     def _query(self, question: inquiry.Question) -> Any:
         """Bring the database of effects to where the log is, and ask it."""
@@ -153,4 +171,4 @@ class Offline:
 
 
 #: What can be asked of a data folder without its node.
-VERBS = frozenset({"find", "effects", "inbox", "dead_letters", "replay", "pause", "resume"})
+VERBS = frozenset({"find", "effects", "reconcile", "inbox", "dead_letters", "replay", "pause", "resume"})

@@ -130,7 +130,7 @@ class Parts:
             name,
             kind=self._adapters.source(source.section.adapter),
             config=source.config,
-            context=_context(name, project),
+            context=context_of(name, project),
             engine=self._engine,
             wakes=self._wakes,
             pulse=Pulse("source", name, source.section.adapter),
@@ -152,7 +152,7 @@ class Parts:
             name,
             kind=self._adapters.sink(sink.section.adapter),
             config=sink.config,
-            context=_context(name, project),
+            context=context_of(name, project),
             section=sink.section,
             calendar=sink.calendar,
             sent=self._sent.setdefault(name, {}),
@@ -181,7 +181,8 @@ class Parts:
         task.add_done_callback(ended)
 
 
-def _context(name: str, project: Project) -> Context:
+def context_of(name: str, project: Project) -> Context:
+    """What an adapter of a project is told about its place."""
     node = project.model.node
     return Context(
         name=name, node=node.id, site=node.site, project_dir=project.root, data_dir=project.data_dir
