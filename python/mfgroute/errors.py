@@ -183,8 +183,10 @@ class SettingError(MfgrouteError, ValueError):
 
     Attributes:
         pointer: place of the mistake, seen from the struct that raises it.
+        hint: what to do, where that is known.
     """
 
-    def __init__(self, message: str, pointer: str = "") -> None:
+    def __init__(self, message: str, pointer: str = "", *, hint: str | None = None) -> None:
         self.pointer = pointer
+        self.hint = hint
         super().__init__(message)

@@ -1,8 +1,11 @@
 """Certificates are checked, whoever asks."""
 
 import datetime as dt
+import re
 import ssl
+from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 from cryptography import x509
@@ -10,6 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+import mfgroute
+from mfgroute.adapters.http import HttpSinkConfig
 from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Done
 
@@ -132,3 +137,35 @@ async def test_our_own_certificate_is_shown_to_a_target_that_asks(context, tmp_p
 async def test_a_certificate_file_that_is_missing_is_said_at_the_start(context, tmp_path):
     with pytest.raises(AdapterError, match="certificates"):
         await write(context, "https://localhost:1/x", ca_file="nothing.pem")
+
+
+@pytest.mark.parametrize(
+    "key", ["verify", "insecure", "tls_verify", "verify_tls", "skip_verify", "check_hostname"]
+)
+def test_no_setting_switches_the_check_off(key):
+    with pytest.raises(msgspec.ValidationError, match=key):
+        msgspec.convert({"url": "https://x/", key: False}, HttpSinkConfig)
+
+
+@pytest.mark.parametrize("case", ["self-signed", "wrong host"])
+async def test_nothing_around_the_node_switches_the_check_off(context, tmp_path, serve, monkeypatch, case):
+    issue(tmp_path, "server", host="elsewhere.example" if case == "wrong host" else "localhost")
+    url, seen = await serve("server")
+    for name in ("PYTHONHTTPSVERIFY", "NODE_TLS_REJECT_UNAUTHORIZED", "GIT_SSL_VERIFY"):
+        monkeypatch.setenv(name, "0")
+    for name in ("SSL_NO_VERIFY", "CURL_INSECURE", "AIOHTTP_NO_VERIFY"):
+        monkeypatch.setenv(name, "1")
+    # The switch that Python itself has for whole programs.
+    monkeypatch.setattr(ssl, "_create_default_https_context", ssl._create_unverified_context)
+    with pytest.raises(Disconnected, match="cannot reach"):
+        await write(context, url, **({"ca_file": "server.pem"} if case == "wrong host" else {}))
+    assert seen == []
+
+
+def test_no_code_of_the_package_switches_the_check_off():
+    switch = re.compile(
+        r"CERT_NONE|CERT_OPTIONAL|_create_unverified|check_hostname\s*=\s*False|ssl\s*=\s*False|verify\s*=\s*False"
+    )
+    files = list(Path(mfgroute.__file__).parent.rglob("*.py"))
+    assert len(files) > 100
+    assert [str(path) for path in files if switch.search(path.read_text())] == []

@@ -20,7 +20,15 @@ from .projects import STUB, fragment, parse, write_project
 
 BLOCKS = all_blocks()
 DATA = {"csv", "json", "xml", "jsonl"}
-SECRETS = ("MES_A_TOKEN", "SAP_TOKEN", "MES_TOKEN", "EDGE_PUBLIC", "CORE_PUBLIC", "PRESS_7_PASSWORD")
+SECRETS = (
+    "MES_A_TOKEN",
+    "SAP_TOKEN",
+    "WMS_TOKEN",
+    "MES_TOKEN",
+    "EDGE_PUBLIC",
+    "CORE_PUBLIC",
+    "PRESS_7_PASSWORD",
+)
 
 
 def chosen(*languages: str, kinds: tuple[str, ...] = ("",)) -> Any:

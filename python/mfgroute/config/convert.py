@@ -144,7 +144,7 @@ def convert_struct(
         return kind(**made)
     except SettingError as error:
         place = pointer + error.pointer
-        notes.error(place, f"`{dotted(place)}`: {error}")
+        notes.error(place, f"`{dotted(place)}`: {error}", error.hint)
         return None
     except (ValueError, TypeError) as error:
         notes.error(pointer, f"`{name}`: {error}")

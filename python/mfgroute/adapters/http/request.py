@@ -274,7 +274,9 @@ def path_text(written: str, pointer: str = "/path") -> Text:
     if written and not written.startswith(("/", "?")):
         raise SettingError(f"`{written}`, expected a path that begins with `/`", pointer)
     if not PATH_CHARACTERS.fullmatch(static) or re.search(r"%(?![0-9A-Fa-f]{2})", static):
-        raise SettingError(f"`{written}` has characters that a path has not; write them as %XX", pointer)
+        raise SettingError(
+            f"`{written}` has characters that a path has not", pointer, hint="write them as %XX"
+        )
     if any(part in (".", "..") for part in written.partition("?")[0].split("/")):
         raise SettingError(f"`{written}` has a part `.` or `..`", pointer)
     return read
@@ -313,8 +315,8 @@ def _target(path: Text, fields: Fields) -> str:
 def _header(name: str, value: str) -> Text:
     pointer = f"/headers/{name.replace('~', '~0').replace('/', '~1')}"
     if not HEADER_NAME.fullmatch(name) or name.lower() in _NEVER:
-        hint = "; a secret belongs under the sink's own `headers` or `token`"
-        raise SettingError(f"header `{name}` cannot be set here{hint}", pointer)
+        hint = "a secret belongs under the sink's own `headers` or `token`"
+        raise SettingError(f"header `{name}` cannot be set here", pointer, hint=hint)
     read = _read(value, pointer)
     if not all(_HEADER_VALUE.fullmatch(part) for part in read if isinstance(part, str)):
         raise SettingError("the value has characters that a header has not", pointer)
@@ -332,7 +334,7 @@ def _read(written: str, pointer: str) -> Text:
     try:
         return template.text(written)
     except SettingError as error:
-        raise SettingError(str(error), pointer) from None
+        raise SettingError(str(error), pointer, hint=error.hint) from None
 
 
 def _at(request: RequestTemplate, index: int) -> str:

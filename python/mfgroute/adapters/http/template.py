@@ -169,7 +169,9 @@ def text(template: str) -> Text:
         parts.append(template[start : found.start()])
         start = found.end()
         if found["stray"]:
-            raise SettingError(f"`{found[0]}` stands alone in `{template}`; a brace is written twice")
+            raise SettingError(
+                f"`{found[0]}` stands alone in `{template}`", hint="a brace that is meant is written twice"
+            )
         parts.append(_place(found["inside"]) if found["inside"] is not None else found[0][0])
     parts.append(template[start:])
     return tuple(part for part in parts if part)
@@ -205,11 +207,11 @@ def document(template: Any, pointer: str = "") -> Document:
         try:
             return text(template)
         except SettingError as error:
-            raise SettingError(str(error), pointer) from None
+            raise SettingError(str(error), pointer, hint=error.hint) from None
     if isinstance(template, float):
         shown = repr(template)
         if "e" in shown or sum(sign.isdigit() for sign in shown) > 15:
-            raise SettingError(f"the number {shown} is not exact; take it from the event", pointer)
+            raise SettingError(f"the number {shown} is not exact", pointer, hint="take it from the event")
         return shown.encode()
     return msgspec.json.encode(template)
 
@@ -264,7 +266,9 @@ def _rendered(template: Document, fields: Fields) -> bytes | None:
 def _place(inside: str) -> Place:
     path, bar, form = inside.partition("|")
     if bar and form not in _FORMS:
-        raise SettingError(f"`{{{inside}}}`: `{form}` is no form, known: {', '.join(_FORMS)}")
+        raise SettingError(
+            f"`{{{inside}}}`: `{form}` is no form of a value", hint=f"known: {', '.join(_FORMS)}"
+        )
     optional = path.endswith("?")
     return Place(_path(path.removesuffix("?"), inside), optional, form)
 
@@ -283,8 +287,8 @@ def _path(written: str, inside: str) -> tuple[str | int, ...]:
         elif at < len(written) and written[at] != "[":
             raise SettingError(f"`{{{inside}}}` is no path, expected one such as `{{data.order}}`")
     if not steps or steps[0] not in _ATTRIBUTES:
-        hint = f"did you mean `{{data.{written}}}`?" if steps else "expected a path such as `{data.order}`"
-        raise SettingError(f"`{{{inside}}}` is nothing that an event has; {hint}")
+        hint = f"did you mean `{{data.{written}}}`?" if steps else "write a path such as `{data.order}`"
+        raise SettingError(f"`{{{inside}}}` is nothing that an event has", hint=hint)
     return tuple(steps)
 
 

@@ -142,7 +142,7 @@ class Client:
                 method, url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 return await self._answer(response)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             # Before a connection stands, TLS included, nothing of the request is sent.
             # The cause says more than aiohttp's own text, such as why an address is not allowed.
             what = excerpt(str(getattr(error, "os_error", error)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+import re
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -14,6 +15,9 @@ from mfgroute.errors import SettingError
 from mfgroute.units import Size
 
 __all__ = ["ConnectionConfig", "check_url"]
+
+#: Resolvers read a host whose last part is a number as an address: `0x7f.1` is this machine.
+_NUMERIC = re.compile(r"(^|\.)([0-9]+|0[xX][0-9a-fA-F]*)\.?$")
 
 
 class ConnectionConfig(Config, kw_only=True):
@@ -74,12 +78,23 @@ def check_url(name: str, url: str, instead: str) -> None:
         instead: where a user and password belong.
 
     Raises:
-        ValueError: it has no host, or holds a user, password, fragment, space or control character.
+        ValueError: it has no host or a number for one, or holds a user, password, fragment, space or
+            control character.
     """
     parts = urlsplit(url)
     if not parts.hostname:
         raise ValueError(f"`{name}` has no host")
+    if _NUMERIC.search(parts.hostname) and not _is_address(parts.hostname):
+        raise ValueError(f"`{name}` has an address in an odd form; write it as four decimal numbers")
     if parts.username or parts.password:
         raise ValueError(f"`{name}` holds a user or password; use {instead}")
     if parts.fragment or any(sign <= " " for sign in url):
         raise ValueError(f"`{name}` holds a fragment, space or control character")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
