@@ -1,5 +1,7 @@
+import asyncio
 import io
 import json
+import os
 import re
 import sys
 import unicodedata
@@ -76,3 +78,25 @@ async def test_closed_output_is_an_error_of_the_adapter(monkeypatch, context):
 def test_an_unknown_key_is_refused():
     with pytest.raises(msgspec.ValidationError, match="colour"):
         msgspec.convert({"colour": True}, ConsoleSinkConfig)
+
+
+async def test_a_pipe_that_nobody_reads_holds_no_thread_of_others(context, monkeypatch):
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stdout, os.fdopen(reading, "rb") as other:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        sink = ConsoleSink(ConsoleSinkConfig(), context)
+        await sink.open()
+        event = make_event(data=b'"' + b"x" * 900 + b'"')
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(sink.write([event] * 100), 0.05)
+        for _ in range(40):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(sink.write([event]), 0.001)
+        assert await asyncio.wait_for(asyncio.to_thread(int), 5) == 0
+        last = asyncio.create_task(sink.write([event]))
+        read = 0
+        while not last.done():
+            read += await asyncio.to_thread(lambda: len(other.read1(65536)))
+        assert last.result() == [Done()]
+        await sink.close()
+        assert read > 65536

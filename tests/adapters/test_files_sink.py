@@ -3,6 +3,7 @@ import errno
 import json
 import os
 import re
+import threading
 
 import msgspec
 import pytest
@@ -161,3 +162,28 @@ async def test_a_folder_that_cannot_be_made_is_a_lost_connection(context, tmp_pa
 def test_an_unknown_placeholder_is_refused():
     with pytest.raises(msgspec.ValidationError, match="typ"):
         msgspec.convert({"path": "out/{typ}.jsonl"}, FilesSinkConfig)
+
+
+async def test_a_folder_that_hangs_holds_one_thread_and_none_of_others(context, monkeypatch):
+    hangs = threading.Event()
+    real = module.LineFiles.append
+
+    def append(self, path, data):
+        assert hangs.wait(30)
+        return real(self, path, data)
+
+    monkeypatch.setattr(module.LineFiles, "append", append)
+    before = threading.active_count()
+    sink = FilesSink(FilesSinkConfig(path="./out/{type}.jsonl"), context)
+    await sink.open()
+    for number in range(40):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(sink.write([make_event(number)]), 0.001)
+    assert threading.active_count() <= before + 1
+    assert await asyncio.wait_for(asyncio.to_thread(int), 5) == 0
+    hangs.set()
+    assert await sink.write([make_event(41)]) == [Done()]
+    await sink.close()
+    # What was given up before its turn is not written, so that nothing passes what is sent again.
+    (lines,) = (context.project_dir / "out").iterdir()
+    assert lines.read_bytes().count(b"\n") == 2

@@ -62,6 +62,7 @@ class Router:
         engine: streams, sinks and dead letters.
         address: where the HTTP listener listens, once it does.
         draining: whether a stop has begun.
+        tempo: the times.
         quarantined: for each log, bytes of torn tails that starts have kept.
         follower: brings effects into their database; `None` while no sink is a poster.
     """
@@ -89,7 +90,7 @@ class Router:
         self._data_dir = data_dir
         self._adapters = adapters or Registry()
         self._environ = environ
-        self._tempo = tempo or Tempo()
+        self.tempo = tempo or Tempo()
         self._random = random or Random()  # noqa: S311 - jitter is no secret
         self._hurried = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -151,7 +152,7 @@ class Router:
             stack.callback(self._wakes.close)
             await self._follow_effects(self.project, stack)
             self._parts = Parts(
-                self.engine, self._wakes, self._adapters, self._tempo, self._random, data_dir=self.data_dir
+                self.engine, self._wakes, self._adapters, self.tempo, self._random, data_dir=self.data_dir
             )
             self._parts.records = self.follower
             for service in self.services:
@@ -185,7 +186,7 @@ class Router:
         if self._parts is None or self._wakes is None:
             return 0
         parts, wakes = self._parts, self._wakes
-        timeout_s = self._tempo.drain_timeout_s if drain_timeout_s is None else drain_timeout_s
+        timeout_s = self.tempo.drain_timeout_s if drain_timeout_s is None else drain_timeout_s
         until = time.monotonic() + timeout_s
         self.draining = True
         try:
@@ -303,7 +304,7 @@ class Router:
                     left_s = until - time.monotonic()
                     if left_s <= 0:
                         raise
-                    await wait(woken, min(left_s, self._tempo.poll_s))
+                    await wait(woken, min(left_s, self.tempo.poll_s))
                 else:
                     part = self._parts.sources.get(source)
                     if part is not None:
@@ -371,7 +372,7 @@ class Router:
                 folder=self.data_dir,
                 url=url.reveal() if url else None,
                 node=project.model.node.id,
-                tempo=self._tempo,
+                tempo=self.tempo,
                 random=self._random,
                 wakes=self._wakes,
             )
@@ -404,7 +405,7 @@ class Router:
                 sinks = named(self.engine.stats(), "sinks")
                 if not any(deliverable(one) for name, one in sinks.items() if name not in resting):
                     return
-                await wait(woken, min(left_s, self._tempo.poll_s))
+                await wait(woken, min(left_s, self.tempo.poll_s))
 
 
 def _tell_opened(log: Mapping[str, Any]) -> None:

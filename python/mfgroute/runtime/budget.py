@@ -70,6 +70,10 @@ class RetryBudget:
         """Note how the target has answered a request."""
         self._slots.add("good" if good else "bad")
 
+    def forgive(self) -> None:
+        """The target is well again: its bad answers count no more."""
+        self._slots.forget("bad")
+
     def settled(self, event_id: str, *, again: bool) -> None:
         """Note whether the target will get an event again."""
         self._again.pop(event_id, None)
@@ -83,12 +87,17 @@ class RetryBudget:
         self.held += 1
         self._slots.add("held")
         wanted = self._slots.sum("held") + self._slots.sum("retries")
-        turn_s = WINDOW_S * wanted / max(self._allowed(), 1.0)
+        # A target that is well earns its retries quota within moments.
+        turn_s = 1.0 if self._well() else WINDOW_S * wanted / max(self._allowed(), 1.0)
         shortest, longest = _LATER_S
         return min(longest, max(shortest, self._random.uniform(0.0, 2.0) * turn_s))
 
     def _allowed(self) -> float:
         """Retries of one window."""
         allowed = max(self._share * self._slots.sum("firsts"), self._least)
-        good, bad = self._slots.sum("good"), self._slots.sum("bad")
-        return max(allowed, good) if bad <= _BAD_MAX * good else allowed
+        return max(allowed, self._slots.sum("good")) if self._well() else allowed
+
+    def _well(self) -> bool:
+        """Whether the target has answered, and well."""
+        good = self._slots.sum("good")
+        return good > 0 and self._slots.sum("bad") <= _BAD_MAX * good

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from mfgroute.errors import ConfigError
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.app import Router
+from mfgroute.runtime.watchdog import Watchdog
 
 _log = get_logger()
 
@@ -48,13 +49,14 @@ async def serve(
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
     try:
-        await router.start()
-        if watch:
-            jobs.add(asyncio.create_task(_watch(router, stop)))
-        if on_ready is not None:
-            on_ready()
-        await stop.wait()
-        return await _drain(router, now, drain_timeout_s)
+        with Watchdog(router.tempo):
+            await router.start()
+            if watch:
+                jobs.add(asyncio.create_task(_watch(router, stop)))
+            if on_ready is not None:
+                on_ready()
+            await stop.wait()
+            return await _drain(router, now, drain_timeout_s)
     finally:
         for job in jobs:
             job.cancel()

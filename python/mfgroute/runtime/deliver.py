@@ -194,7 +194,7 @@ class Deliver:
 
     def _start_write(self, sink: Sink, batch: Any, woken: asyncio.Event) -> None:
         self.pulse.begin()
-        task = asyncio.create_task(self._write(sink, batch))
+        task = asyncio.create_task(self._write(sink, batch), name=f"sink {self._name}: a write")
         self._writes.add(task)
 
         def ended(task: asyncio.Task[None]) -> None:

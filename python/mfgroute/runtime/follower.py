@@ -102,14 +102,12 @@ class Taker:
                 break
         return count
 
-    def waiting(self, sink: str, ids: Iterable[str]) -> dict[str, str | None]:
-        """References of events that were posted or booked by hand, as the lines say that were not taken.
+    def knows(self, sink: str) -> bool:
+        """Whether it is known which lines of a sink were taken."""
+        return sink in self._upto
 
-        Raises:
-            DatabaseDown: nobody knows which lines were taken.
-        """
-        if sink not in self._upto:
-            raise DatabaseDown(f"how far the effects of {sink} were followed is not known yet")
+    def waiting(self, sink: str, ids: Iterable[str]) -> dict[str, str | None]:
+        """References of events that were posted or booked by hand, as the lines say that were not taken."""
         after, wanted, ended = self._upto[sink], set(ids), {}
         while found := self._feed.effects(sink, after, LINES_MAX):
             for line in changes.read(found):
@@ -261,6 +259,8 @@ class Follower:
             try:
                 self._taker.drain(sink)
             except DatabaseDown:
+                if not self._taker.knows(sink):
+                    raise
                 waiting = self._taker.waiting(sink, ids)
             with self._database.reading() as connection:
                 return questions.was_posted(connection, sink, ids) | waiting

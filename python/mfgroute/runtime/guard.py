@@ -151,11 +151,14 @@ class Guard:
         bad = [one for one in outcomes if _failed(one)]
         good = len(bad) < len(outcomes)
         wishes = [one.after_s for one in bad if isinstance(one, Retry) and one.after_s is not None]
+        probed = self.breaker.state == "half_open"
         self.breaker.note(
             good=good,
             reason="" if good else bad[0].reason,
             wish_s=None if good else max(wishes, default=None),
         )
+        if probed and self.breaker.state == "closed":
+            self.budget.forgive()
         self.budget.answered(good=good)
         for event, outcome in zip(events, outcomes, strict=False):
             self.budget.settled(event.id, again=isinstance(outcome, Retry) and _failed(outcome))

@@ -35,6 +35,12 @@ class Slots:
         self._slide()
         return self._sums[name]
 
+    def forget(self, name: str) -> None:
+        """Forget what was counted under one name."""
+        for _, counts in self._slots:
+            counts.pop(name, None)
+        self._sums.pop(name, None)
+
     def clear(self) -> None:
         """Forget everything."""
         self._slots.clear()

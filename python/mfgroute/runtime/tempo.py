@@ -23,6 +23,8 @@ class Tempo(msgspec.Struct, frozen=True, kw_only=True):
         retry_max_s: longest pause that a target may wish for.
         stop_timeout_s: how long a reload waits for a part that it replaces.
         drain_timeout_s: how long a stop waits for sinks.
+        hang_told_s: how long the event loop may stand still before the log says so.
+        hang_ended_s: how long before the process is ended.
     """
 
     backoff_first_s: float = 0.2
@@ -39,3 +41,5 @@ class Tempo(msgspec.Struct, frozen=True, kw_only=True):
     retry_max_s: float = 3600.0
     stop_timeout_s: float = 45.0
     drain_timeout_s: float = 30.0
+    hang_told_s: float = 5.0
+    hang_ended_s: float = 60.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -12,6 +11,7 @@ from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Sink
 from mfgroute.adapters.plain import escaped, excerpt
+from mfgroute.adapters.worker import Worker
 from mfgroute.errors import AdapterError
 from mfgroute.events import Done, Event, Outcome
 
@@ -51,7 +51,7 @@ class ConsoleSink(Sink):
     def __init__(self, config: ConsoleSinkConfig, context: Context) -> None:
         del context
         self._config = config
-        self._turn = asyncio.Lock()
+        self._worker = Worker("console sink")
 
     async def write(self, events: Sequence[Event]) -> list[Outcome]:
         """Print the events.
@@ -60,10 +60,13 @@ class ConsoleSink(Sink):
             AdapterError: standard output is closed.
         """
         text = "".join(self._line(event) + "\n" for event in events)
-        async with self._turn:
-            # In a thread: a terminal or pipe that nobody reads must not stop the node.
-            await asyncio.to_thread(_print, text)
+        # In a thread of its own: a terminal or pipe that nobody reads must not stop the node.
+        await self._worker.call(_print, text)
         return [Done()] * len(events)
+
+    async def close(self) -> None:
+        """Let the thread end."""
+        self._worker.end()
 
     def _line(self, event: Event) -> str:
         if self._config.format == "json":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Sink
 from mfgroute.adapters.files.lines import LineFiles, NotWritten, PartlyWritten
+from mfgroute.adapters.worker import Worker
 from mfgroute.errors import Disconnected
 from mfgroute.events import Done, Event, InDoubt, Outcome, Retry
 from mfgroute.units import Size
@@ -70,7 +70,8 @@ class FilesSink(Sink):
         self._config = config
         self._context = context
         self._files = LineFiles(sync=config.sync, rotate_bytes=config.rotate_size)
-        self._turn = asyncio.Lock()
+        # Its own: a disk or a network folder that hangs must not take the threads of others.
+        self._worker = Worker(f"files sink {context.name}")
 
     async def open(self) -> None:
         """Make the folder that stands before the first placeholder.
@@ -81,7 +82,7 @@ class FilesSink(Sink):
         fixed = _PLACEHOLDER.split(self._config.path)[0]
         folder = self._context.project_dir / fixed.rpartition("/")[0]
         try:
-            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+            await self._worker.call(folder.mkdir, parents=True, exist_ok=True)
         except OSError as error:
             raise Disconnected(f"cannot make {folder}: {error}", sent=False) from error
 
@@ -91,13 +92,14 @@ class FilesSink(Sink):
         Raises:
             Disconnected: nothing of the batch was written.
         """
-        async with self._turn:
-            return await asyncio.to_thread(self._write, events)
+        return await self._worker.call(self._write, events)
 
     async def close(self) -> None:
         """Close all files."""
-        async with self._turn:
-            await asyncio.to_thread(self._files.close)
+        try:
+            await self._worker.call(self._files.close)
+        finally:
+            self._worker.end()
 
     def _write(self, events: Sequence[Event]) -> list[Outcome]:
         outcomes: list[Outcome] = [Done()] * len(events)
