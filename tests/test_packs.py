@@ -41,6 +41,7 @@ def test_a_template_has_one_failing_test_that_says_what_to_do(template):
 # The catalogue.
 
 CATALOGUE = [
+    "data.gap.detected",
     "equipment.capacity.restored",
     "equipment.cleaning.completed",
     "equipment.cycle.counted",

@@ -259,7 +259,7 @@ async def test_a_lost_notification_is_asked_for_again_and_keeps_its_place(tmp_pa
         await plant["P7"].produce(1)
         found = await read_until(source, lambda found: len(found) == 2)
     assert [(m["value"], m["gap"]) for m in found] == [(1, False), (2, False)]
-    assert source.counters == {"gaps": 0, "republished": 1, "late": 0}
+    assert {name: count for name, count in source.counters.items() if count} == {"republished": 1}
 
 
 async def test_a_notification_that_stays_lost_is_a_gap_and_counted(tmp_path):

@@ -13,6 +13,7 @@ from mfgroute.adapter import dec_hook
 from mfgroute.adapters.opcua import OpcUaConfig
 from mfgroute.adapters.opcua.config import Security, Trust
 from mfgroute.adapters.opcua.rules import CounterRule, DetectRule, EmitRule, QualityRule, StateRule
+from mfgroute.adapters.opcua.source import COUNTERS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "adapters" / "opcua.md").read_text()
 
@@ -43,3 +44,8 @@ def test_every_setting_is_explained(kind, prefix):
     groups = {"counter", "state", "emit", "quality", "trust"}
     names = [prefix + name for name in kind.__struct_encode_fields__ if name not in groups]
     assert [name for name in names if f"`{name}`" not in PAGE] == []
+
+
+def test_every_counter_and_every_reason_of_a_gap_is_explained():
+    reasons = {name.removeprefix("gaps_") for name in COUNTERS if name.startswith("gaps_")}
+    assert [name for name in (*COUNTERS, "late", *reasons) if f"`{name}`" not in PAGE] == []

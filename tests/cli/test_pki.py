@@ -71,6 +71,12 @@ def test_certificates_are_listed_with_what_there_is_to_compare(run, capsys):
     assert "\u202e" not in text
 
 
+def test_before_the_first_start_there_is_nothing_to_list(run, capsys):
+    assert run("pki", "list", "--data-dir", "nowhere") == (0, {"certificates": []})
+    assert main(["pki", "list", "--data-dir", "nowhere"]) == 0
+    assert capsys.readouterr().out == "no server has shown a certificate yet\n"
+
+
 def test_one_is_approved_with_who_and_why_and_the_other_rejected(run, data):
     colons = ":".join(thumbprint(PRESS)[i : i + 2] for i in range(0, 64, 2)).upper()
     code, said = run("pki", "trust", "press-7", colons, "--reason", "read from the panel")

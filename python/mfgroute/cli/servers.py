@@ -21,14 +21,14 @@ DIGITS_MIN = 16
 _LOOK_S = 0.1
 
 
-def where(given: Path | None) -> Path:
+def where(given: Path | None, *, there: bool = True) -> Path:
     """The data folder that is meant.
 
     Raises:
-        Failure: there is none.
+        Failure: it must be `there` and is not.
     """
     folder = given or data_dir()
-    if not folder.is_dir():
+    if there and not folder.is_dir():
         hint = "name it with --data-dir, or start the node once"
         raise Failure(f"there is no data folder `{folder}`", code=USAGE, hint=hint)
     return folder

@@ -11,7 +11,7 @@ import msgspec
 Quality: TypeAlias = Literal["good", "uncertain", "bad"]
 Scalar: TypeAlias = bool | int | float | str | None
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS_US = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 _DURATION = re.compile(r"([1-9][0-9]{0,8})(ms|s|m|h|d)")
 
@@ -41,12 +41,12 @@ def micros(time: datetime) -> int:
     """Microseconds since 1970. A time without a zone is UTC, as OPC UA has it."""
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
-    return (time - _EPOCH) // timedelta(microseconds=1)
+    return (time - EPOCH) // timedelta(microseconds=1)
 
 
 def rfc3339(time_us: int) -> str:
     """Text of a time in UTC, with milliseconds, and with microseconds where there are any."""
-    time = _EPOCH + timedelta(microseconds=time_us)
+    time = EPOCH + timedelta(microseconds=time_us)
     return time.isoformat(timespec="microseconds" if time_us % 1000 else "milliseconds")[:-6] + "Z"
 
 

@@ -123,6 +123,12 @@ class OpcUaConfig(Config):
         int,
         Meta(ge=2, le=100_000, description="Changes of one node the server holds between two publishings"),
     ] = 100
+    backfill: Annotated[
+        bool, Meta(description="Whether the server's history is asked for what is missing, where it has one")
+    ] = True
+    gap_messages: Annotated[
+        bool, Meta(description="Whether each gap is a message of its own, before the value that follows it")
+    ] = False
     batch_max: Annotated[int, Meta(ge=1, le=10_000, description="Most changes taken at once")] = 500
     timeout_s: Annotated[float, Meta(gt=0, le=60, description="How long the server may take to answer")] = 4.0
     alive_s: Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mfgroute.adapter import Context
+from mfgroute.adapters.opcua.change import micros
 from mfgroute.adapters.opcua.config import OpcUaConfig, Security, Trust
 from mfgroute.adapters.opcua.known import How, Known
 from mfgroute.adapters.opcua.trust import TrustList, chain, load, load_crls, thumbprint
@@ -31,6 +33,8 @@ CHUNK_BYTES_MAX = 65_535
 CHUNKS_MAX = 256
 MESSAGE_BYTES_MAX = 16 * 2**20
 SESSION_MS = 60_000
+#: Server_ServerStatus_StartTime of the standard.
+_START_TIME = ua.NodeId.from_string("i=2257")
 
 _POLICIES: dict[str, Any] = {
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
@@ -85,7 +89,7 @@ class PlantClient(Client):
         self.approved: str | None = None
         self.known: Known | None = None
         self._secured = config.security is not None
-        self._on_lost = on_lost
+        self.on_lost = on_lost
         self.session_timeout = SESSION_MS
         self.max_messagesize = MESSAGE_BYTES_MAX
         self.max_chunkcount = CHUNKS_MAX
@@ -95,7 +99,7 @@ class PlantClient(Client):
         self.uaclient._make_protocol = make  # type: ignore[method-assign] # noqa: SLF001 - see above
 
     async def _lost(self, error: Exception) -> None:
-        self._on_lost(f"connection lost: {error or type(error).__name__}")
+        self.on_lost(f"connection lost: {error or type(error).__name__}")
 
     async def create_session(self) -> ua.CreateSessionResult:
         """Create a session; the server must have shown the approved certificate."""
@@ -161,6 +165,15 @@ async def connect(config: OpcUaConfig, context: Context, on_lost: Callable[[str]
         await disconnect(client, config.timeout_s)
         raise
     return client
+
+
+async def started_us(client: PlantClient) -> int | None:
+    """When the server began, in microseconds since 1970; `None` if it does not say."""
+    try:
+        found = await client.get_node(_START_TIME).read_value()
+    except FAILURES:
+        return None
+    return micros(found) if isinstance(found, datetime) else None
 
 
 async def disconnect(client: Client, timeout_s: float) -> None:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mfgroute.adapter import Context, Source
+from mfgroute.adapters.opcua import positions
+from mfgroute.adapters.opcua.change import rfc3339
 from mfgroute.adapters.opcua.config import OpcUaConfig
 from mfgroute.adapters.opcua.detect import Detection
-from mfgroute.errors import Disconnected
+from mfgroute.errors import AdapterError, Disconnected, Quarantined
 from mfgroute.events import Intake
 
 if TYPE_CHECKING:
     from mfgroute.adapters.opcua.connection import PlantClient
     from mfgroute.adapters.opcua.subscription import Feed, Reading
 
+#: What is counted; the page of the adapter says what each is.
+COUNTERS = (
+    "gaps", "gaps_overflow", "gaps_lost", "gaps_disconnected", "gaps_restarted", "lost", "republished",
+    "backfilled", "history_failed", "resent", "quarantined", "refused",
+)  # fmt: skip
 #: Longest wait before the clock is looked at again.
 WAIT_S_MAX = 1.0
 
@@ -37,16 +45,15 @@ class OpcUaSource(Source):
         self._feed: Feed | None = None
         self._meta: Mapping[str, str] = {}
         self._flushed = False
+        self._seen: dict[str, positions.Mark] = {}
+        self._started: int | None = None
+        self._counts: Counter[str] = Counter()
 
     @property
     def counters(self) -> dict[str, int]:
         """What was missing, mended and late on this connection."""
-        feed = self._feed
-        return {
-            "gaps": feed.gaps if feed else 0,
-            "republished": feed.republished if feed else 0,
-            "late": self._detection.late,
-        }
+        counts = self._counts if self._feed is None else self._counts + self._feed.counts
+        return {**dict.fromkeys(COUNTERS, 0), **counts, "late": self._detection.late}
 
     async def open(self, resume: bytes | None) -> None:
         """Connect and subscribe; detectors go on where the last acknowledged intake left them.
@@ -59,10 +66,24 @@ class OpcUaSource(Source):
         from mfgroute.adapters.opcua import connection, subscription  # noqa: PLC0415
 
         config = self._config
-        if resume is not None:
-            self._detection.restore(resume)
-        feed = self._feed = subscription.Feed(config)
-        self._client = await connection.connect(config, self._context, feed.lose)
+        memory = positions.read(resume, config.endpoint)
+        if memory.detection != positions.NOTHING:
+            self._detection.restore(bytes(memory.detection))
+        self._seen = dict(memory.seen)
+        lost: list[str] = []
+        try:
+            self._client = await connection.connect(config, self._context, lost.append)
+        except Quarantined:
+            self._counts["quarantined"] += 1
+            raise
+        except AdapterError:
+            self._counts["refused"] += 1
+            raise
+        self._started = await connection.started_us(self._client)
+        feed = self._feed = subscription.Feed(config, memory.seen, restarted=memory.restarted(self._started))
+        self._client.on_lost = feed.lose
+        if lost:
+            feed.lose(lost[0])
         self._meta = {
             "opcua.endpoint": config.endpoint,
             "opcua.application_uri": self._client.server_application_uri,
@@ -89,7 +110,7 @@ class OpcUaSource(Source):
             readings = await feed.take(
                 self._config.batch_max, WAIT_S_MAX if wait_s is None else min(WAIT_S_MAX, wait_s + 0.001)
             )
-            said = [self._document(reading) for reading in readings if reading.node in self._raw]
+            said = self._say(readings)
             said += self._detect(feed, readings)
             if said:
                 return self._intake(said)
@@ -108,10 +129,19 @@ class OpcUaSource(Source):
             client, self._client = self._client, None
             await connection.disconnect(client, self._config.timeout_s)
 
-    def _document(self, reading: Reading) -> dict[str, Any]:
+    def _say(self, readings: list[Reading]) -> list[dict[str, Any]]:
+        """The messages of changes, and of gaps before them."""
         from mfgroute.adapters.opcua import values  # noqa: PLC0415 - see `open`
 
-        return values.document(reading.node, reading.data, gap=reading.gap)
+        said = []
+        for one in readings:
+            if one.mark is not None:
+                self._seen[one.node] = one.mark
+            if one.gap and self._config.gap_messages:
+                said.append(gap_document(one))
+            if one.node in self._raw and not one.resent:
+                said.append(values.document(one.node, one.data, gap=bool(one.gap), backfilled=one.backfilled))
+        return said
 
     def _detect(self, feed: Feed, readings: list[Reading]) -> list[dict[str, Any]]:
         if not self._config.detect:
@@ -128,7 +158,7 @@ class OpcUaSource(Source):
         wall_us = time.time_ns() // 1_000
         for reading in readings:
             self._detection.offer(
-                values.change(reading.node, reading.data, gap=reading.gap, now_us=wall_us), now_s
+                values.change(reading.node, reading.data, gap=bool(reading.gap), now_us=wall_us), now_s
             )
         return self._detection.tick(now_s)
 
@@ -137,5 +167,20 @@ class OpcUaSource(Source):
             messages=[msgspec.json.encode(one) for one in said],
             meta=self._meta,
             metas=[{"opcua.node": one["node"]} for one in said],
-            position=self._detection.snapshot() if self._config.detect else None,
+            position=positions.write(
+                self._config.endpoint,
+                self._started,
+                self._seen,
+                self._detection.snapshot() if self._config.detect else None,
+            ),
         )
+
+
+def gap_document(reading: Reading) -> dict[str, Any]:
+    """The message of a gap: between which source times changes of a node are missing, and why."""
+    return {
+        "missing": reading.gap,
+        "node": reading.node,
+        "from": None if reading.since_us is None else rfc3339(reading.since_us),
+        "to": None if reading.mark is None else rfc3339(reading.mark[0]),
+    }

@@ -11,17 +11,18 @@ import asyncio
 import logging
 import math
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from asyncua import ua
 from asyncua.client.ua_session import UaSession
 from asyncua.ua.attribute_ids import AttributeIds
 
+from mfgroute.adapters.opcua.backfill import Historian
 from mfgroute.adapters.opcua.change import micros
 from mfgroute.adapters.opcua.config import OpcUaConfig
-from mfgroute.adapters.opcua.values import overflowed
+from mfgroute.adapters.opcua.values import Mark, mark, overflowed
 from mfgroute.errors import Disconnected
 
 logger = logging.getLogger("mfgroute.adapters.opcua")
@@ -30,23 +31,49 @@ logger = logging.getLogger("mfgroute.adapters.opcua")
 REPUBLISH_MAX = 100
 #: Nodes in one request.
 REQUEST_MAX = 500
+#: How long a historian may lag behind what the server reports.
+LAG_S = 1.0
 _SEQUENCE_MAX = 2**32 - 1
 
 
-class Reading(msgspec.Struct, frozen=True):
-    """One reported value: of which node, and whether values are missing before it."""
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """One value.
+
+    Attributes:
+        node: as it is configured.
+        data: as the server reported it.
+        mark: what it is known by, see `values.mark`.
+        gap: why values are missing immediately before it; empty if none are. ``overflow``: the server's queue
+            was full. ``lost``: an answer was lost. ``disconnected``, ``restarted``: nobody listened, or the
+            server began anew.
+        since_us: source time of the last value before the gap, if that is known.
+        backfilled: it comes from the server's history.
+        resent: it is the value that was seen last before the connection was lost.
+    """
 
     node: str
     data: ua.DataValue
-    gap: bool
+    mark: Mark | None
+    gap: str = ""
+    since_us: int | None = None
+    backfilled: bool = False
+    resent: bool = False
 
 
 class Feed:
     """What a subscription reported and nobody took yet."""
 
-    def __init__(self, config: OpcUaConfig) -> None:
-        self.gaps = 0
-        self.republished = 0
+    def __init__(
+        self, config: OpcUaConfig, marks: Mapping[str, Mark] | None = None, *, restarted: bool = False
+    ) -> None:
+        """Make an empty one.
+
+        Args:
+            config: of the source.
+            marks: of each node, the value that was seen last on an earlier connection.
+            restarted: whether the server began anew since.
+        """
+        self.counts: Counter[str] = Counter()
         #: Why nothing more will come.
         self.lost: str | None = None
         #: Changes of unknown nodes are missing; the reader puts it back.
@@ -57,7 +84,14 @@ class Feed:
         self._waiting: deque[Reading] = deque()
         self._wake = asyncio.Event()
         self._nodes: list[str] = []
-        self._gap_nodes: set[str] = set()
+        #: Nodes whose next value comes after a gap, and why.
+        self._gap_nodes: dict[str, str] = {}
+        #: Newest value of each node, and those that were seen before this connection only.
+        self._marks: dict[str, Mark] = dict(marks or {})
+        self._away: set[str] = set(self._marks)
+        self._away_why = "restarted" if restarted else "disconnected"
+        self._historian: Historian | None = None
+        self._backfilled = 0
         self._expected = 1
         self._heard_s = time.monotonic()
         self._silence_s = math.inf
@@ -72,6 +106,9 @@ class Feed:
         """
         config = self._config
         self._session, self._nodes = session, list(nodes)
+        if config.backfill:
+            self._historian = Historian(session, min(config.timeout_s, LAG_S))
+            await self._historian.learn(nodes)
         params = ua.CreateSubscriptionParameters()
         params.RequestedPublishingInterval = config.interval_ms
         params.RequestedMaxKeepAliveCount = ua.UInt32(
@@ -131,7 +168,9 @@ class Feed:
             except TimeoutError:
                 if self._silence_left_s() <= 0:
                     self.lose(f"{self._config.endpoint} says nothing any more")
-        return [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        taken = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
+        self._backfilled -= sum(one.backfilled for one in taken)
+        return taken
 
     def lose(self, reason: str) -> None:
         """Nothing more will come; what waits can still be taken."""
@@ -152,15 +191,16 @@ class Feed:
                 self.lose(f"the subscription ended: {one.Status.name}")
         if self.lost is not None:
             return
-        if message.PublishTime is not None and message.PublishTime.year > 1970:
-            self.server_time_us = micros(message.PublishTime)
         sequence = int(message.SequenceNumber)
         ahead = _distance(self._expected, sequence)
         if ahead > 0:
             await self._recover(ahead)
         if notifications and ahead >= 0:
-            self._accept(notifications)
+            await self._accept(notifications)
             self._expected = sequence % _SEQUENCE_MAX + 1
+        # Not before what was missing has come: time does not pass while changes of the past may still come.
+        if message.PublishTime is not None and message.PublishTime.year > 1970:
+            self.server_time_us = micros(message.PublishTime)
         self._wake.set()
 
     async def _recover(self, count: int) -> None:
@@ -174,37 +214,74 @@ class Feed:
                 break
             if message.SequenceNumber != sequence:
                 break
-            self._accept(message.NotificationData or [])
+            await self._accept(message.NotificationData or [])
             self._expected = sequence % _SEQUENCE_MAX + 1
-            self.republished += 1
+            self.counts["republished"] += 1
             count -= 1
         if count:
-            self.gaps += count
+            self.counts["lost"] += count
             self.missed = True
-            self._gap_nodes = set(self._nodes)
+            self._gap_nodes |= dict.fromkeys(self._nodes, "lost")
             for _ in range(count):
                 self._expected = self._expected % _SEQUENCE_MAX + 1
-            logger.error("changes are lost: %d notifications of %s are missing", count, self._config.endpoint)
+            logger.error("answers are lost: %d of %s, and not sent again", count, self._config.endpoint)
 
-    def _accept(self, notifications: Sequence[object]) -> None:
+    async def _accept(self, notifications: Sequence[object]) -> None:
+        # A server that answers slowly must not hold back what comes after: then gaps stay gaps.
+        end = time.monotonic() + self._config.timeout_s
         for one in notifications:
             if isinstance(one, ua.DataChangeNotification):
                 for item in one.MonitoredItems or []:
-                    self._put(item)
+                    await self._put(item, end)
 
-    def _put(self, item: ua.MonitoredItemNotification) -> None:
+    async def _put(self, item: ua.MonitoredItemNotification, end_s: float) -> None:
         if self.lost is not None or item.Value is None or item.ClientHandle >= len(self._nodes):
             return
-        if len(self._waiting) >= self._config.queue_max:
+        if len(self._waiting) - self._backfilled >= self._config.queue_max:
             self.lose(f"more than {self._config.queue_max} changes wait (queue_max)")
             return
-        node = self._nodes[item.ClientHandle]
-        discarded = overflowed(item.Value.StatusCode)
-        if discarded:
-            self.gaps += 1
-            logger.error("changes are lost: the server's queue of %s was full (server_queue)", node)
-        self._waiting.append(Reading(node, item.Value, gap=discarded or node in self._gap_nodes))
-        self._gap_nodes.discard(node)
+        node, data = self._nodes[item.ClientHandle], item.Value
+        before, now = self._marks.get(node), mark(data)
+        gap = self._gap_nodes.pop(node, "")
+        resent = False
+        if node in self._away:
+            self._away.discard(node)
+            resent = now is not None and now == before
+            gap = "" if resent else self._away_why
+        if overflowed(data.StatusCode):
+            gap = "overflow"
+        if gap and before is not None and await self._fill(node, before, data, end_s):
+            gap = ""
+        if gap:
+            self.counts["gaps"] += 1
+            self.counts[f"gaps_{gap}"] += 1
+            logger.error("changes are lost: of %s, before %s (%s)", node, data.SourceTimestamp, gap)
+        self.counts["resent"] += resent
+        since_us = before[0] if gap and before is not None else None
+        self._waiting.append(
+            Reading(node=node, data=data, mark=now, gap=gap, since_us=since_us, resent=resent)
+        )
+        if now is not None:
+            self._marks[node] = now
+
+    async def _fill(self, node: str, before: Mark, after: ua.DataValue, end_s: float) -> bool:
+        """Put what the server's history has of a gap in its place, if it has all of it."""
+        historian = self._historian
+        if historian is None or not historian.offers(node):
+            return False
+        try:
+            async with asyncio.timeout(max(0.0, end_s - time.monotonic())):
+                room = self._config.queue_max - self._backfilled
+                found = await historian.between(node, before, after, room)
+        except Exception:  # noqa: BLE001 - whatever the reason, the changes are missing
+            found = None
+        if found is None:
+            self.counts["history_failed"] += 1
+            return False
+        self._waiting += [Reading(node=node, data=one, mark=mark(one), backfilled=True) for one in found]
+        self._backfilled += len(found)
+        self.counts["backfilled"] += len(found)
+        return True
 
 
 def _distance(expected: int, sequence: int) -> int:

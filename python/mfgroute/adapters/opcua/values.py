@@ -6,12 +6,14 @@ import base64
 import dataclasses
 import math
 import struct
+import zlib
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
+import msgspec
 from asyncua import ua
 
 from mfgroute.adapters.opcua.change import Change, Quality, Scalar, micros, rfc3339
@@ -20,6 +22,9 @@ from mfgroute.adapters.opcua.change import Change, Quality, Scalar, micros, rfc3
 DEPTH_MAX = 16
 #: Longest text a detector takes.
 TEXT_MAX = 1_000
+
+#: Source time of a value in microseconds, and a checksum of the value and its status.
+Mark: TypeAlias = tuple[int, int]
 
 _OVERFLOW = 0x0480
 _OVERFLOW_MASK = 0x0C80
@@ -113,7 +118,19 @@ def overflowed(status: ua.StatusCode | None) -> bool:
     return status is not None and status.value & _OVERFLOW_MASK == _OVERFLOW
 
 
-def document(node: str, data: ua.DataValue, *, gap: bool) -> dict[str, Any]:
+def mark(data: ua.DataValue) -> Mark | None:
+    """What a value is known by when it is sent again; `None` without a source time.
+
+    Bits of a status that tell how the value came here are not in it: a historian sets others.
+    """
+    if data.SourceTimestamp is None:
+        return None
+    status = 0 if data.StatusCode is None else data.StatusCode.value & 0xFFFF0000
+    said = msgspec.json.encode([status, Plain().of(data.Value)])
+    return micros(data.SourceTimestamp), zlib.crc32(said)
+
+
+def document(node: str, data: ua.DataValue, *, gap: bool, backfilled: bool = False) -> dict[str, Any]:
     """The message of one change."""
     plain = Plain()
     value = plain.of(data.Value)
@@ -128,6 +145,7 @@ def document(node: str, data: ua.DataValue, *, gap: bool) -> dict[str, Any]:
         "quality": "uncertain" if quality == "good" and not plain.exact else quality,
         "status": name,
         "gap": gap,
+        "backfilled": backfilled,
     }
 
 

@@ -86,7 +86,7 @@ def list_(*, folder: Path | None, source: str | None, wait_s: float) -> int:
     """
     from mfgroute.cli import servers  # noqa: PLC0415 - not for --help
 
-    rows = servers.rows(servers.where(folder), source, wait_s=wait_s)
+    rows = servers.rows(servers.where(folder, there=False), source, wait_s=wait_s)
     if session().json:
         show.document({"certificates": rows})
     elif rows:
