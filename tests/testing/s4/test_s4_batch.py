@@ -15,7 +15,8 @@ ORDER = {"ManufacturingOrder": "1004711"}
 
 def operation(method, path, body=None, **headers):
     text = "" if body is None else json.dumps(body)
-    lines = [f"{method} {path} HTTP/1.1", "Content-Type: application/json", f"Content-Length: {len(text)}"]
+    lines = [f"{method} {path} HTTP/1.1", "Content-Type: application/json", "Accept: application/json"]
+    lines += [f"Content-Length: {len(text)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", text])
 
@@ -53,11 +54,8 @@ def _response(one):
 async def batch(client, service, *parts, headers=None):
     await client.fetch(service)
     text = "".join(f"--outer\r\n{one}\r\n" for one in parts) + "--outer--\r\n"
-    sent = {
-        "X-CSRF-Token": client.token,
-        "Content-Type": "multipart/mixed; boundary=outer",
-        **(headers or {}),
-    }
+    sent = {"X-CSRF-Token": client.token, "Accept": "application/json", **(headers or {})}
+    sent["Content-Type"] = "multipart/mixed; boundary=outer"
     url = f"{client.system.url}{ROOT}{service}/$batch"
     async with client.http.post(url, data=text.encode(), headers=sent) as answer:
         text = await answer.text()

@@ -68,6 +68,9 @@ async def test_sums_per_operation_count_what_stands():
             filter="OrderID eq '1004711' and OrderOperation eq '0010' and IsReversed eq false and IsReversal eq false",
         )
         assert sum(Decimal(row["ConfirmationScrapQuantity"]) for row in standing.results) == Decimal("4.000")
+        rows = (await client.read(CONFIRMATIONS, "ProdnOrdConf2", filter="OrderID eq '1004711'")).results
+        counts = [row["ConfirmationCount"] for row in rows if row["OrderOperation"] == "0010"]
+        assert counts == ["1", "2", "3", "4"]
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,17 @@ async def test_a_fault_that_nobody_knows_is_refused():
                 assert answer.status == 400
 
 
+async def test_the_ledger_is_read_on_from_a_number():
+    async with system() as (erp, client):
+        for _ in range(3):
+            await client.confirm()
+        ledger = await client.control("/ledger?after=1")
+        assert [effect["number"] for effect in ledger["effects"]] == [2, 3]
+        assert ledger["counts"] == {"confirmation": 3}
+        async with client.http.get(f"{erp.url}/ledger?after=x") as answer:
+            assert answer.status == 400
+
+
 async def test_it_stops_while_requests_hang():
     async with system() as (erp, client):
         await client.fetch()

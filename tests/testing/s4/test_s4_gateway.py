@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import get_args
+from xml.etree import ElementTree as ET
 
 import aiohttp
 import msgspec
@@ -181,11 +182,31 @@ async def test_a_long_answer_comes_in_pages(options, wanted):
         counts = [row["ConfirmationCount"] for row in got.results]
         assert (got.d["__count"], len(counts)) == ("5", 2)
         while "__next" in got.d:
-            async with client.http.get(URL(got.d["__next"], encoded=True)) as answer:
+            where = URL(got.d["__next"], encoded=True)
+            async with client.http.get(where, headers={"Accept": "application/json"}) as answer:
                 got = got._replace(json=await answer.json())
             counts += [row["ConfirmationCount"] for row in got.results]
         assert "".join(counts) == wanted
         assert (await client.read(CONFIRMATIONS, "ProdnOrdConf2/$count")).text == "5"
+
+
+async def test_whoever_does_not_ask_for_json_gets_xml():
+    names = {"d": "http://schemas.microsoft.com/ado/2007/08/dataservices"}
+    async with system() as (_, client):
+        plain = {"Accept": "*/*"}
+        got = await client.confirm(headers=plain, ConfirmationText="a < b", FinalConfirmationType="X")
+        assert (got.status, got.headers["Content-Type"]) == (201, "application/atom+xml;charset=utf-8")
+        entry = ET.fromstring(got.text)
+        assert entry.find(".//d:ConfirmationText", names).text == "a < b"
+        assert entry.find(".//d:IsFinalConfirmation", names).text == "true"
+        got = await client.confirm(headers=plain)
+        error = ET.fromstring(got.text)
+        assert [one.text for one in error.iter() if one.tag.endswith("}code")] == ["RU/117", "RU/117"]
+        path = "ProdnOrdConf2?$expand=to_ProdnOrdConfMatlDocItm"
+        feed = ET.fromstring((await client.send("GET", CONFIRMATIONS, path, headers=plain)).text)
+        assert [one.text for one in feed.iterfind(".//d:Material", names)] == ["RM-555", "FG-900"]
+        got = await client.send("GET", CONFIRMATIONS, "ProdnOrdConf2?$format=json", headers=plain)
+        assert got.results[0]["ConfirmationText"] == "a < b"
 
 
 async def test_a_cancellation_may_need_the_version_of_what_it_cancels():

@@ -13,6 +13,7 @@ from datetime import datetime
 
 import msgspec
 
+from mfgroute.testing.simulators.s4.atom import formatted
 from mfgroute.testing.simulators.s4.changes import Changes, names
 from mfgroute.testing.simulators.s4.faults import Fault, Faults, Subject
 from mfgroute.testing.simulators.s4.ledger import Books, digest
@@ -68,7 +69,7 @@ class Gateway:
         try:
             self._admit(call)
             if call.method in ("GET", "HEAD"):
-                return self._with_token(call, self._reads.answer(self.base, call))
+                return self._with_token(call, formatted(call, self._reads.answer(self.base, call)))
             if call.path == "$batch":
                 return await self._batch(call)
             [answer] = await self._change([call])
@@ -114,7 +115,7 @@ class Gateway:
                 "message": error.text,
             }
         )
-        return answer
+        return formatted(call, answer)
 
     # Repeated requests
 
@@ -233,7 +234,7 @@ class Gateway:
         if known is not None:
             return known
         answer = self._changes.run(unit, self.base, call, fail_goods=fail_goods)
-        return self._remember(unit, call, answer)
+        return self._remember(unit, call, formatted(call, answer))
 
     # Batches
 
@@ -252,7 +253,7 @@ class Gateway:
         try:
             if part.changeset:
                 return await self._change(part.calls)
-            return [self._reads.answer(self.base, part.calls[0])]
+            return [formatted(part.calls[0], self._reads.answer(self.base, part.calls[0]))]
         except ODataError as error:
             return [self._refused(part.calls[0], error)]
 
@@ -287,14 +288,14 @@ class Gateway:
         if not self._switches.job_document:
             return answer
         status = "posted" if answer.status < 400 else "refused"
-        result = msgspec.Raw(answer.body) if answer.body else None
+        result = msgspec.Raw(answer.body) if "json" in answer.headers.get("Content-Type", "") else None
         return json_answer(200, {"d": {"JobID": number, "Status": status, "Result": result}})
 
     def _finish(self, unit: Unit, number: str, job: dict[str, object]) -> dict[str, str]:
         call = msgspec.json.decode(str(job["call"]), type=Call)
         mark = unit.mark()
         try:
-            answer = self._changes.run(unit, self.base, call)
+            answer = formatted(call, self._changes.run(unit, self.base, call))
         except ODataError as error:
             unit.roll_back(mark)
             answer = self._refused(call, error)

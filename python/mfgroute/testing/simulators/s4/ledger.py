@@ -88,8 +88,8 @@ class Books:
                 _add_movement(orders[movement["order"]]["materials"], movement)
         return dict(sorted(orders.items()))
 
-    def snapshot(self) -> dict[str, Any]:
-        """Everything, as ``GET /ledger`` shows it."""
+    def snapshot(self, after: int = 0) -> dict[str, Any]:
+        """Everything, as ``GET /ledger`` shows it; of the effects those with a number above `after`."""
         return {
             "system": "s4",
             "requests": self.requests,
@@ -102,7 +102,7 @@ class Books:
             "refused": len(self.refusals),
             "refusals": self.refusals,
             "misbehaved": dict(sorted(self.mischief.items())),
-            "effects": self.effects(),
+            "effects": [effect for effect in self.effects() if effect["number"] > after],
         }
 
 

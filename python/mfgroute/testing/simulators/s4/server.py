@@ -151,8 +151,11 @@ class S4Simulator:
 
     # Control
 
-    async def _show_ledger(self, _: web.Request) -> web.Response:
-        return _json(200, self.ledger.snapshot())
+    async def _show_ledger(self, request: web.Request) -> web.Response:
+        after = request.query.get("after", "0")
+        if not after.isdigit():
+            return _json(400, {"code": "bad_request", "message": f"after={after} is not a number"})
+        return _json(200, self.ledger.snapshot(int(after)))
 
     async def _show_health(self, _: web.Request) -> web.Response:
         return _json(200, {"system": self.system, "ok": True})

@@ -67,13 +67,13 @@ class Tables:
             rows[key] = row
         for name, index in self._indexes.get(table, {}).items():
             empty = self._defaults[table][name]
-            old = None if before is None else before.get(name, empty)
-            new = None if row is None else row.get(name, empty)
-            if old != new:
-                if old is not None:
-                    del index[old][key]
-                if new is not None:
-                    index.setdefault(new, {})[key] = None
+            old, new = (None if one is None else (one.get(name, empty),) for one in (before, row))
+            if old == new:
+                continue
+            if old is not None:
+                del index[old[0]][key]
+            if new is not None:
+                index.setdefault(new[0], {})[key] = None
 
     def spare(self, table: str, row: Row) -> Row:
         """A row as it is kept."""
