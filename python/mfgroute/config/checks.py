@@ -134,6 +134,19 @@ def check_listen(http: Http, inboxes: Mapping[str, bool], notes: Notes) -> None:
         notes.warn("/http/insecure", said, "listen on 127.0.0.1 behind a proxy that ends TLS")
 
 
+def check_sink(kind: type[Sink], part: Any, pointer: str, notes: Notes) -> None:
+    """Note what an adapter cannot do that its sink asks for.
+
+    Args:
+        kind: the adapter.
+        part: the sink's `SinkSection`, or `None` if it could not be read.
+        pointer: of the sink.
+        notes: where to.
+    """
+    check_batch(kind, part, pointer, notes)
+    check_asked(kind, getattr(part, "effect", None), pointer, notes)
+
+
 def check_batch(kind: type[Sink], part: Any, pointer: str, notes: Notes) -> None:
     """Note a `batch` that the adapter of a sink cannot take.
 

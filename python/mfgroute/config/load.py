@@ -268,9 +268,8 @@ class _Reader:
         for name, raw in value.items():
             pointer = f"/{section}/{escape(str(name))}"
             if not isinstance(raw, dict):
-                self.notes.error(
-                    pointer, f"`{dotted(pointer)}` is {self.notes.shown(pointer, raw)}, expected a map"
-                )
+                found = self.notes.shown(pointer, raw)
+                self.notes.error(pointer, f"`{dotted(pointer)}` is {found}, expected a map")
                 continue
             kind = self._kind(section, raw, pointer)
             config = self._config(kind, common, raw, pointer)
@@ -278,8 +277,7 @@ class _Reader:
             part = convert_struct(common, shared, pointer, self.notes)
             if kind is not None and issubclass(kind, SinkAdapter):
                 self._one_per_key[str(name)] = kind.refuses_single
-                checks.check_batch(kind, part, pointer, self.notes)
-                checks.check_asked(kind, getattr(part, "effect", None), pointer, self.notes)
+                checks.check_sink(kind, part, pointer, self.notes)
             if kind is not None and issubclass(kind, Inbox):
                 self._inboxes[str(name)] = checks.has_token(kind, raw)
             if config is not None and part is not None:
