@@ -43,4 +43,6 @@ def requested(effect: dict[str, Any]) -> str:
     """What was asked of the target, in a line."""
     amounts = ", ".join(f"{name} {amount}" for name, amount in sorted(effect["amounts"].items()))
     words = f"request {effect['request_key'] or '(none)'}"
-    return f"{words} to {effect['object']}: {amounts}" if amounts else words
+    if effect["object"]:
+        words += f" to {effect['object']}"
+    return f"{words}: {amounts}" if amounts else words
