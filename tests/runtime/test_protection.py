@@ -208,6 +208,28 @@ def test_a_connection_that_is_not_made_is_none_of_the_breakers_business():
     run(main)
 
 
+def test_a_target_that_is_away_for_a_day_is_called_at_times_and_then_gets_all():
+    async def main():
+        day_s = 24 * 3600
+
+        async def answer(event):
+            if rig.now() < 1000 + day_s:
+                raise Disconnected("refused", sent=False)
+            return Done()
+
+        rig = Rig(answer, limits=Limits(in_flight=1))
+        async with rig:
+            rig.engine.add(*(f"e{number}" for number in range(1000)))
+            await asyncio.sleep(day_s)
+            # A pause is 15 s on average, and each connection is tried with one event.
+            assert 2000 < len(rig.sent) < 2 * day_s / 15
+            assert rig.pulse.guard.counts()["breaker_opened"] == 0
+            await asyncio.sleep(DELAY_MAX_S + 60)
+            assert sorted(done(rig)) == sorted(f"e{number}" for number in range(1000))
+
+    run(main)
+
+
 class Clock:
     def __init__(self):
         self.at = 0.0

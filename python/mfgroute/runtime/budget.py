@@ -55,13 +55,18 @@ class RetryBudget:
         """Whether the target has had this event before."""
         return event_id in self._again
 
+    @property
+    def remembers(self) -> bool:
+        """Whether there is any event that the target has had before."""
+        return bool(self._again)
+
     def room(self) -> int:
         """How many requests with retries may go now."""
         return max(0, int(self._allowed() - self._slots.sum("retries") + 1e-9))
 
     def sent(self, event_ids: Iterable[str]) -> None:
         """Count a request that is sent now; it is a retry if one of its events is."""
-        again = any(self.is_retry(event_id) for event_id in event_ids)
+        again = self.remembers and any(self.is_retry(event_id) for event_id in event_ids)
         self._slots.add("retries" if again else "firsts")
         self.retries += again
         self.firsts += not again

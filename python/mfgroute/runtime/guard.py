@@ -160,6 +160,8 @@ class Guard:
         if probed and self.breaker.state == "closed":
             self.budget.forgive()
         self.budget.answered(good=good)
+        if not bad and not self.budget.remembers:
+            return
         for event, outcome in zip(events, outcomes, strict=False):
             self.budget.settled(event.id, again=isinstance(outcome, Retry) and _failed(outcome))
 
