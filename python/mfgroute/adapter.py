@@ -146,6 +146,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         site: of the node, or empty.
         project_dir: relative paths in a configuration start here.
         data_dir: the node's own folder.
+        epoch: random, of the data folder: copies of the folder share it; 0 if there is no such folder.
+        durable: names of the streams that survive a crash.
     """
 
     name: str
@@ -153,6 +155,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     site: str = ""
     project_dir: Path = Path()
     data_dir: Path = Path("data")
+    epoch: int = 0
+    durable: frozenset[str] = frozenset()
 
 
 class Source(ABC):

@@ -236,6 +236,7 @@ class Pulse:
             "held": self._held()[1],
             "faults": self.faults,
             "reconnects": self.reconnects,
+            "counters": dict(self.counters()),
         }
 
 

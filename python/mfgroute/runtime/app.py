@@ -27,6 +27,7 @@ from mfgroute.observe.text import MASK
 from mfgroute.project import load_project
 from mfgroute.registry import Registry
 from mfgroute.runtime import folder
+from mfgroute.runtime.epoch import epoch_of
 from mfgroute.runtime.ingest import THREAD_BYTES_MIN
 from mfgroute.runtime.lock import DataLock
 from mfgroute.runtime.parts import Parts, posters
@@ -145,13 +146,21 @@ class Router:
             stack.callback(self.engine.close)
             for log in self.engine.opened:
                 _tell_opened(log)
+            epoch = 0
             if self.durable:
                 await asyncio.to_thread(self._look_at_disk)
+                epoch = await asyncio.to_thread(epoch_of, self.data_dir)
             self._wakes = Wakes(self.engine.wake_fd())
             stack.callback(self._wakes.close)
             await self._follow_effects(self.project, stack)
             self._parts = Parts(
-                self.engine, self._wakes, self._adapters, self._tempo, self._random, data_dir=self.data_dir
+                self.engine,
+                self._wakes,
+                self._adapters,
+                self._tempo,
+                self._random,
+                data_dir=self.data_dir,
+                epoch=epoch,
             )
             for service in self.services:
                 await stack.enter_async_context(service(self))  # type: ignore[call-arg]

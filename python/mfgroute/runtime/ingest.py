@@ -190,10 +190,11 @@ class Ingest:
         Raises:
             Full: there was no room for `room_timeout_s`; only for a synchronous source.
         """
-        if not intake.messages and not intake.slab:
+        keeps = self._durable and intake.position is not None
+        if not intake.messages and not intake.slab and not keeps:
             return Receipt()
         common: dict[str, Any] = {"meta": intake.meta or None, "ack": intake.ack, "synchronous": synchronous}
-        if self._durable and intake.position is not None:
+        if keeps:
             common["position"] = intake.position
         if intake.slab is None:
             messages = list(intake.messages)

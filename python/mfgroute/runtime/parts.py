@@ -45,6 +45,7 @@ class Parts:
         random: Random,
         *,
         data_dir: Path | None = None,
+        epoch: int = 0,
     ) -> None:
         self.sources: dict[str, Ingest] = {}
         self.sinks: dict[str, Deliver] = {}
@@ -55,6 +56,7 @@ class Parts:
         self._random = random
         self._sent: dict[str, dict[str, float]] = {}
         self._data_dir = data_dir
+        self._epoch = epoch
         self._tasks: dict[Ingest | Deliver, asyncio.Task[None]] = {}
         self._configs: dict[Ingest | Deliver, Source | Sink] = {}
 
@@ -127,7 +129,7 @@ class Parts:
             name,
             kind=self._adapters.source(source.section.adapter),
             config=source.config,
-            context=_context(name, project),
+            context=self._context(name, project),
             engine=self._engine,
             wakes=self._wakes,
             pulse=Pulse("source", name, source.section.adapter),
@@ -149,7 +151,7 @@ class Parts:
             name,
             kind=self._adapters.sink(sink.section.adapter),
             config=sink.config,
-            context=_context(name, project),
+            context=self._context(name, project),
             section=sink.section,
             calendar=sink.calendar,
             sent=self._sent.setdefault(name, {}),
@@ -161,6 +163,19 @@ class Parts:
         )
         self._run(part, sink)
         return part
+
+    def _context(self, name: str, project: Project) -> Context:
+        node = project.model.node
+        durable = (name for name, one in project.model.streams.items() if one.durability == "fsync")
+        return Context(
+            name=name,
+            node=node.id,
+            site=node.site,
+            project_dir=project.root,
+            data_dir=self._data_dir or project.data_dir,
+            epoch=self._epoch,
+            durable=frozenset(durable),
+        )
 
     def _run(self, part: Ingest | Deliver, config: Source | Sink) -> None:
         task = part.start()
@@ -175,10 +190,3 @@ class Parts:
             _log.error("a task died", part=task.get_name(), exc_info=task.exception())
 
         task.add_done_callback(ended)
-
-
-def _context(name: str, project: Project) -> Context:
-    node = project.model.node
-    return Context(
-        name=name, node=node.id, site=node.site, project_dir=project.root, data_dir=project.data_dir
-    )

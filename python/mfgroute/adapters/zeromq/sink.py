@@ -10,14 +10,19 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Sink
+from mfgroute.adapters.zeromq.book import Book
 from mfgroute.adapters.zeromq.connection import EdgeConnection
 from mfgroute.adapters.zeromq.frames import EVENT_HEAD
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, load_secret, parse_public
-from mfgroute.adapters.zeromq.link import EdgeLane
+from mfgroute.adapters.zeromq.lane import EdgeLane
 from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Done, Event, Outcome, Refused, Retry
 
 __all__ = ["ZeroMqSink", "ZeroMqSinkConfig"]
+
+
+#: In the data folder: a file for each sink of this kind.
+FOLDER = "edge-link"
 
 
 class ZeroMqSinkConfig(Config):
@@ -64,7 +69,14 @@ class ZeroMqSink(Sink):
         self._config = config
         self._key_path = context.project_dir / config.secret_key_file
         edge = config.edge_id or context.node
-        self.link = EdgeConnection(config.connect, edge, heartbeat_s=config.heartbeat_s)
+        self._context = context
+        self.link = EdgeConnection(
+            config.connect,
+            edge,
+            heartbeat_s=config.heartbeat_s,
+            epoch=context.epoch,
+            durable=context.durable if context.epoch else (),
+        )
         self._flying: dict[tuple[str, str], asyncio.Future[bool]] = {}
 
     @property
@@ -76,12 +88,15 @@ class ZeroMqSink(Sink):
         """Connect and wait until the core answers.
 
         Raises:
-            AdapterError: a key is unusable.
+            AdapterError: a key is unusable, or what was noted of the core's acknowledgements is unreadable.
             Disconnected: the core is not there, or the keys do not fit.
         """
         keys = load_secret(self._key_path)
         core_key = parse_public(self._config.core_key)
-        await self.link.open(keys, core_key, timeout_s=self._config.connect_timeout_s)
+        book = None
+        if self._context.epoch and self._context.durable:
+            book = Book(self._context.data_dir / FOLDER / f"{self._context.name}.json", self._context.epoch)
+        await self.link.open(keys, core_key, timeout_s=self._config.connect_timeout_s, book=book)
 
     async def write(self, events: Sequence[Event]) -> list[Outcome]:
         """Send the events, those of one stream as one block, and wait for the core's acknowledgements.
