@@ -202,6 +202,11 @@ class Source(ABC):
         """What this connection has counted besides messages and events, such as gaps; for the metrics."""
         return {}
 
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """How this connection stands, as JSON; for people who ask the node."""
+        return {}
+
     async def close(self) -> None:
         """Release everything. Called once, even if `open` failed."""
 
@@ -257,6 +262,11 @@ class Sink(ABC):
     @property
     def counters(self) -> Mapping[str, int]:
         """What this connection has counted besides messages and events, such as gaps; for the metrics."""
+        return {}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """How this connection stands, as JSON; for people who ask the node."""
         return {}
 
     async def close(self) -> None:

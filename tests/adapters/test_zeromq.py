@@ -397,5 +397,6 @@ async def test_a_forked_lane_ends_the_sink_and_is_logged(plant, sink, caplog):
     assert any(
         entry["event"] == "edge_link_stopped" and entry["level"] == "error" for entry in logged(caplog)
     )
-    with pytest.raises(AdapterError, match="put back"):
+    with pytest.raises(Disconnected, match="put back") as failure:
         await sink.write([make_event(2)])
+    assert failure.value.sent is False

@@ -225,13 +225,13 @@ def _end(one):
         one.close()
 
 
-def once_and_in_order(target):
+def once_and_in_order(target, mark="-"):
     """Every report once (the target knows a repetition by its key), and those of an order in order."""
     keys, serials = {}, {}
     for _, key, order, report in target.arrivals:
         assert keys.setdefault(report, key) == key, "one report became two events"
         told = serials.setdefault(order, [])
-        serial = int(report.partition("-")[2])
+        serial = int(report.partition(mark)[2])
         if serial not in told:
             told.append(serial)
     assert len(set(keys.values())) == len(keys)

@@ -4,10 +4,14 @@ What was acknowledged by the edge stands in the clients' ledger, what has arrive
 `MFGROUTE_LINK_KILLS` says how often each end is killed.
 """
 
+import json
 import os
 import random
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +23,7 @@ from link_nodes import Plant, counters, once_and_in_order, status
 from tests.engine.conftest import message
 
 target = durable.target
-KILLS = int(os.environ.get("MFGROUTE_LINK_KILLS", "2"))
+KILLS = int(os.environ.get("MFGROUTE_LINK_KILLS", "1"))
 
 
 @pytest.fixture
@@ -48,6 +52,18 @@ def settled(plant, target, clients):
 
 def open_files(node):
     return len(list(Path(f"/proc/{node.process.pid}/fd").iterdir()))
+
+
+def command(folder, *arguments):
+    """A command in a project."""
+    return subprocess.run(
+        [sys.executable, "-m", "mfgroute", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": durable.SOURCES},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def log_of(node):
@@ -168,24 +184,43 @@ def test_a_copy_of_an_edge_is_a_fork_and_nothing_of_it_is_merged(plant, target, 
     plant.core.logged('"what":"forks"')
     assert target.seen() == {f"r{number}" for number in range(21)}
     assert counters(plant.core, "edges")["forks"] >= 1
-
-
-def test_a_core_that_was_put_back_is_a_fork(plant, target, tmp_path):
-    plant.start_core()
+    told = command(plant.core_folder, "link", "status")
+    assert told.returncode == 1
+    assert "stream business has forked" in told.stdout
+    # A person decides which one goes on; the other one is refused for good.
+    running = command(plant.edge_folder, "link", "renew", "--yes")
+    assert (running.returncode, "is in use" in running.stderr) == (75, True)
+    plant.edge.stop(signal.SIGKILL)
+    assert command(plant.edge_folder, "link", "renew").returncode == 2
+    assert command(plant.edge_folder, "link", "renew", "--yes").returncode == 0
     plant.start_edge()
-    plant.edge.post(message(0))
-    assert target.until(["r0"]) == set()
-    assert plant.core.stop() == 0
-    shutil.copytree(plant.core_folder / "data", tmp_path / "before")
+    assert target.until(["r21"]) == set()
+    plant.start_edge(copy).logged("given up came back")
+    assert "r900" not in target.seen()
+    assert once_and_in_order(target, "r") == {f"r{number}" for number in range(22)}
+
+
+def test_link_status_says_how_both_ends_stand(plant, target):
     plant.start_core()
-    for number in range(1, 40):
-        plant.edge.post(message(number))
-    assert target.until([f"r{number}" for number in range(40)]) == set()
-    assert plant.core.stop() == 0
-    shutil.rmtree(plant.core_folder / "data")
-    shutil.move(tmp_path / "before", plant.core_folder / "data")
-    plant.start_core()
-    plant.edge.post(message(40))
-    plant.edge.logged("put back")
-    plant.core.logged('"what":"forks"')
-    assert "r40" not in target.seen()
+    told = command(plant.core_folder, "link", "status")
+    assert (told.returncode, "edge edge-1: not heard since" in told.stdout) == (1, True)
+    plant.start_edge()
+    plant.edge.post(message(1))
+    assert target.until(["r1"]) == set()
+    told = command(plant.core_folder, "link", "status")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert re.search(
+        r"edge edge-1: heard [0-9.]+ s ago\n +stream business: everything up to block 1, sealed", told.stdout
+    )
+    told = command(plant.edge_folder, "link", "status")
+    assert re.search(r"^sink core to tcp://127\.0\.0\.1:\d+: connected for", told.stdout)
+    assert "nothing waits" in told.stdout
+    plant.relay.cut()
+    plant.edge.post(message(2))
+    plant.edge.logged("disconnected")
+    told = command(plant.edge_folder, "link", "status")
+    assert told.returncode == 1
+    assert "1 event waits here" in told.stdout
+    told = json.loads(command(plant.edge_folder, "link", "status", "--output", "json").stdout)
+    assert told["links"][0]["waiting"]["events"] == 1
+    assert not told["links"][0]["well"]

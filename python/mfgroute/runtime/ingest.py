@@ -119,7 +119,7 @@ class Ingest:
     async def _connection(self) -> None:
         """The life of one connection."""
         source = self._make()
-        self.pulse.count_with(lambda: source.counters)
+        self.pulse.count_with(lambda: source.counters, lambda: source.details)
         try:
             self.pulse.enter("starting")
             await self._open(source)

@@ -30,6 +30,7 @@ from mfgroute.adapters.zeromq.frames import (
 from mfgroute.adapters.zeromq.guard import tune
 from mfgroute.adapters.zeromq.keys import KeyPair
 from mfgroute.adapters.zeromq.lane import EdgeLane, LaneLost, LinkError, Point
+from mfgroute.adapters.zeromq.rate import Rate
 from mfgroute.errors import AdapterError, Disconnected, MfgrouteError
 from mfgroute.observe.logs import get_logger
 
@@ -45,6 +46,9 @@ _HANDSHAKES: dict[int, str] = {
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "the core does not speak CURVE as we do",
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the handshake failed; the core's key may be another one",
 }
+
+
+_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | sum(_HANDSHAKES)
 
 
 class EdgeConnection:
@@ -80,10 +84,13 @@ class EdgeConnection:
         self._durable = durable
         self._session = 0
         self._acked_many = asyncio.Event()
+        self._rate = Rate()
+        self._since: float | None = None
         self._zmq: zmq.asyncio.Context | None = None
         self._socket: zmq.asyncio.Socket | None = None
         self._lanes: dict[str, EdgeLane] = {}
         self._answers: dict[tuple[str, int], asyncio.Future[bool]] = {}
+        self._counts: dict[tuple[str, int], int] = {}
         self._released: dict[str, int] = {}
         self._waiting: Counter[str] = Counter()
         self._moved = asyncio.Event()
@@ -120,7 +127,7 @@ class EdgeConnection:
         socket.curve_serverkey = core_key
         socket.setsockopt(zmq.RECONNECT_IVL, 100)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2_000)
-        monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | sum(_HANDSHAKES))
+        monitor = socket.get_monitor_socket(_EVENTS)
         try:
             socket.connect(self._endpoint)
         except zmq.ZMQError as error:
@@ -152,9 +159,30 @@ class EdgeConnection:
         number, frame = lane.add(offsets, events)
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._answers[lane.stream, number] = answer
+        self._counts[lane.stream, number] = len(events)
         self.counts["blocks"] += 1
         self._send(frame)
         return answer
+
+    def details(self) -> dict[str, Any]:
+        """How the link stands: since when it is connected, how fast it is, and each lane."""
+        now = time.monotonic()
+        return {
+            "endpoint": self._endpoint,
+            "edge": self._edge,
+            "connected_s": None if self._since is None else round(now - self._since, 3),
+            "heard_s": round(now - self._heard_at, 3) if self._heard_at else None,
+            "events_per_s": round(self._rate.per_s(now), 1),
+            "lanes": [
+                {
+                    "stream": lane.stream,
+                    "acked": lane.acked.number,
+                    "level": lane.acked.level,
+                    "bytes_sent": lane.flying,
+                }
+                for lane in self._lanes.values()
+            ],
+        }
 
     async def close(self) -> None:
         """Leave at once; what is not acknowledged is sent again by the next connection."""
@@ -255,6 +283,7 @@ class EdgeConnection:
         acked = lane.acked.number
         released = self._released.setdefault(lane.stream, lane.settled.number)
         for number in range(released + 1, acked + 1):
+            self._rate.add(time.monotonic(), self._counts.pop((lane.stream, number), 0))
             answer = self._answers.pop((lane.stream, number), None)
             if answer is not None and not answer.done():
                 answer.set_result(True)
@@ -266,7 +295,10 @@ class EdgeConnection:
     async def _watch(self, monitor: zmq.asyncio.Socket) -> None:
         while True:
             found = await recv_monitor_message(monitor)
-            if found["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            if found["event"] == zmq.EVENT_DISCONNECTED:
+                self._since = None
+            elif found["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._since = time.monotonic()
                 self._send(encode(Ping(secrets.randbits(64))))
                 for lane in self._lanes.values():
                     self._send(lane.hello())

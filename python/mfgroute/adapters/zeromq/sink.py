@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta
 
@@ -84,6 +84,11 @@ class ZeroMqSink(Sink):
         """What happened so far: blocks, repeated, bad_frames, failed_handshakes and more."""
         return self.link.counts
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """How the link stands: since when it is connected, how fast it is, and each lane."""
+        return self.link.details()
+
     async def open(self) -> None:
         """Connect and wait until the core answers.
 
@@ -122,9 +127,10 @@ class ZeroMqSink(Sink):
                     await asyncio.wait(futures)
         except TimeoutError:
             pass  # What has no answer by now is a retry; if it arrives, the core knows the repetition.
-        except (Disconnected, AdapterError):
+        except (Disconnected, AdapterError) as error:
             if not any(isinstance(answer, asyncio.Future) for answer in answers):
-                raise
+                # Also after a fork: the events wait here until a person has decided.
+                raise Disconnected(str(error), sent=False) from error
         return [_outcome(answer) for answer in answers]
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import re
+import time
 from collections import Counter
 from collections.abc import Coroutine
 from functools import partial
@@ -134,6 +135,7 @@ class ZeroMqSource(Source):
         self._routes: dict[tuple[str, str], bytes] = {}
         self._opening: tuple[tuple[str, str, int, int], ...] = ()
         self.waiting = Waiting(config.first)
+        self._heard: dict[str, float] = {}
         self._arrived = asyncio.Event()
         self._failure: MfgrouteError | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -143,6 +145,29 @@ class ZeroMqSource(Source):
     def counters(self) -> Counter[str]:
         """What happened so far: blocks, repeated_blocks, gaps, forks, refused_clients and more."""
         return self.core.counts
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """Where it listens, and of each edge when it was heard last and how its lanes stand."""
+        now = time.monotonic()
+        lanes: dict[str, list[dict[str, Any]]] = {edge: [] for edge in self._allowed}
+        for lane in self.core.lanes:
+            stands = {"stream": lane.stream, "blocks": lane.acked, "level": lane.level, "forked": lane.forked}
+            lanes.setdefault(lane.edge, []).append(stands)
+        heard = self._heard
+        return {
+            "endpoint": self.endpoint,
+            "waiting": len(self.waiting),
+            "edges": [
+                {
+                    "id": edge,
+                    "known": edge in self._allowed,
+                    "heard_s": round(now - heard[edge], 3) if edge in heard else None,
+                    "lanes": found,
+                }
+                for edge, found in lanes.items()
+            ],
+        }
 
     async def open(self, resume: bytes | None) -> None:
         """Listen, and prove that strangers are refused before anything is read.
@@ -265,6 +290,7 @@ class ZeroMqSource(Source):
             if len(frames) != 2 or edge not in self._allowed:
                 self.counters["bad_frames"] += 1
                 continue
+            self._heard[edge] = time.monotonic()
             before = {name: self.counters[name] for name in _ALARMS}
             route = frames[0].bytes
             replies, block, sources = self.core.receive(edge, frames[1].bytes)
