@@ -151,6 +151,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         site: of the node, or empty.
         project_dir: relative paths in a configuration start here.
         data_dir: the node's own folder.
+        epoch: random, of the data folder: copies of the folder share it; 0 if there is no such folder.
+        durable: names of the streams that survive a crash.
     """
 
     name: str
@@ -158,6 +160,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     site: str = ""
     project_dir: Path = Path()
     data_dir: Path = Path("data")
+    epoch: int = 0
+    durable: frozenset[str] = frozenset()
 
 
 class Source(ABC):
@@ -201,6 +205,11 @@ class Source(ABC):
     @property
     def counters(self) -> Mapping[str, int]:
         """What this connection has counted besides messages and events, such as gaps; for the metrics."""
+        return {}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """How this connection stands, as JSON; for people who ask the node."""
         return {}
 
     async def close(self) -> None:
@@ -258,6 +267,11 @@ class Sink(ABC):
     @property
     def counters(self) -> Mapping[str, int]:
         """What this connection has counted besides messages and events, such as gaps; for the metrics."""
+        return {}
+
+    @property
+    def details(self) -> Mapping[str, Any]:
+        """How this connection stands, as JSON; for people who ask the node."""
         return {}
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 import mfgroute
 from mfgroute.cli import main
 from mfgroute.runtime import backup as copies
+from mfgroute.runtime.epoch import epoch_of
 from mfgroute.runtime.folder import logs, verify
 from mfgroute.runtime.lock import DataLock
 
@@ -85,14 +86,16 @@ def restored(run, source, folder):
 
 
 def test_a_backup_of_a_stopped_node_is_restored_and_goes_on(run, data, project, open_engine):
+    before = epoch_of(data)
     code, out, _ = run("backup", "saved", "--output", "json")
     assert (code, json.loads(out)["running"]) == (0, False)
     manifest = json.loads((project / "saved" / "manifest.json").read_text())
     names = {one["path"] for one in manifest["files"]}
     assert "opcua/line.json" in names
     assert "router.lock" not in names
-    assert {name.split("/")[0] for name in names} == {"node", "opcua", "streams"}
+    assert {name.split("/")[0] for name in names} == {"epoch", "node", "opcua", "streams"}
     folder = restored(run, "saved", project / "again")
+    assert epoch_of(folder) not in {before, epoch_of(restored(run, "saved", project / "third"))}
     engine = open_engine(folder)
     assert engine.submit("mes", [line(number) for number in range(COUNT)]).duplicates == COUNT
     assert reports(engine) == [f"A-{number}" for number in range(5, COUNT)]

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from mfgroute.testing.demo.balance import _late
+from mfgroute.testing.story import story
+
 ENVIRON = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 SOURCES = ("received", "accepted", "rejected", "duplicates", "filtered", "dropped")
 pytestmark = pytest.mark.timeout(240)
@@ -109,6 +112,33 @@ async def test_the_story_ends_with_every_effect_once_and_nothing_unaccounted(dem
     ):
         assert reason in report
     assert await codes_of_commands(report) == [0, 0, 65, 0, 0]  # The third shows the wrong XML file.
+    assert processes_of(tmp_path / "demo") == []
+
+
+async def test_an_outage_of_the_line_and_the_core_loses_doubles_and_reorders_nothing(demo, tmp_path):
+    process = await demo("--outage", "--once")
+    out, errors = await process.communicate()
+    told = document(out)
+    assert process.returncode == 0, errors.decode()
+    assert [told[name] for name in ("lost", "double", "out_of_order")] == [0, 0, 0]
+    assert (told["accepted"], told["delivered"], told["unaccounted"], told["differences"]) == (53, 49, 0, [])
+    report = errors.decode()
+    for line in (
+        "the line between edge and core is cut",
+        "the core is killed",
+        "the core is back",
+        "after the outage: 0 lost, 0 double, 0 out of order",
+    ):
+        assert line in report
+    assert int(re.search(r"(\d+) events waited", report)[1]) > 10
+    # The balance would have said so, had it been otherwise.
+    kept = json.loads((tmp_path / "demo" / "ledgers.json").read_text())
+    assert list(_late(story(), kept)) == []
+    done = kept["erp"]["effects"]
+    done.sort(key=lambda effect: effect["body"].get("report") != "A-1010")
+    assert any(
+        "A-1002" in said and said.endswith("happened after a later one") for said in _late(story(), kept)
+    )
     assert processes_of(tmp_path / "demo") == []
 
 

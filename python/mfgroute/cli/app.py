@@ -46,6 +46,7 @@ COMMANDS: dict[str, dict[str, str]] = {
         "parked": "Look at parked events; retry or skip them.",
         "rejects": "Look at rejected messages; retry, edit or skip them.",
         "replay": "Send events of the past to a sink once more, or write them to a file.",
+        "link": "Look at the edge link; let an edge go on after a fork.",
         "pause": "Stop sending to a sink; its events wait.",
         "resume": "Go on sending to a sink.",
     },
@@ -60,7 +61,7 @@ COMMANDS: dict[str, dict[str, str]] = {
 }
 #: What the interface names and this version does not have.
 UNAVAILABLE = (
-    "tap", "top", "link",
+    "tap", "top",
 )  # fmt: skip
 
 #: Modules that are not called as their command: `try` is a word of the language, some commands are alike.

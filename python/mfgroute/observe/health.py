@@ -98,6 +98,7 @@ class Pulse:
         self.seconds = Buckets()
         self._counted: Counter[str] = Counter()
         self._counting: Callable[[], Mapping[str, int]] | None = None
+        self._describing: Callable[[], Mapping[str, Any]] | None = None
         self.record: RecordCounts | None = None
         self.guard: Guarded | None = None
         self._clock = clock
@@ -109,8 +110,16 @@ class Pulse:
         self._cut = False
         self._working = 0
 
-    def count_with(self, counters: Callable[[], Mapping[str, int]] | None) -> None:
-        """From now on `counters` says what the adapter counts; what the one before it said is added up."""
+    def count_with(
+        self,
+        counters: Callable[[], Mapping[str, int]] | None,
+        details: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """From now on `counters` says what the adapter counts; what the one before it said is added up.
+
+        `details` says how its connection stands.
+        """
+        self._describing = details
         if self._counting is not None:
             self._counted.update(self._counting())
         self._counting = counters
@@ -238,6 +247,8 @@ class Pulse:
             "held": self._held()[1],
             "faults": self.faults,
             "reconnects": self.reconnects,
+            "counters": dict(self.counters()),
+            "details": {} if self._describing is None else self._describing(),
         }
 
 

@@ -27,6 +27,7 @@ from mfgroute.observe.text import MASK
 from mfgroute.project import load_project
 from mfgroute.registry import Registry
 from mfgroute.runtime import folder
+from mfgroute.runtime.epoch import epoch_of
 from mfgroute.runtime.ingest import THREAD_BYTES_MIN
 from mfgroute.runtime.lock import DataLock
 from mfgroute.runtime.parts import Parts, posters
@@ -146,13 +147,21 @@ class Router:
             stack.callback(self.engine.close)
             for log in self.engine.opened:
                 _tell_opened(log)
+            epoch = 0
             if self.durable:
                 await asyncio.to_thread(self._look_at_disk)
+                epoch = await asyncio.to_thread(epoch_of, self.data_dir)
             self._wakes = Wakes(self.engine.wake_fd())
             stack.callback(self._wakes.close)
             await self._follow_effects(self.project, stack)
             self._parts = Parts(
-                self.engine, self._wakes, self._adapters, self.tempo, self._random, data_dir=self.data_dir
+                self.engine,
+                self._wakes,
+                self._adapters,
+                self.tempo,
+                self._random,
+                data_dir=self.data_dir,
+                epoch=epoch,
             )
             self._parts.records = self.follower
             for service in self.services:
@@ -364,18 +373,9 @@ class Router:
         if self.follower is not None:
             self.follower.follow(sinks)
         elif sinks:
-            from mfgroute.runtime.follower import Follower  # noqa: PLC0415 - as said
+            from mfgroute.runtime.follower import follower_of  # noqa: PLC0415 - as said
 
-            url = project.model.effects.url
-            follower = Follower(
-                self.engine,
-                folder=self.data_dir,
-                url=url.reveal() if url else None,
-                node=project.model.node.id,
-                tempo=self.tempo,
-                random=self._random,
-                wakes=self._wakes,
-            )
+            follower = follower_of(project, self.engine, self.data_dir, self.tempo, self._random, self._wakes)
             await follower.start(sinks)
             stack.push_async_callback(follower.stop)
             self.follower = follower

@@ -30,6 +30,7 @@ import msgspec
 from mfgroute import _core
 from mfgroute.effects.files import FILE_NAME, LIFE_FILE
 from mfgroute.errors import LogDamaged, MfgrouteError
+from mfgroute.runtime.epoch import renew
 from mfgroute.runtime.folder import logs, verify
 
 MANIFEST = "manifest.json"
@@ -193,6 +194,8 @@ def restore(source: Path, data_dir: Path) -> Manifest:
     if unfinished.exists():
         unfinished.rename(data_dir / "node")
     _sync_folders(data_dir)
+    # Others remember what the node said after the backup was made; it must not be taken for the same history.
+    renew(data_dir)
     for log in logs(data_dir):
         if damage := verify(log)["damage"]:
             raise LogDamaged(f"the restored log of {log.name} is damaged: {damage['why']}")

@@ -113,7 +113,7 @@ class Deliver:
             return
         sink = self._make()
         self._lost = None
-        self.pulse.count_with(lambda: sink.counters)
+        self.pulse.count_with(lambda: sink.counters, lambda: sink.details)
         try:
             self.pulse.enter("starting", self.pulse.detail)
             await self._open(sink)

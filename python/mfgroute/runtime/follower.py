@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
+from mfgroute.config.load import Project
 from mfgroute.effects import lines as changes
 from mfgroute.effects import questions
 from mfgroute.effects.database import Database
@@ -340,6 +341,22 @@ class Follower:
     async def _close(self) -> None:
         await self._call(self._database.close)
         await asyncio.to_thread(self._thread.shutdown)
+
+
+def follower_of(
+    project: Project, feed: Feed, folder: Path, tempo: Tempo, random: Random, wakes: Wakes | None
+) -> Follower:
+    """A follower as a project wants it; raises as `Follower`."""
+    url = project.model.effects.url
+    return Follower(
+        feed,
+        folder=folder,
+        url=url.reveal() if url else None,
+        node=project.model.node.id,
+        tempo=tempo,
+        random=random,
+        wakes=wakes,
+    )
 
 
 def _life(folder: Path, kind: str, *, new: bool = False) -> str:

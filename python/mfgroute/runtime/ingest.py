@@ -119,7 +119,7 @@ class Ingest:
     async def _connection(self) -> None:
         """The life of one connection."""
         source = self._make()
-        self.pulse.count_with(lambda: source.counters)
+        self.pulse.count_with(lambda: source.counters, lambda: source.details)
         try:
             self.pulse.enter("starting")
             await self._open(source)
@@ -190,10 +190,11 @@ class Ingest:
         Raises:
             Full: there was no room for `room_timeout_s`; only for a synchronous source.
         """
-        if not intake.messages and not intake.slab:
+        keeps = self._durable and intake.position is not None
+        if not intake.messages and not intake.slab and not keeps:
             return Receipt()
         common: dict[str, Any] = {"meta": intake.meta or None, "ack": intake.ack, "synchronous": synchronous}
-        if self._durable and intake.position is not None:
+        if keeps:
             common["position"] = intake.position
         if intake.slab is None:
             messages = list(intake.messages)

@@ -47,6 +47,7 @@ class Parts:
         random: Random,
         *,
         data_dir: Path | None = None,
+        epoch: int = 0,
     ) -> None:
         self.sources: dict[str, Ingest] = {}
         self.sinks: dict[str, Deliver] = {}
@@ -58,6 +59,7 @@ class Parts:
         self._random = random
         self._sent: dict[str, dict[str, float]] = {}
         self._data_dir = data_dir
+        self._epoch = epoch
         self._tasks: dict[Ingest | Deliver, asyncio.Task[None]] = {}
         self._configs: dict[Ingest | Deliver, Source | Sink] = {}
 
@@ -130,7 +132,7 @@ class Parts:
             name,
             kind=self._adapters.source(source.section.adapter),
             config=source.config,
-            context=context_of(name, project),
+            context=self._context(name, project),
             engine=self._engine,
             wakes=self._wakes,
             pulse=Pulse("source", name, source.section.adapter),
@@ -152,7 +154,7 @@ class Parts:
             name,
             kind=self._adapters.sink(sink.section.adapter),
             config=sink.config,
-            context=context_of(name, project),
+            context=self._context(name, project),
             section=sink.section,
             calendar=sink.calendar,
             sent=self._sent.setdefault(name, {}),
@@ -165,6 +167,9 @@ class Parts:
         )
         self._run(part, sink)
         return part
+
+    def _context(self, name: str, project: Project) -> Context:
+        return context_of(name, project, data_dir=self._data_dir, epoch=self._epoch)
 
     def _run(self, part: Ingest | Deliver, config: Source | Sink) -> None:
         task = part.start()
@@ -181,9 +186,16 @@ class Parts:
         task.add_done_callback(ended)
 
 
-def context_of(name: str, project: Project) -> Context:
+def context_of(name: str, project: Project, *, data_dir: Path | None = None, epoch: int = 0) -> Context:
     """What an adapter of a project is told about its place."""
     node = project.model.node
+    durable = (name for name, one in project.model.streams.items() if one.durability == "fsync")
     return Context(
-        name=name, node=node.id, site=node.site, project_dir=project.root, data_dir=project.data_dir
+        name=name,
+        node=node.id,
+        site=node.site,
+        project_dir=project.root,
+        data_dir=data_dir or project.data_dir,
+        epoch=epoch,
+        durable=frozenset(durable),
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
 
 import zmq
@@ -14,7 +15,9 @@ import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
 from mfgroute.adapters.plain import excerpt
+from mfgroute.adapters.zeromq.book import Book
 from mfgroute.adapters.zeromq.frames import (
+    ERROR_OTHER_LIFE,
     ERROR_VERSION,
     Ack,
     BadFrame,
@@ -26,7 +29,8 @@ from mfgroute.adapters.zeromq.frames import (
 )
 from mfgroute.adapters.zeromq.guard import tune
 from mfgroute.adapters.zeromq.keys import KeyPair
-from mfgroute.adapters.zeromq.link import EdgeLane, LinkError
+from mfgroute.adapters.zeromq.lane import EdgeLane, LaneLost, LinkError, Point
+from mfgroute.adapters.zeromq.rate import Rate
 from mfgroute.errors import AdapterError, Disconnected, MfgrouteError
 from mfgroute.observe.logs import get_logger
 
@@ -35,6 +39,8 @@ __all__ = ["EdgeConnection"]
 _log = get_logger(adapter="zeromq")
 
 _MESSAGE_MAX = 65_536
+#: How often, in seconds and in blocks, it is made durable how far a lane is acknowledged.
+_KEEP_S, _KEEP_BLOCKS = 0.25, 16
 _HANDSHAKES: dict[int, str] = {
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the core does not know our key",
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "the core does not speak CURVE as we do",
@@ -42,23 +48,49 @@ _HANDSHAKES: dict[int, str] = {
 }
 
 
+_EVENTS = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | sum(_HANDSHAKES)
+
+
 class EdgeConnection:
     """One DEALER socket to one core.
 
     ZeroMQ reconnects by itself; lanes then say hello again and repeat what is not acknowledged. After three
     heartbeats without a word from the core it is given up: `failure` is set and every answer is `False`.
+
+    Args:
+        endpoint: of the core.
+        edge: our name there.
+        heartbeat_s: seconds between heartbeats.
+        epoch: of the data folder.
+        durable: the durable streams. Others have an epoch of their own in each life.
     """
 
-    def __init__(self, endpoint: str, edge: str, *, heartbeat_s: float) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        edge: str,
+        *,
+        heartbeat_s: float,
+        epoch: int = 0,
+        durable: Collection[str] = (),
+    ) -> None:
         self.failure: MfgrouteError | None = None
         self.counts: Counter[str] = Counter()
         self._endpoint = endpoint
         self._edge = edge
         self._heartbeat_s = heartbeat_s
+        self._epoch = epoch
+        self._book: Book | None = None
+        self._durable = durable
+        self._session = 0
+        self._acked_many = asyncio.Event()
+        self._rate = Rate()
+        self._since: float | None = None
         self._zmq: zmq.asyncio.Context | None = None
         self._socket: zmq.asyncio.Socket | None = None
         self._lanes: dict[str, EdgeLane] = {}
         self._answers: dict[tuple[str, int], asyncio.Future[bool]] = {}
+        self._counts: dict[tuple[str, int], int] = {}
         self._released: dict[str, int] = {}
         self._waiting: Counter[str] = Counter()
         self._moved = asyncio.Event()
@@ -66,13 +98,28 @@ class EdgeConnection:
         self._heard_at = 0.0
         self._handshake = "no answer"
         self._tasks: list[asyncio.Task[None]] = []
+        self._keeper: asyncio.Task[None] | None = None
 
-    async def open(self, keys: KeyPair, core_key: bytes, *, timeout_s: float) -> None:
+    async def open(
+        self, keys: KeyPair, core_key: bytes, *, timeout_s: float, book: Book | None = None
+    ) -> None:
         """Connect and wait until the core answers a ping.
 
+        Args:
+            keys: our own.
+            core_key: the public one of the core.
+            timeout_s: how long to wait.
+            book: how far each durable stream is acknowledged; `None` if no stream is durable.
+
         Raises:
-            Disconnected: it does not, or the keys do not fit.
+            Disconnected: it does not, the keys do not fit, or the disk refuses.
         """
+        self._book = book
+        if book is not None:
+            try:
+                self._session = await asyncio.to_thread(book.begin)
+            except OSError as error:
+                raise Disconnected(f"cannot begin a session: {error}", sent=False) from error
         self._zmq = zmq.asyncio.Context()
         socket = self._socket = self._zmq.socket(zmq.DEALER)
         tune(socket, message_max=_MESSAGE_MAX, linger_ms=0)
@@ -80,7 +127,7 @@ class EdgeConnection:
         socket.curve_serverkey = core_key
         socket.setsockopt(zmq.RECONNECT_IVL, 100)
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2_000)
-        monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | sum(_HANDSHAKES))
+        monitor = socket.get_monitor_socket(_EVENTS)
         try:
             socket.connect(self._endpoint)
         except zmq.ZMQError as error:
@@ -91,12 +138,14 @@ class EdgeConnection:
         except TimeoutError:
             raise Disconnected(f"cannot reach {self._endpoint}: {self._handshake}", sent=False) from None
         self._start(self._beat())
+        if self._book is not None:
+            self._keeper = asyncio.create_task(self._keep(self._book))
 
     async def lane(self, stream: str) -> EdgeLane:
         """The lane of a stream, once the core has welcomed it."""
         lane = self._lanes.get(stream)
         if lane is None:
-            lane = self._lanes[stream] = EdgeLane(self._edge, stream, secrets.randbits(63) + 1)
+            lane = self._lanes[stream] = self._begin(stream)
             self._send(lane.hello())
         await self._until(stream, lambda: lane.welcomed)
         return lane
@@ -110,13 +159,39 @@ class EdgeConnection:
         number, frame = lane.add(offsets, events)
         answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._answers[lane.stream, number] = answer
+        self._counts[lane.stream, number] = len(events)
         self.counts["blocks"] += 1
         self._send(frame)
         return answer
 
+    def details(self) -> dict[str, Any]:
+        """How the link stands: since when it is connected, how fast it is, and each lane."""
+        now = time.monotonic()
+        return {
+            "endpoint": self._endpoint,
+            "edge": self._edge,
+            "connected_s": None if self._since is None else round(now - self._since, 3),
+            "heard_s": round(now - self._heard_at, 3) if self._heard_at else None,
+            "events_per_s": round(self._rate.per_s(now), 1),
+            "lanes": [
+                {
+                    "stream": lane.stream,
+                    "acked": lane.acked.number,
+                    "level": lane.acked.level,
+                    "bytes_sent": lane.flying,
+                }
+                for lane in self._lanes.values()
+            ],
+        }
+
     async def close(self) -> None:
         """Leave at once; what is not acknowledged is sent again by the next connection."""
         self._fail(Disconnected("the connection is closed", sent=False))
+        self._acked_many.set()
+        if self._keeper is not None:
+            # Not cancelled: what it writes must not come after what the next connection reads.
+            await asyncio.wait((self._keeper,))
+            self._keeper = None
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -127,6 +202,37 @@ class EdgeConnection:
         if self._zmq is not None:
             self._zmq.destroy(linger=0)
             self._zmq = None
+
+    def _begin(self, stream: str) -> EdgeLane:
+        if stream not in self._durable or self._book is None:
+            # What is not on the disk is numbered anew in each life.
+            return EdgeLane(self._edge, stream, secrets.randbits(63) + 1, session=secrets.randbits(63) + 1)
+        settled = self._book.points.get(stream)
+        return EdgeLane(self._edge, stream, self._epoch, session=self._session, settled=settled)
+
+    async def _keep(self, book: Book) -> None:
+        """Make durable how far lanes are acknowledged, then let the core forget what it remembers of that."""
+        while self.failure is None:
+            self._acked_many.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._acked_many.wait(), _KEEP_S)
+            lanes = [lane for lane in self._lanes.values() if lane.stream in self._durable]
+            points: dict[str, Point] = {}
+            for lane in lanes:
+                if (point := lane.checkpoint()) is not None:
+                    points[lane.stream] = point
+            if not points:
+                continue
+            try:
+                await asyncio.to_thread(book.write, points)
+            except OSError as error:
+                # The core goes on remembering; nothing is lost by that.
+                self.counts["unkept"] += 1
+                _log.warning("edge_link_cannot_note", reason=str(error))
+                continue
+            for lane in lanes:
+                if lane.stream in points:
+                    lane.settle(points[lane.stream])
 
     async def _until(self, stream: str, condition: Callable[[], bool]) -> None:
         self._waiting[stream] += 1
@@ -160,25 +266,39 @@ class EdgeConnection:
     def _take(self, lane: EdgeLane, frame: Welcome | Ack | Error) -> None:
         try:
             replies = lane.receive(frame)
+        except LaneLost as lost:
+            self._fail(Disconnected(f"stream {lane.stream} begins anew: {lost}", sent=False))
+            return
         except LinkError as error:
             text = excerpt(str(error))
+            if error.code == ERROR_OTHER_LIFE:
+                self._fail(Disconnected(f"stream {lane.stream} to {self._endpoint}: {text}", sent=False))
+                return
             _log.error("edge_link_stopped", stream=lane.stream, code=error.code, reason=text)
             self._fail(AdapterError(f"stream {lane.stream} to {self._endpoint} stopped: {text}"))
             return
         for reply in replies:
             self.counts["repeated"] += 1
             self._send(reply)
-        for number in range(self._released.get(lane.stream, 0) + 1, lane.acked + 1):
+        acked = lane.acked.number
+        released = self._released.setdefault(lane.stream, lane.settled.number)
+        for number in range(released + 1, acked + 1):
+            self._rate.add(time.monotonic(), self._counts.pop((lane.stream, number), 0))
             answer = self._answers.pop((lane.stream, number), None)
             if answer is not None and not answer.done():
                 answer.set_result(True)
-        self._released[lane.stream] = lane.acked
+        self._released[lane.stream] = max(acked, released)
+        if acked - lane.settled.number >= _KEEP_BLOCKS:
+            self._acked_many.set()
         self._notify()
 
     async def _watch(self, monitor: zmq.asyncio.Socket) -> None:
         while True:
             found = await recv_monitor_message(monitor)
-            if found["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            if found["event"] == zmq.EVENT_DISCONNECTED:
+                self._since = None
+            elif found["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._since = time.monotonic()
                 self._send(encode(Ping(secrets.randbits(64))))
                 for lane in self._lanes.values():
                     self._send(lane.hello())

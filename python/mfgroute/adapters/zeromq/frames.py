@@ -6,7 +6,7 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -17,6 +17,8 @@ __all__ = [
     "ERROR_LANES",
     "ERROR_NOT_YOU",
     "ERROR_NO_HELLO",
+    "ERROR_OTHER_LIFE",
+    "ERROR_REVOKED",
     "ERROR_VERSION",
     "EVENTS_MAX",
     "EVENT_HEAD",
@@ -38,7 +40,7 @@ __all__ = [
 ]
 
 MAGIC = b"MFEL"
-VERSION = 1
+VERSION = 2
 EVENTS_MAX = 1024
 EMPTY_HASH = bytes(16)
 #: Bytes that a block spends on each event besides the event itself.
@@ -46,13 +48,14 @@ EVENT_HEAD = 8
 LEVELS = ("memory", "durable", "sealed")
 
 ERROR_VERSION, ERROR_FORK, ERROR_NO_HELLO, ERROR_NOT_YOU, ERROR_CREDIT, ERROR_LANES = range(1, 7)
+ERROR_OTHER_LIFE, ERROR_REVOKED = 7, 8
 
 _HEAD = struct.Struct(">4sBBHQ")
-_HELLO = struct.Struct(">Q16sQ16s")
-_WELCOME = struct.Struct(">QQII")
-_BLOCK = struct.Struct(">QQQI")
+_HELLO = struct.Struct(">QQ16sBQ16sQ16s")
+_WELCOME = struct.Struct(">QQ16sQII")
+_BLOCK = struct.Struct(">QQQ16sQQI")
 _ITEM = struct.Struct(">II")
-_ACK = struct.Struct(">QBQI")
+_ACK = struct.Struct(">QQ16sBQI")
 _NONCE = struct.Struct(">Q")
 _ERROR = struct.Struct(">BH")
 _CRC = struct.Struct(">I")
@@ -72,9 +75,17 @@ class _Base(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Hello(_Base, frozen=True, kw_only=True):
-    """An edge says where its lane stands."""
+    """An edge says where its lane stands. A hash of zeros is one that it does not know.
+
+    `settled` is the block up to which the edge has durably taken note, with what was acknowledged at `level`;
+    `session` is the life of its sink.
+    """
 
     edge: str
+    session: int = 0
+    settled: int = 0
+    settled_hash: bytes = EMPTY_HASH
+    level: str = "memory"
     acked: int = 0
     acked_hash: bytes = EMPTY_HASH
     last: int = 0
@@ -82,19 +93,27 @@ class Hello(_Base, frozen=True, kw_only=True):
 
 
 class Welcome(_Base, frozen=True, kw_only=True):
-    """The core says which block it expects, and grants credit up to block `limit`."""
+    """The core says which block it expects, behind the one with hash `before`, and grants credit."""
 
+    session: int
     expected: int
+    before: bytes = EMPTY_HASH
     limit: int
     bytes_max: int
     block_max: int
 
 
 class Block(_Base, frozen=True, kw_only=True):
-    """Events of one lane: `offsets` in the edge's log, `events` as CloudEvents JSON."""
+    """Events of one lane: `offsets` in the edge's log, `events` as CloudEvents JSON.
+
+    `before` is the hash of the block before it, so that a hash speaks of all that came before.
+    """
 
     edge: str
+    session: int
+    settled: int
     number: int
+    before: bytes = EMPTY_HASH
     offsets: tuple[int, ...]
     events: tuple[bytes, ...]
 
@@ -102,7 +121,9 @@ class Block(_Base, frozen=True, kw_only=True):
 class Ack(_Base, frozen=True, kw_only=True):
     """All blocks up to `acked` are in the core at `level` or better."""
 
+    session: int
     acked: int
+    hash: bytes
     level: str
     limit: int
     bytes_max: int
@@ -186,14 +207,18 @@ def _name(text: str) -> bytes:
 def _body(frame: Frame) -> bytes:
     match frame:
         case Hello():
-            marks = _HELLO.pack(frame.acked, frame.acked_hash, frame.last, frame.last_hash)
+            level = LEVELS.index(frame.level) + 1
+            settled = (frame.session, frame.settled, frame.settled_hash, level)
+            marks = _HELLO.pack(*settled, frame.acked, frame.acked_hash, frame.last, frame.last_hash)
             return _name(frame.edge) + marks
         case Welcome():
-            return _WELCOME.pack(frame.expected, frame.limit, frame.bytes_max, frame.block_max)
+            credit = (frame.limit, frame.bytes_max, frame.block_max)
+            return _WELCOME.pack(frame.session, frame.expected, frame.before, *credit)
         case Block():
             return _block_body(frame)
         case Ack():
-            return _ACK.pack(frame.acked, LEVELS.index(frame.level) + 1, frame.limit, frame.bytes_max)
+            level = LEVELS.index(frame.level) + 1
+            return _ACK.pack(frame.session, frame.acked, frame.hash, level, frame.limit, frame.bytes_max)
         case Ping() | Pong():
             return _NONCE.pack(frame.nonce)
         case Error():
@@ -205,7 +230,8 @@ def _block_body(block: Block) -> bytes:
     if not 1 <= len(block.events) <= EVENTS_MAX or len(block.offsets) != len(block.events):
         raise ValueError(f"a block of {len(block.events)} events, expected 1 to {EVENTS_MAX}")
     first, last = min(block.offsets), max(block.offsets)
-    parts = [_name(block.edge), _BLOCK.pack(block.number, first, last, len(block.events))]
+    head = (block.session, block.settled, block.number, block.before, first, last, len(block.events))
+    parts = [_name(block.edge), _BLOCK.pack(*head)]
     for offset, event in zip(block.offsets, block.events, strict=True):
         parts.append(_ITEM.pack(offset - first, len(event)))
         parts.append(event)
@@ -225,7 +251,7 @@ class _Reader:
         self._at += size
         return bytes(self._data[self._at - size : self._at])
 
-    def numbers(self, layout: struct.Struct) -> tuple[int, ...]:
+    def numbers(self, layout: struct.Struct) -> tuple[Any, ...]:
         return layout.unpack(self.take(layout.size))
 
     def name(self) -> str:
@@ -259,26 +285,25 @@ def _parse(reader: _Reader, kind: int, stream: str, epoch: int) -> Frame:  # noq
     match kind:
         case 1:
             edge = reader.name()
-            acked, acked_hash, last, last_hash = _HELLO.unpack(reader.take(_HELLO.size))
+            session, settled, settled_hash, level, acked, acked_hash, last, last_hash = reader.numbers(_HELLO)
             return Hello(
-                stream=stream, epoch=epoch, edge=edge,
+                stream=stream, epoch=epoch, edge=edge, session=session,
+                settled=settled, settled_hash=settled_hash, level=_level(level),
                 acked=acked, acked_hash=acked_hash, last=last, last_hash=last_hash,
             )  # fmt: skip
         case 2:
-            expected, limit, bytes_max, block_max = reader.numbers(_WELCOME)
+            session, expected, before, limit, bytes_max, block_max = reader.numbers(_WELCOME)
             return Welcome(
-                stream=stream, epoch=epoch,
-                expected=expected, limit=limit, bytes_max=bytes_max, block_max=block_max,
+                stream=stream, epoch=epoch, session=session,
+                expected=expected, before=before, limit=limit, bytes_max=bytes_max, block_max=block_max,
             )  # fmt: skip
         case 3:
             return _parse_block(reader, stream, epoch)
         case 4:
-            acked, level, limit, bytes_max = reader.numbers(_ACK)
-            if not 1 <= level <= len(LEVELS):
-                raise BadFrame("unknown level")
+            session, acked, digest, level, limit, bytes_max = reader.numbers(_ACK)
             return Ack(
-                stream=stream, epoch=epoch,
-                acked=acked, level=LEVELS[level - 1], limit=limit, bytes_max=bytes_max,
+                stream=stream, epoch=epoch, session=session,
+                acked=acked, hash=digest, level=_level(level), limit=limit, bytes_max=bytes_max,
             )  # fmt: skip
         case 5:
             return Ping(*reader.numbers(_NONCE))
@@ -292,8 +317,8 @@ def _parse(reader: _Reader, kind: int, stream: str, epoch: int) -> Frame:  # noq
 
 def _parse_block(reader: _Reader, stream: str, epoch: int) -> Block:
     edge = reader.name()
-    number, first, last, count = reader.numbers(_BLOCK)
-    if not 1 <= count <= EVENTS_MAX or number == 0:
+    session, settled, number, before, first, last, count = reader.numbers(_BLOCK)
+    if not 1 <= count <= EVENTS_MAX or number == 0 or settled >= number:
         raise BadFrame("an impossible block")
     offsets, events = [], []
     for delta, event in reader.items(count):
@@ -302,5 +327,12 @@ def _parse_block(reader: _Reader, stream: str, epoch: int) -> Block:
     if min(offsets) != first or max(offsets) != last:
         raise BadFrame("offsets do not match")
     return Block(
-        stream=stream, epoch=epoch, edge=edge, number=number, offsets=tuple(offsets), events=tuple(events)
-    )
+        stream=stream, epoch=epoch, edge=edge, session=session, settled=settled,
+        number=number, before=before, offsets=tuple(offsets), events=tuple(events),
+    )  # fmt: skip
+
+
+def _level(code: int) -> str:
+    if not 1 <= code <= len(LEVELS):
+        raise BadFrame("unknown level")
+    return LEVELS[code - 1]

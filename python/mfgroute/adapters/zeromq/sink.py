@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Sink
+from mfgroute.adapters.zeromq.book import Book
 from mfgroute.adapters.zeromq.connection import EdgeConnection
 from mfgroute.adapters.zeromq.frames import EVENT_HEAD
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, load_secret, parse_public
-from mfgroute.adapters.zeromq.link import EdgeLane
+from mfgroute.adapters.zeromq.lane import EdgeLane
 from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Done, Event, Outcome, Refused, Retry
 
 __all__ = ["ZeroMqSink", "ZeroMqSinkConfig"]
+
+
+#: In the data folder: a file for each sink of this kind.
+FOLDER = "edge-link"
 
 
 class ZeroMqSinkConfig(Config):
@@ -64,7 +69,14 @@ class ZeroMqSink(Sink):
         self._config = config
         self._key_path = context.project_dir / config.secret_key_file
         edge = config.edge_id or context.node
-        self.link = EdgeConnection(config.connect, edge, heartbeat_s=config.heartbeat_s)
+        self._context = context
+        self.link = EdgeConnection(
+            config.connect,
+            edge,
+            heartbeat_s=config.heartbeat_s,
+            epoch=context.epoch,
+            durable=context.durable if context.epoch else (),
+        )
         self._flying: dict[tuple[str, str], asyncio.Future[bool]] = {}
 
     @property
@@ -72,16 +84,24 @@ class ZeroMqSink(Sink):
         """What happened so far: blocks, repeated, bad_frames, failed_handshakes and more."""
         return self.link.counts
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """How the link stands: since when it is connected, how fast it is, and each lane."""
+        return self.link.details()
+
     async def open(self) -> None:
         """Connect and wait until the core answers.
 
         Raises:
-            AdapterError: a key is unusable.
+            AdapterError: a key is unusable, or what was noted of the core's acknowledgements is unreadable.
             Disconnected: the core is not there, or the keys do not fit.
         """
         keys = load_secret(self._key_path)
         core_key = parse_public(self._config.core_key)
-        await self.link.open(keys, core_key, timeout_s=self._config.connect_timeout_s)
+        book = None
+        if self._context.epoch and self._context.durable:
+            book = Book(self._context.data_dir / FOLDER / f"{self._context.name}.json", self._context.epoch)
+        await self.link.open(keys, core_key, timeout_s=self._config.connect_timeout_s, book=book)
 
     async def write(self, events: Sequence[Event]) -> list[Outcome]:
         """Send the events, those of one stream as one block, and wait for the core's acknowledgements.
@@ -107,9 +127,10 @@ class ZeroMqSink(Sink):
                     await asyncio.wait(futures)
         except TimeoutError:
             pass  # What has no answer by now is a retry; if it arrives, the core knows the repetition.
-        except (Disconnected, AdapterError):
+        except (Disconnected, AdapterError) as error:
             if not any(isinstance(answer, asyncio.Future) for answer in answers):
-                raise
+                # Also after a fork: the events wait here until a person has decided.
+                raise Disconnected(str(error), sent=False) from error
         return [_outcome(answer) for answer in answers]
 
     async def close(self) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import re
-from collections import Counter, deque
+import time
+from collections import Counter
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -17,10 +19,10 @@ from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Source
 from mfgroute.adapters.plain import excerpt
-from mfgroute.adapters.zeromq.frames import Block
+from mfgroute.adapters.zeromq.core import CoreLink
 from mfgroute.adapters.zeromq.guard import ZAP_DOMAIN, Guard, require_refusal, tune
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, KeyPair, load_secret, parse_public
-from mfgroute.adapters.zeromq.link import CoreLink
+from mfgroute.adapters.zeromq.waiting import Taken, Waiting
 from mfgroute.errors import AdapterError, Disconnected, MfgrouteError
 from mfgroute.events import Intake, Receipt
 from mfgroute.observe.logs import get_logger
@@ -29,10 +31,11 @@ from mfgroute.units import Size
 __all__ = ["EdgePeer", "ZeroMqSource", "ZeroMqSourceConfig"]
 
 _LINGER_MS = 500
-_INTAKE_EVENTS_MAX = 2048
+_INTAKE_EVENTS_MAX = 8192
 _INTAKE_BYTES_MAX = 4 << 20
 _ALARMS = (
     "forks",
+    "other_lives",
     "wrong_edge",
     "beyond_credit",
     "too_large",
@@ -83,6 +86,10 @@ class ZeroMqSourceConfig(Config):
         Size, Meta(description="Bytes one stream of an edge may have sent without an answer")
     ] = Size(16 << 20)
     block_max: Annotated[Size, Meta(description="Largest frame that is taken; at most 64MiB")] = Size(1 << 20)
+    first: Annotated[
+        tuple[str, ...],
+        Meta(description="Streams of the edges that are admitted before others, the most urgent first"),
+    ] = ("business",)
 
     def __post_init__(self) -> None:
         """Refuse a list in which a key or a name would be ambiguous."""
@@ -97,24 +104,17 @@ class ZeroMqSourceConfig(Config):
 
 
 class _Token(NamedTuple):
-    """Which blocks an intake holds."""
+    """Which blocks an intake holds: edge, stream, epoch and number of each."""
 
-    edge: str
-    blocks: tuple[tuple[str, int, int], ...]
-
-
-class _Named(msgspec.Struct):
-    source: str = ""
-
-
-_NAMED = msgspec.json.Decoder(_Named)
+    blocks: tuple[tuple[str, str, int, int], ...]
 
 
 class ZeroMqSource(Source):
     """Take blocks from edge nodes.
 
-    A block is acknowledged with its receipt and not before. When ingest is slow no credit is given back, so
-    an edge never has more in flight than `credit_blocks` per stream.
+    A block is acknowledged with its receipt and not before: once it is sealed, where its stream is durable.
+    How far each edge has come is the position of the source, so it is in the log with the events. When ingest
+    is slow no credit is given back, so an edge never has more in flight than `credit_blocks` per stream.
     """
 
     Config = ZeroMqSourceConfig
@@ -123,11 +123,8 @@ class ZeroMqSource(Source):
         self._config = config
         self._key_path: Path = context.project_dir / config.secret_key_file
         self._block_max = config.block_max
-        self.core = CoreLink(
-            credit_blocks=config.credit_blocks,
-            credit_bytes=config.credit_size,
-            block_max=self._block_max,
-        )
+        self._ack = "sealed" if context.durable else None
+        self.core = self._link(None)
         self._allowed = {
             edge.id: re.compile("|".join(fnmatch.translate(source) for source in edge.sources))
             for edge in config.edges
@@ -136,7 +133,9 @@ class ZeroMqSource(Source):
         self._guard: Guard | None = None
         self._socket: zmq.asyncio.Socket | None = None
         self._routes: dict[tuple[str, str], bytes] = {}
-        self._blocks: deque[Block] = deque()
+        self._opening: tuple[tuple[str, str, int, int], ...] = ()
+        self.waiting = Waiting(config.first)
+        self._heard: dict[str, float] = {}
         self._arrived = asyncio.Event()
         self._failure: MfgrouteError | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -147,14 +146,38 @@ class ZeroMqSource(Source):
         """What happened so far: blocks, repeated_blocks, gaps, forks, refused_clients and more."""
         return self.core.counts
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """Where it listens, and of each edge when it was heard last and how its lanes stand."""
+        now = time.monotonic()
+        lanes: dict[str, list[dict[str, Any]]] = {edge: [] for edge in self._allowed}
+        for lane in self.core.lanes:
+            stands = {"stream": lane.stream, "blocks": lane.acked, "level": lane.level, "forked": lane.forked}
+            lanes.setdefault(lane.edge, []).append(stands)
+        heard = self._heard
+        return {
+            "endpoint": self.endpoint,
+            "waiting": len(self.waiting),
+            "edges": [
+                {
+                    "id": edge,
+                    "known": edge in self._allowed,
+                    "heard_s": round(now - heard[edge], 3) if edge in heard else None,
+                    "lanes": found,
+                }
+                for edge, found in lanes.items()
+            ],
+        }
+
     async def open(self, resume: bytes | None) -> None:
         """Listen, and prove that strangers are refused before anything is read.
 
         Raises:
-            AdapterError: a key is unusable, or the self-test failed.
+            AdapterError: a key is unusable, the marks of the edges are unreadable, or the self-test failed.
             Disconnected: the address is in use.
         """
-        del resume  # The edges know what they have not sent.
+        self.core = self._link(resume)
+        self._opening = tuple(self.core.unsealed())
         keys = load_secret(self._key_path)
         self._zmq = zmq.asyncio.Context()
         edges = {parse_public(edge.key): edge.id for edge in self._config.edges}
@@ -175,41 +198,52 @@ class ZeroMqSource(Source):
         _log.info("edge_link_listens", endpoint=self.endpoint, edges=len(edges))
 
     async def read(self) -> Intake:
-        """Wait for blocks; return those of one edge that are waiting, up to a limit.
+        """Wait for blocks; return those of one stream that are waiting, of all edges in turn, up to a limit.
+
+        The first intake, and one after a fork, may hold no message but only what is to be kept of the edges.
 
         Raises:
             AdapterError: the listener had to be closed.
         """
-        while not self._blocks:
+        if self._opening:
+            opening, self._opening = self._opening, ()
+            return Intake(position=self.core.position(), token=_Token(opening), ack=self._ack)
+        while not self.waiting and not self.core.changed:
             if self._failure is not None:
                 raise self._failure
             self._arrived.clear()
             await self._arrived.wait()
-        edge = self._blocks[0].edge
+        taken: list[Taken] = []
+        if self.waiting:
+            taken = self.waiting.take(events_max=_INTAKE_EVENTS_MAX, bytes_max=_INTAKE_BYTES_MAX)
         events: list[bytes] = []
-        names: list[tuple[str, int, int]] = []
-        size = 0
-        while self._blocks and self._blocks[0].edge == edge:
-            block = self._blocks[0]
-            if names and (len(events) + len(block.events) > _INTAKE_EVENTS_MAX or size > _INTAKE_BYTES_MAX):
-                break
-            self._blocks.popleft()
-            events.extend(self._checked(edge, event) for event in block.events)
-            size += sum(map(len, block.events))
-            names.append((block.stream, block.epoch, block.number))
-        return Intake(messages=events, meta={"edge.id": edge}, token=_Token(edge, tuple(names)))
+        metas: list[dict[str, str]] = []
+        for block, sources in taken:
+            self.core.note(block)
+            events.extend(map(partial(self._checked, block.edge), block.events, sources))
+            metas.extend([{"edge.id": block.edge}] * len(block.events))
+        names = tuple((block.edge, block.stream, block.epoch, block.number) for block, _ in taken)
+        one = len({name[0] for name in names}) == 1
+        return Intake(
+            messages=events,
+            meta={"edge.id": names[0][0]} if one else {},
+            metas=None if one else metas,
+            position=self.core.position(),
+            token=_Token(names),
+            ack=self._ack,
+        )
 
     async def ack(self, intake: Intake, receipt: Receipt) -> None:
-        """Acknowledge the intake's blocks to the edge, at the level of the receipt."""
+        """Acknowledge the intake's blocks to their edges, at the level of the receipt."""
         assert isinstance(intake.token, _Token), "an intake of another source"
-        edge, blocks = intake.token
-        replies: dict[str, bytes] = {}
-        for stream, epoch, number in blocks:
+        replies: dict[tuple[str, str], bytes] = {}
+        for edge, stream, epoch, number in intake.token.blocks:
             reply = self.core.acknowledge(edge, stream, epoch, number, receipt.level)
             if reply is not None:
-                replies[stream] = reply  # Cumulative: the last one says it all.
-        for stream, reply in replies.items():
-            self._send(self._routes[edge, stream], reply)
+                replies[edge, stream] = reply  # Cumulative: the last one says it all.
+        for name, reply in replies.items():
+            if name in self._routes:
+                self._send(self._routes[name], reply)
 
     async def close(self) -> None:
         """Stop listening; acknowledgements that were given get half a second to leave."""
@@ -227,6 +261,15 @@ class ZeroMqSource(Source):
         if context is not None:
             # Waits for what lingers, so not on the event loop.
             await asyncio.to_thread(context.term)
+
+    def _link(self, position: bytes | None) -> CoreLink:
+        config = self._config
+        return CoreLink(
+            credit_blocks=config.credit_blocks,
+            credit_bytes=config.credit_size,
+            block_max=self._block_max,
+            position=position,
+        )
 
     def _listener(self, keys: KeyPair) -> zmq.asyncio.Socket:
         assert self._zmq is not None, "called by open"
@@ -247,24 +290,23 @@ class ZeroMqSource(Source):
             if len(frames) != 2 or edge not in self._allowed:
                 self.counters["bad_frames"] += 1
                 continue
+            self._heard[edge] = time.monotonic()
             before = {name: self.counters[name] for name in _ALARMS}
             route = frames[0].bytes
-            replies, block = self.core.receive(edge, frames[1].bytes)
+            replies, block, sources = self.core.receive(edge, frames[1].bytes)
             self._alarm(edge, before)
             if block is not None:
                 self._routes[edge, block.stream] = route
-                self._blocks.append(block)
+                self.waiting.put(Taken(block, sources))
+            if block is not None or self.core.changed:
                 self._arrived.set()
             for reply in replies:
                 self._send(route, reply)
 
-    def _checked(self, edge: str, event: bytes) -> bytes:
+    def _checked(self, edge: str, event: bytes, source: str | None) -> bytes:
         """The event, or something that the engine will reject and keep, if the edge may not send it."""
-        try:
-            source = _NAMED.decode(event).source
-        except msgspec.MsgspecError:
-            return event  # The engine says better what is wrong with it.
-        if self._allowed[edge].match(source):
+        # Of what is no JSON object the engine says better what is wrong with it.
+        if source is None or self._allowed[edge].match(source):
             return event
         self.counters["foreign_sources"] += 1
         return f"edge {excerpt(edge)} may not send events of source {excerpt(source)}\n".encode() + event

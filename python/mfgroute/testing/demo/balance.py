@@ -25,12 +25,18 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
         totals: of the plant as a whole, as the JSON of the demo has them.
         link: of the link alone.
         effects: system -> kind -> how many.
+        lost: effects that did not happen.
+        double: effects that happened again.
+        out_of_order: effects that happened after a later one of the same business object.
         differences: a sentence each; empty when everything is as expected.
     """
 
     totals: dict[str, int]
     link: dict[str, int]
     effects: dict[str, dict[str, int]]
+    lost: int
+    double: int
+    out_of_order: int
     differences: list[str]
 
     def document(self) -> dict[str, Any]:
@@ -39,6 +45,9 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
             **self.totals,
             "link": self.link,
             "effects": self.effects,
+            "lost": self.lost,
+            "double": self.double,
+            "out_of_order": self.out_of_order,
             "differences": self.differences,
         }
 
@@ -72,7 +81,18 @@ def balance(
         *_wrong_effects(story, ledgers),
     ]
     effects = {name: dict(ledgers[name]["counts"]) for name in SYSTEMS}
-    return Balance(totals=totals, link=link, effects=effects, differences=differences)
+    late = list(_late(story, ledgers))
+    compared = list(_compared(story, ledgers))
+    again = ((happened - expected, expected) for _, expected, happened in compared)
+    return Balance(
+        totals=totals,
+        link=link,
+        effects=effects,
+        lost=sum((expected - happened).total() for _, expected, happened in compared),
+        double=sum(count for more, expected in again for said, count in more.items() if said in expected),
+        out_of_order=len(late),
+        differences=[*differences, *late],
+    )
 
 
 def _link(sink: dict[str, Any], source: dict[str, Any]) -> dict[str, int]:
@@ -113,10 +133,8 @@ def _wrong_sinks(sinks: dict[str, Any]) -> Iterator[str]:
 
 
 def _wrong_effects(story: Story, ledgers: dict[str, dict[str, Any]]) -> Iterator[str]:
-    for system in SYSTEMS:
+    for system, expected, happened in _compared(story, ledgers):
         ledger = ledgers[system]
-        happened = Counter(_said(system, effect) for effect in ledger["effects"])
-        expected = Counter(effect.said for effect in story.expected if effect.system == system)
         for said, count in (expected - happened).items():
             yield f"{said} is missing{_times(count)}"
         for said, count in (happened - expected).items():
@@ -128,6 +146,31 @@ def _wrong_effects(story: Story, ledgers: dict[str, dict[str, Any]]) -> Iterator
         wanted = {wish.kind: wish.times for wish in wishes}
         if ledger["misbehaved"] != wanted:
             yield f"{system} misbehaved {ledger['misbehaved']}, expected {wanted}"
+
+
+def _compared(
+    story: Story, ledgers: dict[str, dict[str, Any]]
+) -> Iterator[tuple[str, Counter[str], Counter[str]]]:
+    """Of each system its expected effects and those that happened."""
+    for system in SYSTEMS:
+        expected = Counter(effect.said for effect in story.expected if effect.system == system)
+        happened = Counter(_said(system, effect) for effect in ledgers[system]["effects"])
+        yield system, expected, happened
+
+
+def _late(story: Story, ledgers: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Effects that came after a later one of their business object. The story has them in its order."""
+    places = {effect.said: place for place, effect in enumerate(story.expected)}
+    for system in SYSTEMS:
+        last: dict[str, int] = {}
+        for effect in ledgers[system]["effects"]:
+            said = _said(system, effect)
+            place = places.get(said)
+            if place is None:
+                continue
+            if place < last.get(effect["key"], -1):
+                yield f"{said} happened after a later one"
+            last[effect["key"]] = max(place, last.get(effect["key"], -1))
 
 
 def _said(system: str, effect: dict[str, Any]) -> str:

@@ -89,10 +89,14 @@ class Folder:
         """Every message of the story."""
         return self.root / "samples"
 
-    def write_projects(self, values: Mapping[str, str]) -> None:
+    def write_projects(self, values: Mapping[str, str], *, link_of_edge: int) -> None:
         """Copy both projects, with new keys and with `values` where they have variables.
 
         What stands in the folder then needs no environment, so commands work on it as it is.
+
+        Args:
+            values: of the variables.
+            link_of_edge: the port to which the edge connects.
         """
         public = {}
         for project, name in ((self.edge, "edge-1"), (self.core, "core-1")):
@@ -107,9 +111,14 @@ class Folder:
         }
         for project in (self.edge, self.core):
             file = project / "mfgroute.yaml"
-            text = _VARIABLE.sub(lambda found: known.get(found[1], found[0]), file.read_text("utf-8"))
+            own = {"MFGROUTE_LINK_PORT": str(link_of_edge)} if project == self.edge else {}
+            text = _filled(file.read_text("utf-8"), {**known, **own})
             file.write_text(text, "utf-8")
         (self.edge / "inbox").mkdir()
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def _hold(root: Path) -> int:

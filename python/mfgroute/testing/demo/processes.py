@@ -82,6 +82,7 @@ class Processes:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._children: list[Child] = []
+        self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         return self
@@ -124,7 +125,16 @@ class Processes:
             )
         child = Child(name, process, log)
         self._children.append(child)
+        self._changed.set()
         return child
+
+    async def kill(self, child: Child) -> None:
+        """End a process at once, as a crash of its machine does; it is not missed by `watch`."""
+        self._children.remove(child)
+        self._changed.set()
+        with contextlib.suppress(ProcessLookupError):
+            child.process.kill()
+        await child.process.communicate()
 
     async def watch(self) -> None:
         """Wait until a process ends.
@@ -132,14 +142,18 @@ class Processes:
         Raises:
             ChildDied: one ended, or had ended before.
         """
-        waits = {asyncio.ensure_future(child.process.wait()): child for child in self._children}
-        try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        dead = waits[done.pop()]
-        raise ChildDied(dead.name, dead.process.returncode, dead.log)
+        while True:
+            self._changed.clear()
+            waits = {asyncio.ensure_future(child.process.wait()): child for child in self._children}
+            changed = asyncio.ensure_future(self._changed.wait())
+            try:
+                done, _ = await asyncio.wait((*waits, changed), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in (*waits, changed):
+                    wait.cancel()
+            for dead in (waits[one] for one in done if one in waits):
+                if dead in self._children:
+                    raise ChildDied(dead.name, dead.process.returncode, dead.log)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

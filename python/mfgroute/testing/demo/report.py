@@ -23,7 +23,13 @@ _ITEMS = ("received", "accepted", "rejected", "duplicates", "filtered", "dropped
 
 
 def print_report(
-    console: Console, last: Snapshot, added: Balance, refused: Sequence[Refused], elapsed_s: float
+    console: Console,
+    last: Snapshot,
+    added: Balance,
+    refused: Sequence[Refused],
+    elapsed_s: float,
+    *,
+    outage: bool = False,
 ) -> None:
     """Print everything that a person wants to know about a run."""
     _arrived(console, last)
@@ -37,6 +43,9 @@ def print_report(
         if added.whole
         else Text("this is not what had to happen", "bold red")
     )
+    if outage:
+        found = f"{added.lost} lost, {added.double} double, {added.out_of_order} out of order"
+        console.print(Text(f"after the outage: {found}"))
     console.print(verdict.append(f" ({elapsed_s:.0f} s)", "dim"))
 
 

@@ -36,7 +36,13 @@ _T = TypeVar("_T")
 _FAILED, _USAGE, _INTERNAL, _CANNOT_CREATE, _LOCKED, _INTERRUPTED = 1, 2, 70, 73, 75, 130
 
 
-def main(*, once: bool, output: Literal["table", "json"], directory: Path | None = None) -> int:
+def main(
+    *,
+    once: bool,
+    output: Literal["table", "json"],
+    directory: Path | None = None,
+    outage: bool = False,
+) -> int:
     """Tell the story with real processes on loopback.
 
     Without `once` it is told at a pace that a person can follow, and the nodes go on running until Ctrl-C, so
@@ -47,6 +53,7 @@ def main(*, once: bool, output: Literal["table", "json"], directory: Path | None
         output: ``json`` prints the balance as one object on the last line; everything else goes to standard
             error then.
         directory: to work in and to keep; ``mfgroute-demo`` here by default.
+        outage: cut the line between edge and core during the story, and kill the core meanwhile.
 
     Returns:
         0 if every expected effect happened exactly once and nothing is unaccounted for, else 1; other codes
@@ -63,7 +70,8 @@ def main(*, once: bool, output: Literal["table", "json"], directory: Path | None
     except OSError as error:
         return _fail(f"cannot make the folder of the demo: {error}", _CANNOT_CREATE)
     with folder:
-        return _run(_Demo(folder, once=once, output=output, faults=faults), folder.logs)
+        demo = _Demo(folder, once=once, output=output, faults=faults, outage=outage)
+        return _run(demo, folder.logs)
 
 
 def _run(demo: _Demo, logs: Path) -> int:
@@ -81,11 +89,14 @@ def _run(demo: _Demo, logs: Path) -> int:
 class _Demo:
     """One run in a folder."""
 
-    def __init__(self, folder: Folder, *, once: bool, output: str, faults: dict[str, Fault]) -> None:
+    def __init__(
+        self, folder: Folder, *, once: bool, output: str, faults: dict[str, Fault], outage: bool
+    ) -> None:
         self._folder = folder
         self._once = once
         self._json = output == "json"
         self._faults = faults
+        self._outage = outage
         self._stop = asyncio.Event()
 
     async def run(self) -> int:
@@ -119,10 +130,15 @@ class _Demo:
             screen.line(
                 Line("note", f"three plants, an edge, a core and six systems start; {self._folder.root}")
             )
-            await scene.open(told, self._faults, lambda name, pid: screen.line(_ready(name, pid)))
+            say = lambda name, pid: screen.line(_ready(name, pid))  # noqa: E731 - for one call
+            await scene.open(told, self._faults, say, outage=self._outage)
             teller = Teller(scene, told, screen, pace_s=self._pace_s(screen.console))
-            added, last = await _watched(teller.tell(), processes)
-        print_report(screen.console, last, added, teller.refused, screen.elapsed_s)
+            try:
+                added, last = await _watched(teller.tell(), processes)
+            finally:
+                if scene.wan is not None and self._once:
+                    scene.wan.close()
+        print_report(screen.console, last, added, teller.refused, screen.elapsed_s, outage=self._outage)
         ledgers = msgspec.json.format(msgspec.json.encode(last.ledgers), indent=1)
         await asyncio.to_thread((self._folder.root / "ledgers.json").write_bytes, ledgers)
         lines = commands(self._folder, teller.refused, teller.samples, last, running=not self._once)

@@ -15,6 +15,7 @@ from mfgroute.testing.demo.control import ask
 from mfgroute.testing.demo.folder import Folder, free_ports
 from mfgroute.testing.demo.openings import Change, Fault, MachinesOpening, SystemsOpening
 from mfgroute.testing.demo.processes import Child, ChildDied, Processes
+from mfgroute.testing.demo.wan import Wan
 from mfgroute.testing.story import SYSTEMS, Misbehave, Post, Signal, Signals, Story
 
 __all__ = ["TOKENS", "Scene"]
@@ -48,20 +49,34 @@ class Scene:
         self._nodes: dict[str, str] = {}
         self._base = datetime.now(UTC)
         self._machines: Child | None = None
+        self._core: Child | None = None
+        self._gone: dict[str, Any] | None = None
+        self.wan: Wan | None = None
 
-    async def open(self, story: Story, faults: dict[str, Fault], say: Callable[[str, int], None]) -> None:
+    async def open(
+        self,
+        story: Story,
+        faults: dict[str, Fault],
+        say: Callable[[str, int], None],
+        *,
+        outage: bool = False,
+    ) -> None:
         """Start all processes and wait until each is ready and connected.
 
         Args:
             story: gives master data and what stands on the machines.
             faults: of systems.
             say: told the name and the id of each process when it is ready.
+            outage: put a line that can be cut between edge and core.
 
         Raises:
             ChildDied: one ended.
             TimeoutError: one does not become ready.
         """
-        core, edge, link, machines_port = free_ports(4)
+        core, edge, link, machines_port, line = free_ports(5)
+        if outage:
+            self.wan = Wan(link)
+            await self.wan.open(line)
         self._nodes = {"core": f"http://127.0.0.1:{core}", "edge": f"http://127.0.0.1:{edge}"}
         async with asyncio.timeout(_READY_S):
             plant = await self._start("machines", self._opening(story, machines_port))
@@ -75,9 +90,11 @@ class Scene:
                     "MFGROUTE_LINK_PORT": str(link),
                     "OPCUA_URL": f"opc.tcp://127.0.0.1:{machines_port}",
                     **{f"{name.upper()}_URL": url for name, url in self.urls.items()},
-                }
+                },
+                link_of_edge=line if outage else link,
             )
-            nodes = {"core": await self._run("core")}
+            self._core = await self._run("core")
+            nodes = {"core": self._core}
             await plant.read()
             self._machines = plant
             say("machines", plant.process.pid)
@@ -117,8 +134,25 @@ class Scene:
 
     async def stats(self, node: str) -> dict[str, Any]:
         """The counters of a node."""
+        if node == "core" and self._core is None:
+            assert self._gone is not None, "what it had counted was kept"
+            return self._gone
         found: dict[str, Any] = await ask(self._data(node), "stats")
-        return found
+        return _both(self._gone, found) if node == "core" and self._gone else found
+
+    async def kill_core(self) -> None:
+        """Kill the core; what it has counted until now stays known."""
+        assert self._core is not None, "it runs"
+        gone, child = await self.stats("core"), self._core
+        self._gone, self._core = gone, None
+        await self._processes.kill(child)
+
+    async def start_core(self) -> None:
+        """Start the core again, and wait until it is ready."""
+        child = await self._run("core")
+        async with asyncio.timeout(_READY_S):
+            await self._ready(child)
+        self._core = child
 
     async def rejects(self, node: str) -> Any:
         """The kept rejects of a node."""
@@ -162,3 +196,12 @@ class Scene:
 
     def _change(self, signal: Signal) -> Change:
         return Change(signal.node, signal.value, self._base + timedelta(seconds=signal.at_s))
+
+
+def _both(before: Any, now: Any) -> Any:
+    """Counters of two lives of a node, added up; of anything else what is true now."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return {name: _both(before.get(name), value) for name, value in now.items()}
+    if isinstance(before, int) and isinstance(now, int) and not isinstance(now, bool):
+        return before + now
+    return now

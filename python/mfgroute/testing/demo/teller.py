@@ -10,6 +10,7 @@ import msgspec
 from mfgroute.testing.demo.balance import Balance, balance
 from mfgroute.testing.demo.scene import Scene
 from mfgroute.testing.demo.screen import Line, Mood, Numbers, Screen
+from mfgroute.testing.demo.wan import Wan
 from mfgroute.testing.story import SYSTEMS, Drop, Misbehave, Outcome, Post, Signals, Step, Story, describe
 
 __all__ = ["Refused", "Snapshot", "Teller"]
@@ -17,6 +18,11 @@ __all__ = ["Refused", "Snapshot", "Teller"]
 _LOOK_S = 0.2
 #: How long nothing may change before the wait for quiet is given up.
 _STILL_S = 10.0
+#: As above, when a line has to be found again first.
+_STILL_AFTER_OUTAGE_S = 45.0
+#: With an outage: before which steps of the story something happens. From the cut on to its end only the
+#: edge is posted to.
+_CUT, _KILL, _START, _MEND = 9, 14, 24, 29
 #: In the message whose quantity is converted by a factor of its material.
 _CARTONS = b'"uom":"KAR"'
 _ENDINGS = {"application/json": "json", "application/xml": "xml"}
@@ -74,6 +80,8 @@ class Teller:
         watching = asyncio.create_task(self._watch())
         try:
             for number, step in enumerate(self._story.steps, 1):
+                if self._scene.wan is not None:
+                    await self._outage(number, self._scene.wan)
                 await self._play(number, step)
                 await asyncio.sleep(self._pace_s)
             await self._settle()
@@ -94,6 +102,26 @@ class Teller:
             self._scene.stats("edge"), self._scene.stats("core"), self._scene.ledgers()
         )
         return Snapshot(edge, core, ledgers)
+
+    async def _outage(self, number: int, wan: Wan) -> None:
+        """What happens to the line and the core before a step."""
+        if number == _CUT:
+            wan.cut()
+            self._screen.line(Line("trouble", "the line between edge and core is cut", "the edge goes on"))
+        elif number == _KILL:
+            # What it has counted is taken over into the balance, so nothing may be under way.
+            while any(map(_waiting, (await self._scene.stats("core"))["sinks"].values())):  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK_S)
+            await self._scene.kill_core()
+            self._screen.line(Line("trouble", "the core is killed", "kill -9"))
+        elif number == _START:
+            await self._scene.start_core()
+            self._screen.line(Line("good", "the core is back", "from its log"))
+        elif number == _MEND:
+            waits = (await self._scene.stats("edge"))["sinks"]["core"]
+            wan.mend()
+            count = waits["queued"] + waits["in_flight"]
+            self._screen.line(Line("good", "the line is back", f"{count} events waited"))
 
     async def _play(self, number: int, step: Step) -> None:
         match step:
@@ -148,7 +176,8 @@ class Teller:
         self._screen.line(Line("note", "all is said; waiting until every system has done its part"))
         loop = asyncio.get_running_loop()
         before, since, quiet = None, loop.time(), 0
-        while quiet < 2 and loop.time() - since < _STILL_S:
+        still_s = _STILL_S if self._scene.wan is None else _STILL_AFTER_OUTAGE_S
+        while quiet < 2 and loop.time() - since < still_s:
             now = await self._look()
             if now != before:
                 before, since = now, loop.time()

@@ -1,0 +1,351 @@
+"""The core's side of the link as a state machine, without input, output or clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+import msgspec
+
+from mfgroute.adapters.zeromq.frames import (
+    EMPTY_HASH,
+    ERROR_CREDIT,
+    ERROR_FORK,
+    ERROR_LANES,
+    ERROR_NO_HELLO,
+    ERROR_NOT_YOU,
+    ERROR_OTHER_LIFE,
+    ERROR_REVOKED,
+    ERROR_VERSION,
+    LEVELS,
+    Ack,
+    BadFrame,
+    Block,
+    Error,
+    Hello,
+    OtherVersion,
+    Ping,
+    Pong,
+    Welcome,
+    decode,
+    encode,
+    frame_hash,
+)
+from mfgroute.adapters.zeromq.marks import CoreLane, identity, known, load, save
+
+__all__ = ["CoreLink", "Received"]
+
+_LANES_MAX = 4
+
+
+class _Head(msgspec.Struct):
+    id: str = ""
+    source: str = ""
+
+
+_HEADS = msgspec.json.Decoder(_Head)
+_NO_HEAD = _Head()
+
+
+class Received(NamedTuple):
+    """What a frame means to the core.
+
+    Attributes:
+        replies: frames for the sender.
+        block: the next block of its lane, to be admitted and then acknowledged; without the events that came
+            before from an earlier life of the edge, and so perhaps without any.
+        sources: of each event of the block its CloudEvents source, `None` if it is no JSON object.
+    """
+
+    replies: list[bytes]
+    block: Block | None = None
+    sources: tuple[str | None, ...] = ()
+
+
+class CoreLink:
+    """The core's side for all edges. `counts` says what happened: nothing is silent.
+
+    Args:
+        credit_blocks: blocks that a lane may have sent without an answer.
+        credit_bytes: bytes of those.
+        block_max: bytes of the largest frame.
+        position: what `position` gave when everything that was handed on then became durable.
+    """
+
+    def __init__(
+        self, *, credit_blocks: int, credit_bytes: int, block_max: int, position: bytes | None = None
+    ) -> None:
+        self._credit_blocks = credit_blocks
+        self._credit_bytes = credit_bytes
+        self._block_max = block_max
+        self._lanes: dict[tuple[str, str], CoreLane] = {}
+        self._saved: dict[tuple[str, str], bytes] = {}
+        self._noted: dict[tuple[str, str], int] = {}
+        self.counts: Counter[str] = Counter()
+        #: Whether something happened that must be kept although no block came.
+        self.changed = False
+        for lane in [] if position is None else load(position):
+            self._lanes[lane.edge, lane.stream] = lane
+            self._noted[lane.edge, lane.stream] = lane.expected - 1
+            self._save(lane)
+
+    @property
+    def lanes(self) -> list[CoreLane]:
+        """All lanes that are known."""
+        return list(self._lanes.values())
+
+    def unsealed(self) -> list[tuple[str, str, int, int]]:
+        """Edge, stream, epoch and number of the blocks that wait for a receipt."""
+        return [
+            (edge, stream, lane.epoch, number)
+            for (edge, stream), lane in self._lanes.items()
+            for number in lane.pending
+        ]
+
+    def note(self, block: Block) -> None:
+        """A block is about to be made durable, and all of its lane before it."""
+        name = (block.edge, block.stream)
+        lane = self._lanes.get(name)
+        if lane is not None and lane.epoch == block.epoch:
+            self._noted[name] = block.number
+            self._save(lane)
+
+    def position(self) -> bytes:
+        """What to keep with the blocks that were noted."""
+        if self.changed:
+            self.changed = False
+            for lane in self._lanes.values():
+                self._save(lane)
+        return save(self._saved.values())
+
+    def receive(self, edge: str, data: bytes) -> Received:  # noqa: PLR0911 - one per kind
+        """Take a frame from the edge whose key was shown. Anything may come; nothing is raised."""
+        try:
+            frame = decode(data)
+        except OtherVersion as error:
+            self.counts["other_version"] += 1
+            return Received([encode(Error(stream="?", epoch=0, code=ERROR_VERSION, text=str(error)))])
+        except BadFrame:
+            self.counts["bad_frames"] += 1
+            return Received([])
+        match frame:
+            case Ping():
+                return Received([encode(Pong(frame.nonce))])
+            case Hello() | Block() if frame.edge != edge:
+                text = f"the key belongs to {edge}, the frame to {frame.edge}"
+                return self._refuse(frame, ERROR_NOT_YOU, text)
+            case Hello():
+                return self._on_hello(frame)
+            case Block():
+                return self._on_block(frame, data)
+        self.counts["bad_frames"] += 1
+        return Received([])
+
+    def acknowledge(self, edge: str, stream: str, epoch: int, number: int, level: str) -> bytes | None:
+        """A block has its receipt at `level`; returns an acknowledgement to send when the mark moves."""
+        lane = self._lanes.get((edge, stream))
+        if lane is None or lane.epoch != epoch or number not in lane.pending:
+            return None  # The edge started anew meanwhile and will send again.
+        del lane.pending[number]
+        lane.done[number] = level
+        lowest = len(LEVELS) - 1
+        before = lane.acked
+        while lane.acked + 1 in lane.done:
+            lane.acked += 1
+            lowest = min(lowest, LEVELS.index(lane.done.pop(lane.acked)))
+        if lane.acked == before:
+            return None
+        lane.level = LEVELS[lowest]
+        return self._ack(stream, lane)
+
+    def _on_hello(self, hello: Hello) -> Received:
+        lane = self._lanes.get((hello.edge, hello.stream))
+        if lane is None or lane.epoch != hello.epoch:
+            refused = self._begin(hello, lane)
+        else:
+            refused = self._compare(lane, hello)
+        if refused is not None:
+            return self._refuse(hello, *refused)
+        lane = self._lanes[hello.edge, hello.stream]
+        lane.hear(hello.settled)
+        replies = [self._welcome(hello.stream, lane)]
+        if lane.acked > hello.acked:
+            replies.append(self._ack(hello.stream, lane))
+        return Received(replies)
+
+    def _begin(self, hello: Hello, before: CoreLane | None) -> tuple[int, str] | None:
+        """Begin a lane that is new, or whose edge began a new epoch; or say why not."""
+        if before is not None and hello.epoch in before.retired:
+            return ERROR_FORK, "an epoch that was given up came back"
+        if before is None and sum(edge == hello.edge for edge, _ in self._lanes) >= _LANES_MAX:
+            return ERROR_LANES, f"more than {_LANES_MAX} streams"
+        if hello.settled and hello.level != LEVELS[0]:
+            return ERROR_FORK, (
+                f"this core has nothing of {hello.settled} blocks that were acknowledged to this edge: "
+                "it was put back, or is another one"
+            )
+        name = (hello.edge, hello.stream)
+        lane = self._lanes[name] = CoreLane(hello.edge, hello.stream, hello.epoch, hello.settled)
+        if before is not None:
+            self.counts["epochs"] += 1
+            lane.retired.extend([*before.retired, before.epoch])
+        lane.session = hello.session
+        self._noted[name] = lane.expected - 1
+        self._save(lane)
+        return None
+
+    def _compare(self, lane: CoreLane, hello: Hello) -> tuple[int, str] | None:
+        """Find a fork in what both sides say of the same blocks; else listen to this session."""
+        fresh = lane.session != hello.session
+        if _life(hello.session) < _life(lane.session):
+            return ERROR_OTHER_LIFE, "another life of this edge speaks since"
+        points = (
+            (hello.settled, hello.settled_hash),
+            (hello.acked, hello.acked_hash),
+            (hello.last, hello.last_hash),
+        )
+        other = any(mine not in (EMPTY_HASH, lane.hashes.get(number, mine)) for number, mine in points)
+        # Of a session that goes on an older hello may come late, over a connection that has ended.
+        if other or (fresh and (hello.settled < lane.told or _life(hello.session) == _life(lane.session))):
+            self._fork(lane)
+        if lane.forked:
+            return ERROR_FORK, "this edge or its copy was put back to an older state; a person must look"
+        lost = self._lost(lane, hello)
+        if lost is None and fresh:
+            lane.adopt(hello.session)
+        return lost
+
+    def _lost(self, lane: CoreLane, hello: Hello) -> tuple[int, str] | None:
+        """Go on behind what a stream in memory has lost; of anything else that we lost we are the fork."""
+        number = max(hello.settled, hello.acked)
+        if number < lane.expected:
+            return None
+        if hello.level != LEVELS[0]:
+            return ERROR_FORK, (
+                f"this core has {lane.expected - 1} blocks, {number} were acknowledged: it was put back"
+            )
+        lane.expected, lane.acked = number + 1, number
+        lane.pending.clear()
+        lane.done.clear()
+        return None
+
+    def _on_block(self, block: Block, data: bytes) -> Received:  # noqa: PLR0911 - one per rule
+        lane = self._lanes.get((block.edge, block.stream))
+        if lane is None or lane.epoch != block.epoch:
+            return self._refuse(block, ERROR_NO_HELLO, "no hello for this epoch")
+        if lane.session != block.session:
+            if _life(block.session) < _life(lane.session):
+                return self._refuse(block, ERROR_OTHER_LIFE, "another life of this edge speaks since")
+            return self._refuse(block, ERROR_NO_HELLO, "no hello of this session")
+        digest = frame_hash(data)
+        before = lane.hashes.get(block.number - 1, block.before)
+        if lane.hashes.get(block.number, digest) != digest or EMPTY_HASH != block.before != before:
+            self._fork(lane)
+        if lane.forked:
+            return self._refuse(block, ERROR_FORK, f"block {block.number} is not the one we know")
+        if block.number != lane.expected:
+            return self._out_of_turn(lane, block)
+        if len(data) > self._block_max:
+            text = f"a block of {len(data)} bytes, at most {self._block_max}"
+            return self._refuse(block, ERROR_CREDIT, text)
+        held = sum(lane.pending.values())
+        beyond = bool(held) and held + len(data) > self._credit_bytes
+        if block.number > lane.acked + self._credit_blocks or beyond:
+            # An honest edge does this when we restarted and grant less than before; it says hello later.
+            self.counts["beyond_credit"] += 1
+            return Received([])
+        return self._take(lane, block, digest, len(data))
+
+    def _out_of_turn(self, lane: CoreLane, block: Block) -> Received:
+        """A block that came before, or one behind a gap."""
+        if block.number < lane.expected:
+            self.counts["repeated_blocks"] += 1
+            return Received([self._ack(block.stream, lane)])
+        self.counts["gaps"] += 1
+        if lane.gap_told == lane.expected:
+            return Received([])
+        lane.gap_told = lane.expected
+        return Received([self._welcome(block.stream, lane)])
+
+    def _take(self, lane: CoreLane, block: Block, digest: bytes, size: int) -> Received:
+        """The block that is next: hand on what was not handed on before."""
+        heads = [_head(event) for event in block.events]
+        marks = [
+            identity("" if head is None else head.id, event)
+            for head, event in zip(heads, block.events, strict=True)
+        ]
+        places = list(range(len(marks)))
+        if lane.old:
+            before = [lane.old.get(offset) for offset in block.offsets]
+            if any(one and one[0] != mark for one, mark in zip(before, marks, strict=True)):
+                self._fork(lane)
+                text = "an event has the place of another one that came before: this edge was put back"
+                return self._refuse(block, ERROR_FORK, text)
+            places = [place for place in places if before[place] is None]
+            self.counts["repeated_events"] += len(marks) - len(places)
+        lane.hear(block.settled)
+        lane.take(block.number, known(digest, block.offsets, marks))
+        lane.pending[block.number] = size
+        self.counts["blocks"] += 1
+        if len(places) < len(marks):
+            block = msgspec.structs.replace(
+                block,
+                offsets=tuple(block.offsets[place] for place in places),
+                events=tuple(block.events[place] for place in places),
+            )
+        found = (heads[place] for place in places)
+        return Received([], block, tuple(None if head is None else head.source for head in found))
+
+    def _fork(self, lane: CoreLane) -> None:
+        if not lane.forked:
+            lane.forked = self.changed = True
+
+    def _save(self, lane: CoreLane) -> None:
+        name = (lane.edge, lane.stream)
+        self._saved[name] = lane.saved(self._noted[name])
+
+    def _welcome(self, stream: str, lane: CoreLane) -> bytes:
+        return encode(
+            Welcome(
+                stream=stream, epoch=lane.epoch, session=lane.session,
+                expected=lane.expected, before=lane.hashes.get(lane.expected - 1, EMPTY_HASH),
+                limit=lane.acked + self._credit_blocks,
+                bytes_max=self._credit_bytes, block_max=self._block_max,
+            )
+        )  # fmt: skip
+
+    def _ack(self, stream: str, lane: CoreLane) -> bytes:
+        return encode(
+            Ack(
+                stream=stream, epoch=lane.epoch, session=lane.session,
+                acked=lane.acked, hash=lane.hashes.get(lane.acked, EMPTY_HASH), level=lane.level,
+                limit=lane.acked + self._credit_blocks, bytes_max=self._credit_bytes,
+            )
+        )  # fmt: skip
+
+    def _refuse(self, frame: Hello | Block, code: int, text: str) -> Received:
+        self.counts[_COUNTED[code]] += 1
+        return Received([encode(Error(stream=frame.stream, epoch=frame.epoch, code=code, text=text))])
+
+
+def _life(session: int) -> int:
+    """The count in a session: a folder never begins two with the same one, but copies of it do."""
+    return session >> 32
+
+
+def _head(event: bytes) -> _Head | None:
+    try:
+        return _HEADS.decode(event)
+    except msgspec.MsgspecError:
+        return None
+
+
+_COUNTED = {
+    ERROR_FORK: "forks",
+    ERROR_NO_HELLO: "without_hello",
+    ERROR_NOT_YOU: "wrong_edge",
+    ERROR_CREDIT: "too_large",
+    ERROR_LANES: "too_many_lanes",
+    ERROR_OTHER_LIFE: "other_lives",
+    ERROR_REVOKED: "revoked",
+}

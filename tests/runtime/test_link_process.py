@@ -1,0 +1,226 @@
+"""An edge and a core as processes: killed in turn, cut apart, and with copies of their folders.
+
+What was acknowledged by the edge stands in the clients' ledger, what has arrived in the target's.
+`MFGROUTE_LINK_KILLS` says how often each end is killed.
+"""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import durable_node as durable
+import pytest
+from durable_node import Clients
+from link_nodes import Plant, counters, once_and_in_order, status
+from tests.engine.conftest import message
+
+target = durable.target
+KILLS = int(os.environ.get("MFGROUTE_LINK_KILLS", "1"))
+
+
+@pytest.fixture
+def plant(tmp_path, target):
+    one = Plant(tmp_path, target.url)
+    yield one
+    one.close()
+
+
+@contextmanager
+def posting(plant):
+    """Clients that post to the edge all the time."""
+    clients = Clients()
+    try:
+        clients.go_on(plant.edge.address)
+        yield clients
+    finally:
+        clients.end()
+
+
+def settled(plant, target, clients):
+    """Everything that the edge acknowledged has arrived, once and in order."""
+    assert target.until(clients.ledger, 90) == set(), status(plant.edge)["parts"]
+    assert once_and_in_order(target) >= set(clients.ledger)
+
+
+def open_files(node):
+    return len(list(Path(f"/proc/{node.process.pid}/fd").iterdir()))
+
+
+def command(folder, *arguments):
+    """A command in a project."""
+    return subprocess.run(
+        [sys.executable, "-m", "mfgroute", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": durable.SOURCES},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def log_of(node):
+    return "".join(node.log)
+
+
+@pytest.mark.timeout(120 + 40 * KILLS)
+def test_nothing_is_lost_or_doubled_when_edge_and_core_are_killed_in_turn(tmp_path, target):
+    # The core remembers few ids, so its mark has to do the work.
+    plant = Plant(tmp_path, target.url, window=10)
+    dice = random.Random(KILLS)
+    try:
+        plant.start_core()
+        plant.start_edge()
+        with posting(plant) as clients:
+            for _ in range(KILLS):
+                clients.more(dice.randrange(20, 120))
+                plant.edge.process.kill()
+                plant.edge.ended()
+                plant.start_edge()
+                clients.go_on(plant.edge.address)
+                clients.more(dice.randrange(20, 120))
+                plant.core.process.kill()
+                plant.core.ended()
+                clients.more(dice.randrange(1, 50))
+                plant.start_core()
+            clients.more(20)
+        settled(plant, target, clients)
+        accepted = status(plant.core)["stats"]["sources"]["edges"]
+        assert accepted["rejected"] == 0
+        assert "forks" not in counters(plant.core, "edges"), log_of(plant.core)
+    finally:
+        plant.close()
+
+
+def test_a_bad_network_delays_and_nothing_else(plant, target):
+    plant.start_core()
+    plant.start_edge()
+    with posting(plant) as clients:
+        clients.more(20)
+        plant.relay.cut()
+        clients.more(30)
+        plant.relay.mend()
+        for way in ("back", "there"):
+            target.until(clients.ledger, 60)
+            plant.relay.passes[way] = False
+            clients.more(60)
+            plant.relay.mend()
+        # CURVE makes of every lost, repeated, changed, late or cut byte the end of a connection.
+        before = plant.relay.connections
+        plant.relay.mangles = 0.05
+        clients.more(150)
+        target.until(clients.ledger, 5)
+        plant.relay.mend()
+        clients.more(20)
+    settled(plant, target, clients)
+    assert plant.relay.connections > before
+    source = status(plant.core)["stats"]["sources"]["edges"]
+    assert (source["rejected"], source["duplicates"]) == (0, 0)
+    assert counters(plant.core, "edges").get("bad_frames", 0) == 0
+
+
+def test_a_link_that_flaps_leaks_nothing_and_heals(plant, target):
+    plant.start_core()
+    plant.start_edge()
+    with posting(plant) as clients:
+        clients.more(10)
+        target.until(clients.ledger, 60)
+        files = open_files(plant.edge)
+        pause = threading.Event()
+        for _ in range(25):
+            plant.relay.drop()
+            pause.wait(0.2)  # The fault itself: a link that comes and goes at this pace.
+        clients.more(10)
+    settled(plant, target, clients)
+    assert open_files(plant.edge) <= files + 8
+
+
+def test_a_core_that_does_not_run_for_a_while_is_waited_for(plant, target):
+    plant.start_core()
+    plant.start_edge()
+    with posting(plant) as clients:
+        clients.more(20)
+        plant.core.process.send_signal(signal.SIGSTOP)
+        clients.more(200)
+        plant.core.process.send_signal(signal.SIGCONT)
+        clients.more(10)
+    settled(plant, target, clients)
+    assert counters(plant.core, "edges").get("beyond_credit", 0) == 0
+
+
+def test_a_copy_of_an_edge_is_a_fork_and_nothing_of_it_is_merged(plant, target, tmp_path):
+    plant.start_core()
+    plant.start_edge()
+    for number in range(20):
+        plant.edge.post(message(number, order="a"))
+    target.until([f"r{number}" for number in range(20)])
+    assert plant.edge.stop() == 0
+    copy = tmp_path / "copy"
+    shutil.copytree(plant.edge_folder, copy)
+    plant.start_edge()
+    plant.edge.post(message(20, order="a"))
+    assert target.until(["r20"]) == set()
+    other = plant.start_edge(copy)
+    other.post(message(900, order="b"))
+    plant.core.logged('"what":"forks"')
+    other.logged("edge_link_stopped")
+    other.logged("a person must look")
+    assert "r900" not in target.seen()
+    # The stream is in quarantine also for the one that it was copied from, and after restarts of both.
+    plant.edge.post(message(21, order="a"))
+    plant.edge.logged("edge_link_stopped")
+    for node in (plant.core, plant.edge, other):
+        node.process.kill()
+        node.ended()
+    plant.start_core()
+    plant.start_edge()
+    plant.core.logged('"what":"forks"')
+    assert target.seen() == {f"r{number}" for number in range(21)}
+    assert counters(plant.core, "edges")["forks"] >= 1
+    told = command(plant.core_folder, "link", "status")
+    assert told.returncode == 1
+    assert "stream business has forked" in told.stdout
+    # A person decides which one goes on; the other one is refused for good.
+    running = command(plant.edge_folder, "link", "renew", "--yes")
+    assert (running.returncode, "is in use" in running.stderr) == (75, True)
+    plant.edge.stop(signal.SIGKILL)
+    assert command(plant.edge_folder, "link", "renew").returncode == 2
+    assert command(plant.edge_folder, "link", "renew", "--yes").returncode == 0
+    plant.start_edge()
+    assert target.until(["r21"]) == set()
+    plant.start_edge(copy).logged("given up came back")
+    assert "r900" not in target.seen()
+    assert once_and_in_order(target, "r") == {f"r{number}" for number in range(22)}
+
+
+def test_link_status_says_how_both_ends_stand(plant, target):
+    plant.start_core()
+    told = command(plant.core_folder, "link", "status")
+    assert (told.returncode, "edge edge-1: not heard since" in told.stdout) == (1, True)
+    plant.start_edge()
+    plant.edge.post(message(1))
+    assert target.until(["r1"]) == set()
+    told = command(plant.core_folder, "link", "status")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert re.search(
+        r"edge edge-1: heard [0-9.]+ s ago\n +stream business: everything up to block 1, sealed", told.stdout
+    )
+    told = command(plant.edge_folder, "link", "status")
+    assert re.search(r"^sink core to tcp://127\.0\.0\.1:\d+: connected for", told.stdout)
+    assert "nothing waits" in told.stdout
+    plant.relay.cut()
+    plant.edge.post(message(2))
+    plant.edge.logged("disconnected")
+    told = command(plant.edge_folder, "link", "status")
+    assert told.returncode == 1
+    assert "1 event waits here" in told.stdout
+    told = json.loads(command(plant.edge_folder, "link", "status", "--output", "json").stdout)
+    assert told["links"][0]["waiting"]["events"] == 1
+    assert not told["links"][0]["well"]
