@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -31,7 +30,7 @@ from mfgroute.runtime.epoch import epoch_of
 from mfgroute.runtime.ingest import THREAD_BYTES_MIN
 from mfgroute.runtime.lock import DataLock
 from mfgroute.runtime.parts import Parts, posters
-from mfgroute.runtime.room import room_of
+from mfgroute.runtime.room import look_at_disk
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes, wait
 
@@ -147,10 +146,9 @@ class Router:
             stack.callback(self.engine.close)
             for log in self.engine.opened:
                 _tell_opened(log)
-            epoch = 0
             if self.durable:
-                await asyncio.to_thread(self._look_at_disk)
-                epoch = await asyncio.to_thread(epoch_of, self.data_dir)
+                self.quarantined = await asyncio.to_thread(look_at_disk, self.project, self.data_dir)
+            epoch = await asyncio.to_thread(epoch_of, self.data_dir) if self.durable else 0
             self._wakes = Wakes(self.engine.wake_fd())
             stack.callback(self._wakes.close)
             await self._follow_effects(self.project, stack)
@@ -170,17 +168,6 @@ class Router:
             await self._inboxes_open()
             self._stack = stack.pop_all()
         _log.info("started", node=self.project.model.node.id, sources=len(self._parts.sources))
-
-    def _look_at_disk(self) -> None:
-        """Note what is in quarantine, and say if the disk is smaller than the capacities."""
-        short = None
-        with contextlib.suppress(OSError):
-            self.quarantined = folder.quarantined(self.data_dir)
-            short = room_of(self.project, self.data_dir).shortage
-        for name, size in self.quarantined.items():
-            _log.warning("writes that were under way at a crash are in quarantine", stream=name, bytes=size)
-        if short:
-            _log.warning("the disk may become full before streams do", why=short)
 
     async def stop(self, *, drain_timeout_s: float | None = None) -> int:
         """Read no more, deliver what is queued, and close.
@@ -375,7 +362,14 @@ class Router:
         elif sinks:
             from mfgroute.runtime.follower import follower_of  # noqa: PLC0415 - as said
 
-            follower = follower_of(project, self.engine, self.data_dir, self.tempo, self._random, self._wakes)
+            follower = follower_of(
+                project,
+                self.engine,
+                self.data_dir,
+                tempo=self.tempo,
+                random=self._random,
+                wakes=self._wakes,
+            )
             await follower.start(sinks)
             stack.push_async_callback(follower.stop)
             self.follower = follower

@@ -344,9 +344,9 @@ class Follower:
 
 
 def follower_of(
-    project: Project, feed: Feed, folder: Path, tempo: Tempo, random: Random, wakes: Wakes | None
+    project: Project, feed: Feed, folder: Path, *, tempo: Tempo, random: Random, wakes: Wakes | None
 ) -> Follower:
-    """A follower as a project wants it; raises as `Follower`."""
+    """Make a follower as a project wants it; raises as `Follower`."""
     url = project.model.effects.url
     return Follower(
         feed,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from mfgroute.config.load import Project
+from mfgroute.observe.logs import get_logger
+from mfgroute.runtime.folder import quarantined
 from mfgroute.runtime.machine import free_bytes, nearest
+
+_log = get_logger()
 
 #: What the node's own log takes besides: a few segments of 4 MiB.
 _NODE_BYTES = 16 << 20
@@ -78,3 +83,21 @@ def shown(size: int) -> str:
         if size >= 10 * factor:
             return f"{size // factor} {unit}"
     return f"{size} bytes"
+
+
+def look_at_disk(project: Project, folder: Path) -> dict[str, int]:
+    """Say what is in quarantine in a data folder, and whether the disk is smaller than the capacities.
+
+    Returns:
+        Bytes in quarantine of each log that has some; nothing if the folder cannot be read.
+    """
+    kept: dict[str, int] = {}
+    short = None
+    with contextlib.suppress(OSError):
+        kept = quarantined(folder)
+        short = room_of(project, folder).shortage
+    for name, size in kept.items():
+        _log.warning("writes that were under way at a crash are in quarantine", stream=name, bytes=size)
+    if short:
+        _log.warning("the disk may become full before streams do", why=short)
+    return kept
