@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::config::SinkNo;
-use super::fact::{Fact, Facts};
+use super::fact::{At, Fact, Facts};
 use super::parked::Cause;
 use crate::identity;
 
@@ -40,11 +40,14 @@ pub(super) enum Step {
     Intent = 1,
     Again = 2,
     Accepted = 3,
+    /// Its event is gone from the log of its stream.
+    Gone = 4,
 }
 
 impl Step {
     pub(super) fn of(number: u8) -> Option<Self> {
-        [Self::Planned, Self::Intent, Self::Again, Self::Accepted].get(usize::from(number)).copied()
+        let all = [Self::Planned, Self::Intent, Self::Again, Self::Accepted, Self::Gone];
+        all.get(usize::from(number)).copied()
     }
 }
 
@@ -116,6 +119,8 @@ impl<'a> Ending<'a> {
 #[derive(Clone, Debug)]
 struct Open {
     id: u128,
+    /// Where its event is, or was.
+    at: At,
     /// It has lines, and is there after a restart.
     kept: bool,
     /// It has ended for now, and has not begun again.
@@ -151,13 +156,13 @@ impl Effects {
     }
 
     /// Does a step.
-    pub(super) fn step(&mut self, ordinal: u64, kept: bool, stepped: &Stepped<'_>) {
+    pub(super) fn step(&mut self, at: At, kept: bool, stepped: &Stepped<'_>) {
         let Stepped { step, at_ms, id, key, request, about } = *stepped;
         let (first_ms, last_ms) = (at_ms, at_ms);
         let nothing =
             || Begun { key: "".into(), request: [].into(), attempts: 0, first_ms, last_ms, accepted: None };
-        let open =
-            self.open.entry(ordinal).or_insert_with(|| Open { id, kept, rests: false, begun: nothing() });
+        let open = self.open.entry(at.ordinal);
+        let open = open.or_insert_with(|| Open { at, id, kept, rests: false, begun: nothing() });
         open.rests = false;
         let begun = &mut open.begun;
         let (state, reference) = match step {
@@ -175,12 +180,21 @@ impl Effects {
                 begun.accepted = Some(key.into());
                 ("accepted", Some(key))
             }
+            Step::Gone => ("dropped", None),
         };
         if open.kept {
             let told = (state, reference, None, None);
             let line = line_of(self.last + 1, at_ms, open, told, about);
             self.tell(line);
         }
+        if step == Step::Gone {
+            self.open.remove(&at.ordinal);
+        }
+    }
+
+    /// Where the events of open effects are, or were, and their ids.
+    pub(super) fn places(&self) -> Vec<(At, u128)> {
+        self.open.values().map(|open| (open.at, open.id)).collect()
     }
 
     /// Ends the effect of an event, if it has one, for good or for now.
@@ -270,11 +284,10 @@ impl Effects {
         for (_, line) in &self.lines {
             facts.note(&Fact::Line { sink, line });
         }
-        for (&ordinal, Open { id, begun, rests, .. }) in self.open.iter().filter(|(_, open)| open.kept) {
+        for Open { at, id, begun, rests, .. } in self.open.values().filter(|open| open.kept) {
             let Begun { key, request, attempts, first_ms, last_ms, accepted } = begun;
             facts.note(&Fact::Begun {
-                sink,
-                ordinal,
+                at: At { sink, ..*at },
                 id: *id,
                 key,
                 request,
@@ -292,12 +305,10 @@ impl Effects {
         match *fact {
             Fact::Effects { first, .. } => *self = Self { last: first - 1, ..Self::default() },
             Fact::Line { line, .. } => self.tell(line.to_vec()),
-            Fact::Begun {
-                ordinal, id, key, request, attempts, first_ms, last_ms, accepted, rests, ..
-            } => {
+            Fact::Begun { at, id, key, request, attempts, first_ms, last_ms, accepted, rests, .. } => {
                 let (key, request, accepted) = (key.into(), request.into(), accepted.map(Into::into));
                 let begun = Begun { key, request, attempts, first_ms, last_ms, accepted };
-                self.open.insert(ordinal, Open { id, kept: true, rests, begun });
+                self.open.insert(at.ordinal, Open { at, id, kept: true, rests, begun });
             }
             _ => {}
         }

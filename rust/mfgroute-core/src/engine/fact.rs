@@ -110,15 +110,14 @@ pub(super) enum Fact<'a> {
     /// That replay is over.
     Replayed { sink: SinkNo },
     /// An effect of an event at a sink begins or goes on; what ends the delivery ends it.
-    Effect { sink: SinkNo, ordinal: u64, stepped: Stepped<'a> },
+    Effect { at: At, stepped: Stepped<'a> },
     /// Only in a checkpoint: the effects of a sink follow, and the number of the first line.
     Effects { sink: SinkNo, first: u64 },
     /// Only in a checkpoint: the next line.
     Line { sink: SinkNo, line: &'a [u8] },
     /// Only in a checkpoint: an effect that has begun.
     Begun {
-        sink: SinkNo,
-        ordinal: u64,
+        at: At,
         id: u128,
         key: &'a str,
         request: &'a [u8],
@@ -264,15 +263,15 @@ impl Fact<'_> {
             }
             Self::Chosen { sink, chosen } => out.byte(31).short(*sink).bytes(chosen),
             Self::Replayed { sink } => out.byte(32).short(*sink),
-            Self::Effect { sink, ordinal, stepped } => {
+            Self::Effect { at, stepped } => {
                 let Stepped { step, at_ms, id, key, request, about } = stepped;
-                out.byte(40).short(*sink).long(*ordinal).byte(*step as u8).long(*at_ms).id(*id);
+                out.byte(40).at(at).byte(*step as u8).long(*at_ms).id(*id);
                 out.bytes(key.as_bytes()).bytes(request).bytes(about)
             }
             Self::Effects { sink, first } => out.byte(41).short(*sink).long(*first),
             Self::Line { sink, line } => out.byte(42).short(*sink).bytes(line),
-            Self::Begun { sink, ordinal, id, key, request, attempts, first_ms, last_ms, accepted, rests } => {
-                out.byte(43).short(*sink).long(*ordinal).id(*id).bytes(key.as_bytes()).bytes(request);
+            Self::Begun { at, id, key, request, attempts, first_ms, last_ms, accepted, rests } => {
+                out.byte(43).at(at).id(*id).bytes(key.as_bytes()).bytes(request);
                 out.word(*attempts).long(*first_ms).long(*last_ms).text(*accepted).flag(*rests)
             }
         };
@@ -418,12 +417,11 @@ impl<'a> Fact<'a> {
             },
             31 => Self::Chosen { sink: from.short()?, chosen: from.bytes()? },
             32 => Self::Replayed { sink: from.short()? },
-            40 => Self::Effect { sink: from.short()?, ordinal: from.long()?, stepped: from.stepped()? },
+            40 => Self::Effect { at: from.at()?, stepped: from.stepped()? },
             41 => Self::Effects { sink: from.short()?, first: from.long()? },
             42 => Self::Line { sink: from.short()?, line: from.bytes()? },
             43 => Self::Begun {
-                sink: from.short()?,
-                ordinal: from.long()?,
+                at: from.at()?,
                 id: from.id()?,
                 key: from.str()?,
                 request: from.bytes()?,

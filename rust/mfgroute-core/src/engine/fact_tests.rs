@@ -46,8 +46,7 @@ fn every_fact_reads_back_and_a_cut_one_does_not() {
         Fact::Chosen { sink: 1, chosen: b"26 bytes each" },
         Fact::Replayed { sink: 1 },
         Fact::Effect {
-            sink: 1,
-            ordinal: 2,
+            at,
             stepped: Stepped {
                 step: Step::Accepted,
                 at_ms: 3,
@@ -60,8 +59,7 @@ fn every_fact_reads_back_and_a_cut_one_does_not() {
         Fact::Effects { sink: 1, first: 2 },
         Fact::Line { sink: 1, line: b"{}" },
         Fact::Begun {
-            sink: 1,
-            ordinal: 2,
+            at,
             id: 3,
             key: "k",
             request: b"POST",

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Engine;
+use super::clock::Now;
 use super::config::SinkNo;
 use super::effect::{Step, Stepped};
-use super::fact::Fact;
+use super::fact::{At, Fact};
 use super::lanes::{DeliveryId, Phase};
+use super::sink::Sink;
 use super::state::State;
 use super::stored::Stored;
 
@@ -86,51 +88,12 @@ impl Engine {
     /// Nothing of it may be sent. Some of it may have been written down, which then counts as an attempt.
     pub fn intend(&self, sink: SinkNo, intentions: &[Intention<'_>]) -> Result<(), IntendError> {
         let now = self.inner.clock.now();
-        let mut state = self.lock();
-        let failed = |state: &State| state.node.as_ref().and_then(|node| node.failed.clone());
-        if let Some(why) = failed(&state) {
-            return Err(IntendError::NotDurable(why));
-        }
-        let most = state.node.as_ref().map_or(u64::MAX, |node| node.store.segment_bytes() / 2);
-        let at = state.sink_mut(sink).ok_or(IntendError::Stale)?;
-        let behind = at.effects.waiting();
-        if behind > LINES_MAX {
-            return Err(IntendError::Behind { bytes: behind });
-        }
-        for &Intention { delivery, key, request, about } in intentions {
-            let held = at.lanes.get(delivery).filter(|held| held.phase == Phase::InFlight && !held.settling);
-            let held = held.ok_or(IntendError::Stale)?;
-            let bytes = (key.len() + request.len() + about.len()) as u64;
-            if bytes > most {
-                return Err(IntendError::TooLarge { bytes, most });
-            }
-            if !is_tellable(about) {
-                return Err(IntendError::NotTellable);
-            }
-            let Some(record) = &held.record else { continue };
-            let (id, ordinal, kept) =
-                (Stored::read(record.bytes()).id, held.ordinal, at.is_durable(held.stream));
-            let again = at.effects.begun(ordinal).is_some_and(|begun| begun.attempts > 0);
-            let stepped = match (again, key.is_empty()) {
-                (true, _) => {
-                    Stepped { step: Step::Again, at_ms: now.wall_ms, id, key: "", request: &[], about: &[] }
-                }
-                (false, true) => {
-                    Stepped { step: Step::Planned, at_ms: now.wall_ms, id, key, request: &[], about }
-                }
-                (false, false) => Stepped { step: Step::Intent, at_ms: now.wall_ms, id, key, request, about },
-            };
-            if kept {
-                at.facts.note(&Fact::Effect { sink, ordinal, stepped });
-            }
-            at.effects.step(ordinal, kept, &stepped);
-        }
-        let ticket = state.flush(Vec::new(), now);
-        drop(state);
+        let ticket = self.lock().intend(sink, intentions, now)?;
         if ticket == 0 {
             return Ok(());
         }
-        failed(&self.wait_for(ticket)).map_or(Ok(()), |why| Err(IntendError::NotDurable(why)))
+        let failed = self.wait_for(ticket).node.as_ref().and_then(|node| node.failed.clone());
+        failed.map_or(Ok(()), |why| Err(IntendError::NotDurable(why)))
     }
 
     /// Notes that the target has taken a request under a reference and says later what became of it.
@@ -144,16 +107,11 @@ impl Engine {
         let at = state.sink_mut(sink).ok_or(IntendError::Stale)?;
         let held = at.lanes.get(delivery).filter(|held| held.phase == Phase::InFlight && !held.settling);
         let held = held.ok_or(IntendError::Stale)?;
-        let (ordinal, stream) = (held.ordinal, held.stream);
+        let place = held.at(sink);
         let id = held.record.as_ref().map_or(0, |record| Stored::read(record.bytes()).id);
-        at.effects.begun(ordinal).ok_or(IntendError::Stale)?;
-        let kept = at.is_durable(stream);
+        at.effects.begun(place.ordinal).ok_or(IntendError::Stale)?;
         let (step, at_ms) = (Step::Accepted, now.wall_ms);
-        let stepped = Stepped { step, at_ms, id, key: reference, request: &[], about: &[] };
-        if kept {
-            at.facts.note(&Fact::Effect { sink, ordinal, stepped });
-        }
-        at.effects.step(ordinal, kept, &stepped);
+        at.step(place, &Stepped { step, at_ms, id, key: reference, request: &[], about: &[] });
         state.flush(Vec::new(), now);
         drop(state);
         self.inner.work.notify_one();
@@ -176,5 +134,81 @@ impl Engine {
         let mut state = self.lock();
         let Some(at) = state.sinks.get_mut(usize::from(sink)) else { return upto == 0 };
         at.effects.take(upto)
+    }
+}
+
+impl State {
+    /// Writes intentions down. Returns the ticket to wait for; 0 if nothing is durable here.
+    pub(super) fn intend(
+        &mut self,
+        sink: SinkNo,
+        intentions: &[Intention<'_>],
+        now: Now,
+    ) -> Result<u64, IntendError> {
+        if let Some(why) = self.node.as_ref().and_then(|node| node.failed.clone()) {
+            return Err(IntendError::NotDurable(why));
+        }
+        let most = self.node.as_ref().map_or(u64::MAX, |node| node.store.segment_bytes() / 2);
+        let at = self.sink_mut(sink).ok_or(IntendError::Stale)?;
+        let bytes = at.effects.waiting();
+        if bytes > LINES_MAX {
+            return Err(IntendError::Behind { bytes });
+        }
+        for one in intentions {
+            at.intend(one, most, now)?;
+        }
+        Ok(self.flush(Vec::new(), now))
+    }
+}
+
+impl Sink {
+    fn intend(&mut self, one: &Intention<'_>, most: u64, now: Now) -> Result<(), IntendError> {
+        let Intention { delivery, key, request, about } = *one;
+        let held = self.lanes.get(delivery).filter(|held| held.phase == Phase::InFlight && !held.settling);
+        let held = held.ok_or(IntendError::Stale)?;
+        let bytes = (key.len() + request.len() + about.len()) as u64;
+        if bytes > most {
+            return Err(IntendError::TooLarge { bytes, most });
+        }
+        if !is_tellable(about) {
+            return Err(IntendError::NotTellable);
+        }
+        let Some(record) = &held.record else { return Err(IntendError::Stale) };
+        let (id, at) = (Stored::read(record.bytes()).id, held.at(self.no));
+        let again = self.effects.begun(at.ordinal).is_some_and(|begun| begun.attempts > 0);
+        let (step, key, request, about): (_, &str, &[u8], &[u8]) = match (again, key.is_empty()) {
+            (true, _) => (Step::Again, "", &[], &[]),
+            (false, true) => (Step::Planned, key, &[], about),
+            (false, false) => (Step::Intent, key, request, about),
+        };
+        self.step(at, &Stepped { step, at_ms: now.wall_ms, id, key, request, about });
+        Ok(())
+    }
+
+    /// Does a step of an effect, and writes it down.
+    fn step(&mut self, at: At, stepped: &Stepped<'_>) {
+        let kept = self.is_durable(at.stream);
+        if kept {
+            self.facts.note(&Fact::Effect { at, stepped: *stepped });
+        }
+        self.effects.step(at, kept, stepped);
+    }
+
+    /// Ends effects of events that are gone: they left their log while an earlier life of the node had them in flight.
+    pub(super) fn drop_effects(&mut self) {
+        // What a replay has chosen comes again although its cursor has passed it.
+        if self.job.is_some() {
+            return;
+        }
+        for (at, id) in self.effects.places() {
+            let passed =
+                self.cursors.get(usize::from(at.stream)).is_none_or(|cursor| cursor.is_finished(at.seq));
+            let held = self.parked.get(at.ordinal).is_some() || self.copy_of(at.ordinal).is_some();
+            if passed && !held {
+                let step = Step::Gone;
+                let at_ms = self.effects.begun(at.ordinal).map_or(0, |begun| begun.last_ms);
+                self.step(at, &Stepped { step, at_ms, id, key: "", request: &[], about: &[] });
+            }
+        }
     }
 }

@@ -241,6 +241,7 @@ impl State {
             sink.retake(&state.streams)?;
             sink.refollow();
             sink.effects.show_all();
+            sink.drop_effects();
             sink.doubt_copies();
             sink.recount(queued);
             sink.job.iter_mut().for_each(|job| job.begin_again());

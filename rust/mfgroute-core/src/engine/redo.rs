@@ -128,12 +128,14 @@ impl State {
             }
             Fact::Keys(keys) => self.carried.extend(keys.as_chunks::<KEY_BYTES>().0),
             Fact::Replay { .. } | Fact::Chosen { .. } | Fact::Replayed { .. } => self.redo_replay(fact),
-            Fact::Effect { sink, ordinal, ref stepped } => {
-                if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
-                    sink.effects.step(ordinal, true, stepped);
+            Fact::Effect { at, ref stepped } => {
+                if let Some(sink) = self.sinks.get_mut(usize::from(at.sink)) {
+                    sink.effects.step(at, true, stepped);
                 }
             }
-            Fact::Effects { sink, .. } | Fact::Line { sink, .. } | Fact::Begun { sink, .. } => {
+            Fact::Effects { sink, .. }
+            | Fact::Line { sink, .. }
+            | Fact::Begun { at: At { sink, .. }, .. } => {
                 if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
                     sink.effects.restore(fact);
                 }
@@ -283,7 +285,7 @@ pub(super) fn skipped<'a>(
 
 impl Sink {
     /// The event of which this sink holds the bytes, and which is tried again.
-    fn copy_of(&self, ordinal: u64) -> Option<DeliveryId> {
+    pub(super) fn copy_of(&self, ordinal: u64) -> Option<DeliveryId> {
         self.lanes.iter().find(|(_, held)| held.copy && held.ordinal == ordinal).map(|(id, _)| id)
     }
 

@@ -42,6 +42,7 @@ impl History {
             }
         }
         if !self.machine.is_dead() {
+            self.effects(engine);
             let found = Self::with(engine, |state| Model::bounds(state));
             self.check(found);
         }
@@ -223,6 +224,7 @@ impl History {
         let max = 1 + self.dice.below(4) as usize;
         for given in engine.poll(number(sink), max, u64::MAX) {
             let found = Self::with(engine, |state| self.model.delivered(state, sink, &given));
+            self.check(self.sent.delivered(sink, &given));
             self.tell(|| format!("sink {sink} gets {:?} as {:?}", (given.stream, given.seq), given.id));
             self.check(found);
             self.counts.delivered += 1;

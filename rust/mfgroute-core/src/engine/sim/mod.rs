@@ -5,6 +5,7 @@
 //! With `MFGROUTE_TELL` a history says what happens in it.
 
 mod acts;
+mod effects;
 mod found;
 mod mutants;
 mod oracle;

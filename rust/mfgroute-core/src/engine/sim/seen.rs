@@ -29,6 +29,9 @@ impl History {
             let node = state.node.as_ref().unwrap();
             (node.done, node.failed.is_some())
         });
+        if !failed {
+            self.effects_written(done);
+        }
         let settled = Self::with(engine, |state| self.model.settled(state));
         match settled {
             Ok(count) => self.counts.settled += count,

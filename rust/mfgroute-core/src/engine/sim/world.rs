@@ -7,6 +7,7 @@ use mfgroute_log::testing::{Dice, Faults, Machine};
 use super::super::commit::Committer;
 use super::super::tests::TestClock;
 use super::super::{Clock, DeliveryId, Engine, InstallError, Life, SinkNo, State};
+use super::effects::Effects;
 use super::oracle::Model;
 use super::swarm::Swarm;
 
@@ -74,6 +75,11 @@ pub(super) struct History {
     pub(super) serial: u64,
     /// A source that was told of a failure reads no further in this life.
     pub(super) stuck: bool,
+    /// What senders have written down, and followers seen.
+    pub(super) sent: Effects,
+    /// Senders write down what they send. Of dice of its own: what else happens is drawn as before.
+    pub(super) posts: bool,
+    pub(super) more: Dice,
     /// Until when nothing may leave the disk, and what was there.
     pub(super) held: Option<(u64, Vec<String>)>,
     /// The first thing that was not as it must be.
@@ -96,6 +102,7 @@ pub(super) fn run(seed: u64) -> Result<Counts, String> {
 impl History {
     fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
+        let mut more = Dice::new(seed ^ 0x0EFF_EC75);
         let machine = Machine::new(Dice::new(dice.draw()));
         let swarm = Swarm::draw(&mut dice);
         let model = Model { drops: swarm.drops, ..Model::default() };
@@ -109,6 +116,9 @@ impl History {
             kind: "done/1".into(),
             serial: 0,
             stuck: false,
+            sent: Effects::default(),
+            posts: more.once_in(2),
+            more,
             held: None,
             wrong: None,
             told: std::env::var_os("MFGROUTE_TELL").is_some(),
@@ -203,6 +213,7 @@ impl History {
             let position = state.sources[0].position.clone();
             let position = position.map_or(0, |bytes| u64::from_le_bytes(bytes[..].try_into().unwrap()));
             let found = self.machine.calmly(|| self.model.reopened(&state, position));
+            let found = found.and_then(|()| self.sent.reopened(&self.model, &state));
             self.counts.freed +=
                 state.streams.iter().filter(|stream| stream.log.first_seq() > 0).count() as u64;
             self.counts.checkpoints +=
@@ -224,6 +235,7 @@ impl History {
         }
         if known == 0 {
             self.model = Model { drops: self.swarm.drops, ..Model::default() };
+            self.sent = Effects::default();
         }
         let quiet = |_: &mut Self, _: &Engine| ();
         while self.wrong.is_none() && self.step(&mut running, quiet) {}
