@@ -118,7 +118,7 @@ async def test_a_lost_answer_is_found_by_asking_or_not_there(plant, kind, when):
         (Fault(kind="refuse", message="etag_wrong"), Retry(reason="x")),
         (Fault(kind="redirect"), Retry(reason="x", judged=True, sent=True)),
         (Fault(kind="html"), Retry(reason="x", judged=True, sent=True)),
-        (Fault(kind="error_in_200"), Refused("/IWBEP/CM_MGW_RT/022", "x")),
+        (Fault(kind="error_in_200"), Retry(reason="x", judged=True, sent=True)),
         (Fault(kind="bomb", size=4 << 20), Retry(reason="x", judged=True, sent=True)),
         (Fault(kind="trickle", after_s=0.1), Retry(reason="x", sent=True)),
         (Fault(kind="endless"), Retry(reason="x", judged=True, sent=True)),
@@ -369,6 +369,16 @@ async def test_the_target_is_read_back_in_the_names_of_the_amounts(plant):
     assert await sink.read("order/DE07/none") == {}
     with pytest.raises(AdapterError, match="nothing that can be read"):
         await sink.read("stock/DE07/RM-555")
+
+
+async def test_a_target_that_lies_is_found_out_by_reading_it_back(plant):
+    sink = await plant.sink()
+    plant.erp.misbehave(Fault(kind="lie", times=1))
+    request, outcome = await plant.post(sink)
+    assert isinstance(outcome, Done)
+    assert request.amounts
+    assert await sink.read(request.object) == {}
+    assert await sink.ask(request) == Absent()
 
 
 async def test_what_somebody_else_posted_under_our_reference_is_left_to_a_person(plant):

@@ -13,7 +13,7 @@ from mfgroute.adapters.sap import batch
 from mfgroute.adapters.sap.call import Call
 from mfgroute.adapters.sap.cancel import CANCEL, UNMOVE, document_of, name_of
 from mfgroute.adapters.sap.config import SapSinkConfig
-from mfgroute.adapters.sap.judge import Verdict, judge, said
+from mfgroute.adapters.sap.judge import Verdict, judge, line_of, said
 from mfgroute.adapters.sap.lookup import Lookups, Unreadable
 from mfgroute.adapters.sap.odata import entity, messages
 from mfgroute.adapters.sap.session import NotReady, Session
@@ -191,10 +191,10 @@ class Posting:
             return Retry(reason=reason, judged=True, sent=True)
         if not isinstance(found, Absent):
             return found
-        if messages(answer.body):
-            verdict = judge(answer, status=400)
-            if verdict.means != "already":
-                return self._outcome(verdict)
+        line = line_of(answer, status=400) if messages(answer.body) else None
+        if line is not None and line.means != "already" and (line.code or line.says):
+            return self._outcome(judge(answer, status=400))
+        # An error that the table does not know, in an answer that says success: what it means is not known.
         return Retry(reason=reason, judged=True, sent=True)
 
     async def _already(self, call: Call, verdict: Verdict) -> Posted:
