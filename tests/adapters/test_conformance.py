@@ -10,14 +10,20 @@ from mfgroute.adapters.console import ConsoleSink
 from mfgroute.adapters.files import FilesSink, FilesSource
 from mfgroute.adapters.http import HttpSink, HttpSource
 from mfgroute.adapters.opcua import OpcUaSource
+from mfgroute.adapters.sap import SapSink
+from mfgroute.adapters.sap.references import request_id
 from mfgroute.adapters.zeromq import ZeroMqSink, ZeroMqSource
 from mfgroute.adapters.zeromq.keys import create_keypair
 from mfgroute.events import InDoubt, Intake, Receipt, Refused, Retry
+from mfgroute.testing import conformance
 from mfgroute.testing.conformance import SinkConformance, SourceConformance, event
 from mfgroute.testing.fakes import FakeSink, FakeSource, chaos_proxy
 from mfgroute.testing.plant import PlantServer
+from mfgroute.testing.simulators.s4 import ROOT, Fault, S4Simulator
 
+from . import sap_cases
 from .http_target import BY_LOOKUP, posted
+from .sap_plant import SETUP
 from .test_zeromq import Plant
 
 
@@ -123,6 +129,49 @@ class TestHttpSink(SinkConformance):
                 (outcome,) = await posted(sink, event())
                 assert isinstance(outcome, allowed)
                 await sink.close()
+
+
+class TestSapSink(SinkConformance):
+    adapter = SapSink
+
+    @pytest.fixture(autouse=True)
+    async def _peer(self, closed_port, monkeypatch):
+        self.closed_port = closed_port
+        monkeypatch.setattr(conformance, "event", self.confirmation)
+        async with S4Simulator(setup=SETUP) as self.erp:
+            yield
+
+    @staticmethod
+    def confirmation(number=1):
+        data = sap_cases.CONFIRMATION | {"report": str(number)}
+        return sap_cases.event(sap_cases.COMPLETED, data, number)
+
+    def settings(self):
+        return {
+            "url": self.erp.url + ROOT,
+            "auth": {"user": "MFG", "password": "secret"},
+            "goods": "listed",
+            "effect": {"by": "key"},
+            "allow_private": True,
+        }
+
+    def make(self, settings=None):
+        adapter = super().make(settings)
+        adapter._renderer._now = lambda: sap_cases.NOW
+        return adapter
+
+    def dead_settings(self):
+        return self.settings() | {"url": f"http://127.0.0.1:{self.closed_port}{ROOT}"}
+
+    async def refuse(self, refused):
+        self.erp.misbehave(Fault(kind="refuse", message="deficit", name=request_id(refused.id)))
+
+    async def cut(self):
+        self.erp.misbehave(Fault(kind="cut", when="after"))
+
+    def cut_settings(self):
+        for by in ("key", "lookup"):
+            yield self.settings() | {"effect": {"by": by}}, (Retry,)
 
 
 class TestZeroMqSink(SinkConformance):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mfgroute.adapters import console, files, http, zeromq
+from mfgroute.adapters import console, files, http, sap, zeromq
 from mfgroute.registry import Registry
 from mfgroute.testing.conformance import _description, _fields
 
@@ -17,6 +17,7 @@ CONFIGS = [
     ("files", files.FilesSinkConfig),
     ("http", http.HttpSourceConfig),
     ("http", http.HttpSinkConfig),
+    ("sap", sap.SapSinkConfig),
     ("zeromq", zeromq.ZeroMqSourceConfig),
     ("zeromq", zeromq.ZeroMqSinkConfig),
 ]
@@ -41,7 +42,7 @@ def test_the_public_suite_runs_over_every_adapter():
     assert {kind for kind in kinds if kind.__module__.startswith("mfgroute.")} <= tested
 
 
-@pytest.mark.parametrize("name", ["console", "files", "http", "zeromq"])
+@pytest.mark.parametrize("name", ["console", "files", "http", "sap", "zeromq"])
 def test_every_adapter_explains_its_inside_and_what_happens_on_faults(name):
     assert (Path(console.__file__).parents[1] / name / "README.md").exists()
     assert "on faults" in (DOCS / f"{name}.md").read_text().lower()
