@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from mfgroute.adapter import Effect, Secret
-from mfgroute.adapters.http.contract import POINTER, Ask, Follow, Row, Success
+from mfgroute.adapters.http.contract import POINTER, Ask, Follow, Read, Row, Success
 from mfgroute.adapters.http.request import HEADER_NAME, RequestTemplate
 from mfgroute.adapters.web.config import ConnectionConfig, check_url
 from mfgroute.errors import SettingError
@@ -61,6 +61,10 @@ class HttpSinkConfig(ConnectionConfig, kw_only=True):
     ] = None
     follow: Annotated[
         Follow | None, Meta(description="How the outcome is asked for of a request that was only accepted")
+    ] = None
+
+    read: Annotated[
+        Read | None, Meta(description="How the target is asked what it holds, for `mfgroute reconcile`")
     ] = None
 
     def __post_init__(self) -> None:
