@@ -8,6 +8,7 @@ from aiohttp import web
 
 from mfgroute.adapter import Held
 from mfgroute.errors import AdapterError, Disconnected
+from mfgroute.events import Done
 from mfgroute.testing.simulators import WmsSimulator
 
 from .http_target import BY_KEY, made, opened, posted
@@ -37,6 +38,17 @@ async def test_what_was_posted_is_what_is_read(context):
         name = "movement/101/FG-1/H87"
         assert await sink.read(THING) == {name: Held(amount=Decimal("6.75"), documents=numbers)}
         assert await sink.read("order/DE04/4712") == {}
+
+
+async def test_a_lie_that_looks_like_a_success_is_not_in_what_is_read(context):
+    body = LOOKUP["requests"][0]["body"] | {"article": "FG-1", "unit": "H87"}
+    more = LOOKUP | {"requests": [{"path": "/receipts", "body": body}], "read": READ}
+    async with WmsSimulator() as wms, opened(context, f"{wms.url}/api", **more) as sink:
+        wms.misbehave("lie", times=1)
+        first, second = await posted(sink, receipt(1, quantity="1"), receipt(2, quantity="2"))
+        assert first == Done("99999999")
+        held = (await sink.read(THING))["movement/101/FG-1/H87"]
+        assert held == Held(amount=Decimal(2), documents=(second.reference,))
 
 
 async def test_amounts_are_summed_by_name_over_pages_and_exactly(context, erp):

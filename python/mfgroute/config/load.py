@@ -310,13 +310,7 @@ class _Reader:
         fields = _fields(kind.Config)
         shared = _fields(common)
         own = {key: child for key, child in raw.items() if key not in shared or key in fields}
-        for key in sorted(kind.Config.stored & own.keys()):
-            for place in self.notes.replaced(f"{pointer}/{escape(key)}"):
-                self.notes.error(
-                    place,
-                    f"`{dotted(place)}` comes from `${{...}}`, and is kept with every request",
-                    "write it out; a secret belongs into `token`, `headers` or the query of `url`",
-                )
+        checks.check_stored(kind.Config.stored & own.keys(), pointer, self.notes)
         made = convert_struct(kind.Config, own, pointer, self.notes, also=shared)
         if made is not None:
             self._remember_secrets(made, raw, pointer)

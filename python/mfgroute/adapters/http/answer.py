@@ -56,7 +56,10 @@ def _of_row(row: Row, answer: Answer, config: HttpSinkConfig) -> Outcome | NotYe
         case "done" | "already_done":
             return Done(_reference(answer, config, row.reference))
         case "retry":
-            return Retry(after_s=after_s, reason=said(answer), judged=answer.status not in BUSY)
+            # Of the 4xx these two are about the target as a whole; the others are about this event's object.
+            waits = 400 <= answer.status < 500 and answer.status not in (408, 429)
+            judged = answer.status not in BUSY
+            return Retry(after_s=after_s, reason=said(answer), judged=judged, waits=waits)
         case "not_yet":
             assert row.within is not None, "the configuration was checked"
             code = row.code or "not_yet"

@@ -210,7 +210,8 @@ class HttpSink(Poster):
                 raise
             return lost(str(error), self._config)
         if guarded and answer.status == 412:
-            return Retry(reason="http_412: the target's document changed meanwhile", judged=True)
+            said = "http_412: the target's document changed meanwhile"
+            return Retry(reason=said, judged=True, waits=True)
         return outcome_of(answer, self._config)
 
     async def _guarded(self, request: Request, kept: Packed) -> Mapping[str, str] | Outcome:

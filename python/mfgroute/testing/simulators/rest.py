@@ -223,7 +223,7 @@ async def _early(wish: Misbehaviour | None) -> web.Response | None:
         case "blind":
             return _json(503, {"error": {"code": "busy", "message": "the search is being rebuilt"}})
         case "lie":
-            return _json(201, {"number": "99999999"})
+            return _json(201, {"number": "99999999", "status": "POSTED"})
         case "error_body":
             return _json(200, {"error": {"code": "LOCKED", "message": "the order is locked"}})
         case "refuse":
