@@ -11,7 +11,7 @@ from typing import Any
 
 from mfgroute.adapter import Effect, Inbox, Poster, Sink
 from mfgroute.config.convert import Notes, close, dotted, escape
-from mfgroute.config.model import NAME_PATTERN, Effects, Http, Route
+from mfgroute.config.model import NAME_PATTERN, Effects, Http, Model, Route
 
 _NAME = re.compile(NAME_PATTERN)
 _ANY = object()
@@ -84,6 +84,14 @@ def check_stored(keys: AbstractSet[str], pointer: str, notes: Notes) -> None:
                 f"`{dotted(place)}` comes from `${{...}}`, and is kept with every request",
                 "write it out; a secret belongs into `token`, `headers` or the query of `url`",
             )
+
+
+def check_contracts(model: Model, schemas: Mapping[str, Any], notes: Notes) -> None:
+    """Note what in sinks cannot work with the contracts of the project."""
+    for name, sink in model.sinks.items():
+        for pointer, said in sink.config.misfits(schemas):
+            place = f"/sinks/{escape(name)}{pointer}"
+            notes.error(place, f"`{dotted(place)}`: {said}")
 
 
 def check_asked(kind: type, effect: Effect | None, pointer: str, notes: Notes) -> None:
