@@ -7,7 +7,7 @@ counts or reconnects; after `Disconnected` the runtime waits and makes a new obj
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol
@@ -99,6 +99,18 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     #: Settings whose values are kept with events or sent in the open: `check` refuses `${...}` in them,
     #: because it may be a secret.
     stored: ClassVar[frozenset[str]] = frozenset()
+
+    def misfits(self, schemas: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """What cannot work with the contracts of the project, found by `check`.
+
+        Args:
+            schemas: of ``data``, by contract as ``material.consumed/1``.
+
+        Yields:
+            The place, as a pointer into this configuration, and what is wrong there.
+        """
+        del schemas
+        yield from ()
 
 
 class Effect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

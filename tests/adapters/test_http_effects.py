@@ -158,8 +158,8 @@ async def test_without_any_of_these_a_lost_answer_stays_in_doubt(context, wms):
     assert (len(said), len(wms.ledger.effects)) == (1, 1)
 
 
-async def test_a_lie_is_found_by_the_success_contract(context, wms):
-    wms.misbehave("lie", times=1)
+async def test_a_success_that_is_none_is_found_by_the_success_contract(context, wms):
+    wms.misbehave("error_body", times=1)
     async with opened(context, f"{wms.url}/api", **LOOKUP) as sink:
         outcome, said = await settled(sink, receipt())
     assert kinds(said) == ["InDoubt", "Absent", "Done"]
@@ -383,12 +383,12 @@ TABLE = [
 ]  # fmt: skip
 MEANINGS = [
     (409, {"error": {"code": "TWICE"}, "document": "7"}, Done("7")),
-    (409, {"error": {"code": "BUSY", "message": "wait"}}, Retry(reason="http_409: wait", judged=True)),
+    (409, {"error": {"code": "BUSY", "message": "wait"}}, Retry(reason="http_409: wait", judged=True, waits=True)),
     (422, {"error": {"code": "LOT_UNKNOWN", "message": "no lot"}}, NotYet(reason="http_422: no lot", after_s=30, within_s=7200, code="lot_unknown")),
     (422, {"error": {"code": "OTHER", "message": "no"}}, Refused("http_422", "no")),
     (200, {"error": {"message": "order is locked"}}, Refused("error_in_body", "order is locked")),
     (200, {"document": "8"}, Done(None)),
-    (400, {"error": {"code": "DB_LOCK", "message": "x"}}, Retry(reason="http_400: x", judged=True)),
+    (400, {"error": {"code": "DB_LOCK", "message": "x"}}, Retry(reason="http_400: x", judged=True, waits=True)),
     (500, {"message": "x"}, Retry(reason="http_500: x", sent=True)),
     (501, {"message": "x"}, Retry(reason="http_501: x", after_s=5, judged=True)),
 ]  # fmt: skip

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from fnmatch import fnmatchcase
 from typing import Any
 
 from mfgroute.adapter import Effect, Inbox, Poster, Sink
 from mfgroute.config.convert import Notes, close, dotted, escape
-from mfgroute.config.model import NAME_PATTERN, Effects, Http, Route
+from mfgroute.config.model import NAME_PATTERN, Effects, Http, Model, Route
 
 _NAME = re.compile(NAME_PATTERN)
 _ANY = object()
@@ -72,6 +73,25 @@ def check_effects(effects: Effects, notes: Notes) -> None:
             "`effects.url` does not begin with `postgresql://`",
             "leave it out for SQLite in the data folder",
         )
+
+
+def check_stored(keys: AbstractSet[str], pointer: str, notes: Notes) -> None:
+    """Note settings that are kept with events and may hold a secret."""
+    for key in sorted(keys):
+        for place in notes.replaced(f"{pointer}/{escape(key)}"):
+            notes.error(
+                place,
+                f"`{dotted(place)}` comes from `${{...}}`, and is kept with every request",
+                "write it out; a secret belongs into `token`, `headers` or the query of `url`",
+            )
+
+
+def check_contracts(model: Model, schemas: Mapping[str, Any], notes: Notes) -> None:
+    """Note what in sinks cannot work with the contracts of the project."""
+    for name, sink in model.sinks.items():
+        for pointer, said in sink.config.misfits(schemas):
+            place = f"/sinks/{escape(name)}{pointer}"
+            notes.error(place, f"`{dotted(place)}`: {said}")
 
 
 def check_asked(kind: type, effect: Effect | None, pointer: str, notes: Notes) -> None:

@@ -141,7 +141,7 @@ def read_project(
         core_document = {**core_document, "packs": packs.for_core(used)}
     plan, core_problems = _compile(root, core_document, places, today)
     if not any(problem.severity == "error" for problem in notes.problems):
-        others += _released(root, used, core_problems)
+        others += _released(root, used, core_problems, model, notes)
     others += in_calendars
     problems = _merged(notes.problems + others, core_problems)
     if found:
@@ -310,13 +310,7 @@ class _Reader:
         fields = _fields(kind.Config)
         shared = _fields(common)
         own = {key: child for key, child in raw.items() if key not in shared or key in fields}
-        for key in sorted(kind.Config.stored & own.keys()):
-            for place in self.notes.replaced(f"{pointer}/{escape(key)}"):
-                self.notes.error(
-                    place,
-                    f"`{dotted(place)}` comes from `${{...}}`, and is kept with every request",
-                    "write it out; a secret belongs into `token`, `headers` or the query of `url`",
-                )
+        checks.check_stored(kind.Config.stored & own.keys(), pointer, self.notes)
         made = convert_struct(kind.Config, own, pointer, self.notes, also=shared)
         if made is not None:
             self._remember_secrets(made, raw, pointer)
@@ -401,10 +395,15 @@ def _merged(ours: list[Problem], theirs: list[Problem]) -> list[Problem]:
     )
 
 
-def _released(root: Path, used: Sequence[packs.Pack], known: Sequence[Problem]) -> list[Problem]:
-    """Released contracts that are not as they were released."""
+def _released(
+    root: Path, used: Sequence[packs.Pack], known: Sequence[Problem], model: Model | None, notes: Notes
+) -> list[Problem]:
+    """Released contracts that are not as they were released; notes sinks that do not fit contracts."""
     try:
-        return lock.changed(*documents.released(root, used))
+        contracts, folders = documents.released(root, used)
+        if model is not None:
+            checks.check_contracts(model, {one.label: one.schema for one in contracts}, notes)
+        return lock.changed(contracts, folders)
     except ConfigError as error:
         # The compiler says what is wrong with a file, too.
         return [problem for problem in error.problems if problem not in known]

@@ -192,6 +192,8 @@ class Targets:
             if not (issubclass(kind, Poster) and callable(getattr(kind, "read", None))):
                 continue
             reader: Any = kind(sink.config, context_of(name, self._project))
+            if not getattr(reader, "readable", True):
+                continue  # Its settings do not say how.
             timeout_s = sink.section.limits.timeout
             try:
                 async with asyncio.timeout(timeout_s):

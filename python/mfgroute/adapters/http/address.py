@@ -32,7 +32,10 @@ class Address:
         return self._made(plain, query)
 
     def _made(self, path: str, query: str) -> URL:
-        both = "&".join(part for part in (query, self._url.raw_query_string) if part)
+        given = query.split("&")
+        # The target may have put our own query into the path that it named.
+        ours = [pair for pair in self._url.raw_query_string.split("&") if pair not in given]
+        both = "&".join(part for part in (*given, *ours) if part)
         # To encode or to normalise it once more would make it another path.
         return URL(f"{self._url.origin()}{path}{'?' if both else ''}{both}", encoded=True)
 

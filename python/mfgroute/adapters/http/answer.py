@@ -11,7 +11,7 @@ from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.web.answer import MISSING, Answer, at, message_of, retry_after_s
 from mfgroute.events import Accepted, Done, InDoubt, NotYet, Outcome, Refused, Retry
 
-__all__ = ["BUSY", "lost", "outcome_of", "said"]
+__all__ = ["BUSY", "local_path", "lost", "outcome_of", "said"]
 
 #: The target takes nothing now, whatever it is.
 BUSY = (408, 423, 425, 429, 503)
@@ -56,7 +56,10 @@ def _of_row(row: Row, answer: Answer, config: HttpSinkConfig) -> Outcome | NotYe
         case "done" | "already_done":
             return Done(_reference(answer, config, row.reference))
         case "retry":
-            return Retry(after_s=after_s, reason=said(answer), judged=answer.status not in BUSY)
+            # Of the 4xx these two are about the target as a whole; the others are about this event's object.
+            waits = 400 <= answer.status < 500 and answer.status not in (408, 429)
+            judged = answer.status not in BUSY
+            return Retry(after_s=after_s, reason=said(answer), judged=judged, waits=waits)
         case "not_yet":
             assert row.within is not None, "the configuration was checked"
             code = row.code or "not_yet"
@@ -75,14 +78,14 @@ def _accepted(answer: Answer, follow: Follow, config: HttpSinkConfig) -> Outcome
         if job is None:
             return lost(f"accepted without a job at {follow.job}", config)
         return Accepted(reference=job, after_s=after_s)
-    where = _local(answer.headers.get("Location", ""), config.url)
+    where = local_path(answer.headers.get("Location", ""), config.url)
     if where is None:
         shown = excerpt(answer.headers.get("Location", ""), 200) or "nothing"
         return lost(f"accepted with {shown} as `Location`, expected a path of the target", config)
     return Accepted(reference=where, after_s=after_s)
 
 
-def _local(location: str, url: str) -> str | None:
+def local_path(location: str, url: str) -> str | None:
     """Path and query of a place at the target itself; no other host is ever asked."""
     try:
         there, here = urlsplit(location.strip()), urlsplit(url)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
 from typing import Any
 
 from mfgroute.adapters.http.answer import BUSY, said
 from mfgroute.adapters.http.config import HttpSinkConfig
-from mfgroute.adapters.http.contract import Ask, Follow, document_of, reference_at
+from mfgroute.adapters.http.contract import Ask, Follow, Read, document_of, reference_at
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.web.answer import MISSING, Answer, at, message_of, retry_after_s
+from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Absent, Accepted, Done, InDoubt, Refused, Retry
 
-__all__ = ["followed", "found"]
+__all__ = ["followed", "found", "held"]
 
 #: What says nothing about the thing that was asked for: busy, or we may not ask.
 _UNCLEAR = (401, 403, 407, *BUSY)
+
+
+_DECIMAL = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?")
 
 
 def found(answer: Answer, ask: Ask, key: str) -> Done | Refused | Absent | InDoubt | Retry:
@@ -49,6 +55,36 @@ def followed(
         return InDoubt(f"asked for {reference}: {said(answer)}")
     wished_s = retry_after_s(answer.headers.get("Retry-After"))
     return Accepted(reference=reference, after_s=wished_s or float(follow.every))
+
+
+def held(answer: Answer, read: Read) -> tuple[list[tuple[str, Decimal, str | None]], str | None]:
+    """What one page says that the target holds: names, amounts and documents; and the path of the next page.
+
+    Raises:
+        Disconnected: the target cannot say now.
+        AdapterError: the page cannot be understood, so that no sum of it would be right.
+    """
+    if answer.status >= 500 or answer.status in BUSY:
+        raise Disconnected(said(answer), sent=False)
+    document = document_of(answer)
+    items = at(document, read.items)
+    if not 200 <= answer.status < 300 or not isinstance(items, list):
+        raise AdapterError(f"answered without a list at {read.items or '/'}: {said(answer)}")
+    rows = []
+    for index, item in enumerate(items):
+        name, amount = read.name_of(item), _decimal(at(item, read.amount))
+        if name is None or amount is None:
+            what = read.amount if amount is None else read.name
+            raise AdapterError(f"there is no {what} in thing {index} at {read.items or '/'}")
+        rows.append((name, amount, None if read.document is None else reference_at(item, read.document)))
+    following = MISSING if read.next is None else at(document, read.next)
+    return rows, following if isinstance(following, str) and following else None
+
+
+def _decimal(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return Decimal(value) if _DECIMAL.fullmatch(str(value)) else None
 
 
 def _is_absent(answer: Answer, ask: Ask) -> bool:

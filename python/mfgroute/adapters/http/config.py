@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
 from mfgroute.adapter import Effect, Secret
-from mfgroute.adapters.http.contract import POINTER, Ask, Follow, Row, Success
+from mfgroute.adapters.http.contract import POINTER, Ask, Follow, Read, Row, Success
+from mfgroute.adapters.http.fit import misfits
 from mfgroute.adapters.http.request import HEADER_NAME, RequestTemplate
 from mfgroute.adapters.web.config import ConnectionConfig, check_url
 from mfgroute.errors import SettingError
@@ -63,6 +65,10 @@ class HttpSinkConfig(ConnectionConfig, kw_only=True):
         Follow | None, Meta(description="How the outcome is asked for of a request that was only accepted")
     ] = None
 
+    read: Annotated[
+        Read | None, Meta(description="How the target is asked what it holds, for `mfgroute reconcile`")
+    ] = None
+
     def __post_init__(self) -> None:
         """Refuse what could leak a secret or break a request."""
         super().__post_init__()
@@ -78,6 +84,12 @@ class HttpSinkConfig(ConnectionConfig, kw_only=True):
         self._check_requests()
         if (self.ask is not None) != (self.effect is not None and self.effect.by == "lookup"):
             raise ValueError("`ask` and `effect: {by: lookup}` belong together")
+
+    def misfits(self, schemas: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Places of requests that no event of their types has."""
+        for index, one in enumerate(self.requests):
+            for pointer, said in misfits(one, schemas):
+                yield f"/requests/{index}{pointer}", said
 
     def _check_requests(self) -> None:
         if self.requests and (self.method != "POST" or self.body != "event"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +19,7 @@ from mfgroute.units import Duration
 __all__ = ["POINTER", "Ask", "Condition", "Follow", "Row", "Success", "document_of", "reference_at", "same"]
 
 _REFERENCE_MAX = 256
+_NAME = re.compile(r"\{([a-z_]+)\}")
 POINTER = "^(/[^/]*)*$"
 
 Pointer: TypeAlias = Annotated[str, Meta(pattern=POINTER)]
@@ -163,6 +166,68 @@ class Follow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             raise SettingError("`job` and `path` belong together", "/job" if self.path is None else "/path")
         if self.every < 0.01:
             raise SettingError("is at least 10ms", "/every")
+
+
+class Read(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How the target is asked, by GET, what it holds of an object, for `mfgroute reconcile`."""
+
+    object: Annotated[
+        str, Meta(description="Objects that can be read; its names in braces are places in `path`")
+    ] = "order/{site}/{order}"
+    path: Annotated[
+        str, Meta(min_length=1, description="Is put behind `url`, such as `/receipts?order={order}`")
+    ]
+    items: Annotated[Pointer, Meta(description="Place of the list of what it holds, such as `/items`")] = (
+        msgspec.field(name="list")
+    )
+    next: Annotated[
+        Pointer | None,
+        Meta(description="Place of the path of the next page, if there are pages; none there: the last one"),
+    ] = None
+    amount: Annotated[Pointer, Meta(description="Place of the quantity in a thing")]
+    name: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Name of the amount, with places of the thing, such as "
+            "`movement/101/{/article}/{/unit}`",
+        ),
+    ]
+    document: Annotated[Pointer | None, Meta(description="Place of the document number in a thing")] = None
+
+    def __post_init__(self) -> None:
+        """Refuse a path that is not about one object."""
+        known, wanted = set(_NAME.findall(self.object)), set(_NAME.findall(self.path))
+        path_text(_NAME.sub("x", self.path), "/path")
+        if not wanted or not wanted <= known:
+            names = ", ".join(f"`{{{name}}}`" for name in sorted(known)) or "none"
+            raise SettingError(f"`{self.path}`, expected a path with places of `object`", "/path", hint=names)
+        if "{" in re.sub(r"\{/[^{}]*\}", "", self.name):
+            raise SettingError(f"`{self.name}`, expected places such as `{{/article}}`", "/name")
+
+    def path_of(self, thing: str) -> str | None:
+        """The path for an object, percent-encoded; `None` if it is no such object."""
+        parts = _NAME.split(self.object)
+        names = "".join(
+            f"(?P<{part}>[^/]+)" if index % 2 else re.escape(part) for index, part in enumerate(parts)
+        )
+        found = re.fullmatch(names, thing)
+        if found is None:
+            return None
+        return _NAME.sub(lambda place: quote(found[place[1]], safe=""), self.path)
+
+    def name_of(self, thing: Any) -> str | None:
+        """The name of the amount of a thing; `None` if the thing lacks a part of it."""
+        missing = False
+
+        def word(place: re.Match[str]) -> str:
+            nonlocal missing
+            made = reference_at(thing, place[1])
+            missing = missing or made is None
+            return made or ""
+
+        name = re.sub(r"\{(/[^{}]*)\}", word, self.name)
+        return None if missing else name
 
 
 def document_of(answer: Answer) -> Any:

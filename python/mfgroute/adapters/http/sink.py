@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -10,10 +11,10 @@ from typing import TypeVar
 import msgspec
 from aiohttp.abc import AbstractResolver
 
-from mfgroute.adapter import Books, Context, Effect, Poster, Request
+from mfgroute.adapter import Books, Context, Effect, Held, Poster, Request
 from mfgroute.adapters.http.address import Address, secrets_of
-from mfgroute.adapters.http.answer import lost, outcome_of
-from mfgroute.adapters.http.asking import followed, found
+from mfgroute.adapters.http.answer import local_path, lost, outcome_of
+from mfgroute.adapters.http.asking import followed, found, held
 from mfgroute.adapters.http.config import HttpSinkConfig
 from mfgroute.adapters.http.contract import document_of, reference_at
 from mfgroute.adapters.http.request import (
@@ -28,11 +29,14 @@ from mfgroute.adapters.http.template import Unfit
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.web.answer import Answer, at
 from mfgroute.adapters.web.client import Client
-from mfgroute.errors import Disconnected
+from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Absent, Accepted, Done, Event, InDoubt, NotYet, Outcome, Refused, Retry
 
 __all__ = ["HttpSink", "HttpSinkConfig"]
 
+_PAGES_MAX = 1000
+#: Sums of quantities are exact, or an error.
+_EXACT = decimal.Context(prec=150, traps=[decimal.Inexact, decimal.InvalidOperation])
 T = TypeVar("T", bound=msgspec.Struct)
 
 _STRONG_TAG = re.compile(r'"[\x21\x23-\x7e]*"')
@@ -149,6 +153,43 @@ class HttpSink(Poster):
             return Accepted(reference=reference, after_s=float(follow.every))
         return self._masked(followed(answer, follow, reference, self._config))
 
+    @property
+    def readable(self) -> bool:
+        """Whether the configuration says how the target is read."""
+        return self._config.read is not None
+
+    async def read(self, thing: str) -> dict[str, Held]:
+        """What the target holds of an object, page by page.
+
+        Raises:
+            Disconnected: the target cannot be reached, or cannot say now.
+            AdapterError: it is not configured, no such object, or the answer cannot be understood.
+        """
+        read = self._config.read
+        path = None if read is None else read.path_of(thing)
+        if read is None or path is None:
+            raise AdapterError(f"`read` does not say how to ask about {thing}")
+        sums: dict[str, Decimal] = {}
+        documents: dict[str, list[str]] = {}
+        url = self._address.below(path)
+        for _ in range(_PAGES_MAX):
+            rows, following = held(await self._client.request("GET", url), read)
+            for name, amount, document in rows:
+                sums[name] = _EXACT.add(sums.get(name, Decimal()), amount)
+                documents.setdefault(name, []).extend([document] if document is not None else [])
+            if following is None:
+                return {
+                    name: Held(amount=amount, documents=tuple(documents[name]))
+                    for name, amount in sums.items()
+                }
+            there = local_path(following, self._config.url)
+            if there is None:
+                raise AdapterError(
+                    f"the next page of {thing} is not at the target: {excerpt(following, 200)}"
+                )
+            url = self._address.beside(there)
+        raise AdapterError(f"{thing} has more than {_PAGES_MAX} pages")
+
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
@@ -169,7 +210,8 @@ class HttpSink(Poster):
                 raise
             return lost(str(error), self._config)
         if guarded and answer.status == 412:
-            return Retry(reason="http_412: the target's document changed meanwhile", judged=True)
+            said = "http_412: the target's document changed meanwhile"
+            return Retry(reason=said, judged=True, waits=True)
         return outcome_of(answer, self._config)
 
     async def _guarded(self, request: Request, kept: Packed) -> Mapping[str, str] | Outcome:

@@ -1,7 +1,7 @@
 """The REST door of a simulated system: plain documents instead of CloudEvents, at ``/api/<resource>``.
 
 ``POST /api/receipts`` makes a new document every time, whatever its ``reference``: this door knows no
-idempotency key. ``GET /api/receipts?reference=R`` lists what has a reference, and ``GET``, ``PUT
+idempotency key. ``GET /api/receipts?reference=R`` lists what has a reference (or order …), and ``GET``, ``PUT
 /api/receipts/R`` read and replace a document by it, with ``ETag``, ``If-Match`` and ``If-None-Match`` (RFC
 9110). With ``Prefer: respond-async`` (RFC 7240) a POST is answered 202, and ``GET /api/jobs/N`` says later
 what became of it.
@@ -107,8 +107,12 @@ class RestDoor:
         blind = await _early(self._host.struck({request.query.get("reference", "")}, frozenset({"blind"})))
         if blind is not None:
             return blind
-        wanted = request.query.get("reference")
-        things = [one for one in self._things[resource] if wanted is None or one.get("reference") == wanted]
+        wanted = request.query.items()
+        things = [
+            one
+            for one in self._things[resource]
+            if all(str(one.get(name, "")) == value for name, value in wanted)
+        ]
         return _json(200, {"items": things})
 
     async def _show(self, resource: str, request: web.Request) -> web.StreamResponse:
@@ -219,7 +223,7 @@ async def _early(wish: Misbehaviour | None) -> web.Response | None:
         case "blind":
             return _json(503, {"error": {"code": "busy", "message": "the search is being rebuilt"}})
         case "lie":
-            return _json(201, {"number": "99999999"})
+            return _json(201, {"number": "99999999", "status": "POSTED"})
         case "error_body":
             return _json(200, {"error": {"code": "LOCKED", "message": "the order is locked"}})
         case "refuse":
