@@ -1,6 +1,7 @@
 """Effects: what was posted, and what a person says of an event whose outcome is unknown."""
 
 import json
+import signal
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -263,3 +264,22 @@ def test_a_damaged_database_makes_no_backup(run, kept, project):
     code, _, err = run("backup", "saved")
     assert (code, "the effects database cannot be copied" in err) == (75, True), err
     assert not (project / "saved" / "manifest.json").exists()
+
+
+def test_a_node_that_is_killed_again_and_again_records_every_effect_once(run, start, target):
+    posted, kills = 12, 3
+    for life in range(kills):
+        node = start(SAP_URL=target.url)
+        node.post(*(report(life * posted + number, order=str(4000 + number)) for number in range(posted)))
+        until(lambda: len(set(target.taken)), lambda count, least=life * posted + 2: count >= least)
+        node.stop(signal.SIGKILL)
+    start(SAP_URL=target.url)
+    found = until(
+        lambda: read(run, "effects", "list"),
+        lambda answer: [one["state"] for one in answer["effects"]] == ["posted"] * posted * kills,
+    )
+    assert found["missing"] == {}
+    assert len({one["id"] for one in found["effects"]}) == len(set(target.taken)) == posted * kills
+    for one in read(run, "effects", "show", found["effects"][-1]["id"]):
+        states = [change["state"] for change in one["history"]]
+        assert (states[0], states[-1], states.count("posted")) == ("intent", "posted", 1)

@@ -10,7 +10,7 @@ import pytest
 
 from mfgroute.effects import questions
 from mfgroute.effects.database import Database
-from mfgroute.errors import DatabaseDown, DatabaseUnfit, SchemaNewer
+from mfgroute.errors import DatabaseDown, DatabaseUnfit, SchemaNewer, UnknownName
 from mfgroute.observe import health
 from mfgroute.runtime import follower as module
 from mfgroute.runtime.follower import LINES_MAX, Follower, Taker
@@ -75,7 +75,7 @@ async def test_more_lines_than_fit_into_one_transaction_keep_their_order(feed, t
     feed.say("sap", "e0", "superseded")
     async with following(feed, tmp_path) as follower:
         assert await follower.was_posted("sap", ["e1"]) == {"e1": "4900000001"}
-        assert feed.left("sap") == []
+        await until(lambda: not feed.left("sap"))
     history = rows(tmp_path, None, questions.show, "e0")[0]["history"]
     assert [line["state"] for line in history] == ["intent", "posted", "superseded"]
 
@@ -234,6 +234,22 @@ async def test_a_database_that_was_deleted_says_what_it_lacks(feed, tmp_path):
         assert followed.missing == {"sap": 6}
         (note,) = health.check([], {}, followed=followed).notes
         assert "lacks 6 changes of sink sap" in note
+
+
+async def test_a_sink_that_a_reload_removes_does_not_hold_up_the_others(feed, tmp_path, monkeypatch):
+    real = Feed.effects
+
+    def effects(self, sink, after, count_max):
+        if sink == "gone":
+            raise UnknownName("no sink is called `gone`")
+        return real(self, sink, after, count_max)
+
+    monkeypatch.setattr(Feed, "effects", effects)
+    feed.post("sap", "e1")
+    async with following(feed, tmp_path, sinks=("gone", "sap")) as follower:
+        await until(lambda: not feed.left("sap"))
+        followed = follower.followed()
+        assert (followed.behind, followed.failures) == ({"gone": 0, "sap": 0}, 0)
 
 
 async def test_the_loop_is_not_held_while_the_database_works(feed, tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ from mfgroute.effects import lines as changes
 from mfgroute.effects import questions
 from mfgroute.effects.database import Database
 from mfgroute.effects.files import LIFE_FILE
-from mfgroute.errors import DatabaseDown, DatabaseUnfit, MfgrouteError
+from mfgroute.errors import DatabaseDown, DatabaseUnfit, MfgrouteError, UnknownName
 from mfgroute.observe.health import Followed
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.backoff import Backoff
@@ -50,7 +50,11 @@ class Feed(Protocol):
     """What the follower needs of the engine."""
 
     def effects(self, sink: str, after: int, count_max: int) -> bytes:
-        """Durable lines of a sink behind number `after`, oldest first."""
+        """Durable lines of a sink behind number `after`, oldest first.
+
+        Raises:
+            UnknownName: there is no such sink any more.
+        """
 
     def effects_taken(self, sink: str, upto: int) -> None:
         """Let go of the lines of a sink up to number `upto`.
@@ -86,40 +90,49 @@ class Taker:
             DatabaseDown: the database cannot be used now; what was taken is known.
             DatabaseUnfit: a line is not understood.
         """
-        after = self._upto[sink] if sink in self._upto else self._begun(sink)
         count = 0
-        while found := self._feed.effects(sink, after, LINES_MAX):
-            try:
-                read = changes.read(found)
-            except msgspec.DecodeError as error:
-                raise DatabaseUnfit(
-                    f"a change of an effect of {sink} behind number {after} is not understood: {error}"
-                ) from error
-            after = self._database.take(sink, self._life, read).number
-            self._upto[sink] = after
-            self._feed.effects_taken(sink, after)
-            count += len(read)
-            if len(read) < LINES_MAX:
-                break
+        with contextlib.suppress(UnknownName):  # A reload has just removed the sink.
+            while read := self._read(sink, self._after(sink)):
+                upto = self._database.take(sink, self._life, read).number
+                self._upto[sink] = upto
+                self._feed.effects_taken(sink, upto)
+                count += len(read)
+                if len(read) < LINES_MAX:
+                    break
         return count
 
-    def knows(self, sink: str) -> bool:
-        """Whether it is known which lines of a sink were taken."""
-        return sink in self._upto
-
     def waiting(self, sink: str, ids: Iterable[str]) -> dict[str, str | None]:
-        """References of events that were posted or booked by hand, as the lines say that were not taken."""
-        after, wanted, ended = self._upto[sink], set(ids), {}
-        while found := self._feed.effects(sink, after, LINES_MAX):
-            for line in changes.read(found):
+        """References of events that were posted or booked by hand, as the lines say that were not taken.
+
+        Raises:
+            DatabaseDown: it is not known what was taken.
+            DatabaseUnfit: a line is not understood.
+        """
+        after, wanted, ended = self._after(sink), set(ids), {}
+        while read := self._read(sink, after):
+            for line in read:
                 after = line.number
                 if line.id in wanted and changes.counts(line.state, line.reference):
                     ended[line.id] = line.reference
         return ended
 
+    def _after(self, sink: str) -> int:
+        return self._upto[sink] if sink in self._upto else self._begun(sink)
+
+    def _read(self, sink: str, after: int) -> list[changes.Line]:
+        found = self._feed.effects(sink, after, LINES_MAX)
+        try:
+            return changes.read(found)
+        except msgspec.DecodeError as error:
+            raise DatabaseUnfit(
+                f"a change of an effect of {sink} behind number {after} is not understood: {error}"
+            ) from error
+
     def behind(self, sink: str) -> tuple[int, float]:
         """How many lines wait, at most `LOOKED_MAX`, and the age of the oldest in seconds."""
-        found = self._feed.effects(sink, self._upto.get(sink, 0), LOOKED_MAX)
+        found = b""
+        with contextlib.suppress(UnknownName):
+            found = self._feed.effects(sink, self._upto.get(sink, 0), LOOKED_MAX)
         if not found:
             return 0, 0.0
         first = msgspec.json.decode(found.partition(b"\n")[0])
@@ -248,21 +261,16 @@ class Follower:
     async def was_posted(self, sink: str, ids: Sequence[str]) -> dict[str, str | None]:
         """The events among `ids` that were posted or booked by hand at a sink before, with their references.
 
-        A database that can be read but takes nothing, as on a full disk, does not stop the sink: what it
-        has not taken is looked for in the log.
+        What the database has not taken is looked for in the log: an answer waits for no transaction, and a
+        database that can be read but takes nothing, as on a full disk, does not stop the sink.
 
         Raises:
             DatabaseDown: the database cannot be read now.
+            DatabaseUnfit: it is none that this version or node can use.
         """
 
         def call() -> dict[str, str | None]:
-            waiting = {}
-            try:
-                self._taker.drain(sink)
-            except DatabaseDown:
-                if not self._taker.knows(sink):
-                    raise
-                waiting = self._taker.waiting(sink, ids)
+            waiting = self._taker.waiting(sink, ids)
             with self._database.reading() as connection:
                 return questions.was_posted(connection, sink, ids) | waiting
 
