@@ -383,7 +383,7 @@ TABLE = [
 ]  # fmt: skip
 MEANINGS = [
     (409, {"error": {"code": "TWICE"}, "document": "7"}, Done("7")),
-    (409, {"error": {"code": "BUSY", "message": "wait"}}, Retry(reason="http_409: wait", judged=True)),
+    (409, {"error": {"code": "BUSY", "message": "wait"}}, Retry(reason="http_409: wait", judged=True, waits=True)),
     (422, {"error": {"code": "LOT_UNKNOWN", "message": "no lot"}}, NotYet(reason="http_422: no lot", after_s=30, within_s=7200, code="lot_unknown")),
     (422, {"error": {"code": "OTHER", "message": "no"}}, Refused("http_422", "no")),
     (200, {"error": {"message": "order is locked"}}, Refused("error_in_body", "order is locked")),

@@ -15,6 +15,8 @@ __all__ = ["BUSY", "lost", "outcome_of", "said"]
 
 #: The target takes nothing now, whatever it is.
 BUSY = (408, 423, 425, 429, 503)
+#: The target is well, and what the event is about is not ready: a conflict, a lock, too early.
+_WAITS = (409, 423, 425)
 
 
 def outcome_of(answer: Answer, config: HttpSinkConfig) -> Outcome | Accepted | NotYet:
@@ -56,7 +58,8 @@ def _of_row(row: Row, answer: Answer, config: HttpSinkConfig) -> Outcome | NotYe
         case "done" | "already_done":
             return Done(_reference(answer, config, row.reference))
         case "retry":
-            return Retry(after_s=after_s, reason=said(answer), judged=answer.status not in BUSY)
+            judged, waits = answer.status not in BUSY, answer.status in _WAITS
+            return Retry(after_s=after_s, reason=said(answer), judged=judged, waits=waits)
         case "not_yet":
             assert row.within is not None, "the configuration was checked"
             code = row.code or "not_yet"
@@ -100,7 +103,7 @@ def _declined(answer: Answer, config: HttpSinkConfig) -> Outcome:
     status = answer.status
     after_s = retry_after_s(answer.headers.get("Retry-After"))
     if status in BUSY:
-        return Retry(after_s=after_s, reason=said(answer), waits=status in (423, 425))
+        return Retry(after_s=after_s, reason=said(answer), waits=status in _WAITS)
     if status == 409 and config.conflict == "done":
         return Done(_reference(answer, config))
     if status == 409 and config.conflict == "retry":
