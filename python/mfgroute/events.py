@@ -83,7 +83,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         sent: whether the event may have arrived. Only for a target that may be sent it again; where it
             forgets keys (`effect.kept`), the event is in doubt after that time.
         waits: whether the target is well, and the event waits for something else: a lock, an outcome that
-            comes later, records of ours that cannot be read. Then it is no failure of the target.
+            comes later. Then it is no failure of the target.
     """
 
     after_s: float | None = None

@@ -8,12 +8,14 @@ from fakes_runtime import NODE, QUICK, BatchSink, FakeSource
 from test_real_engine import CONTRACT, MAPPING, message
 from virtual import Rig, run
 
+from mfgroute._core import Event
 from mfgroute.config.calendar import Calendar, Window
 from mfgroute.config.model import BatchSection
 from mfgroute.errors import ConfigError
 from mfgroute.events import Done, Retry
 from mfgroute.project import load_project
 from mfgroute.runtime.app import Router
+from mfgroute.runtime.group import Group
 from mfgroute.units import Duration, Size
 
 
@@ -149,6 +151,30 @@ def test_each_event_of_a_request_has_its_own_outcome():
             ]
 
     run(main)
+
+
+def test_requests_are_written_down_in_the_batches_that_their_events_came_with():
+    class Batch:
+        def __init__(self, *events):
+            self.events, self.rows, self.accepts = list(events), [], []
+
+        def intend(self, rows):
+            self.rows.append(rows)
+
+        def accepted(self, event, reference):
+            self.accepts.append((event.id, reference))
+
+    a, b, c = (
+        Event(id=name, type="t.v1", key=name, offset=number, json=b"{}")
+        for number, name in enumerate("abc", 1)
+    )
+    one, two = Batch(a, b), Batch(c)
+    group = Group([one, two])
+    group.intend([(b, "key b", b"", b""), (c, "key c", b"", b"")])
+    group.accepted(c, "4711")
+    assert [event.id for event in group.events] == ["a", "b", "c"]
+    assert (one.rows, two.rows) == ([[(b, "key b", b"", b"")]], [[(c, "key c", b"", b"")]])
+    assert (one.accepts, two.accepts) == ([], [("c", "4711")])
 
 
 PROJECT = (

@@ -10,7 +10,7 @@ import pytest
 from mfgroute.adapter import Effect, Poster, Request
 from mfgroute.errors import Disconnected, LogFailed, MfgrouteError, NobodyFollows, RequestUnfit
 from mfgroute.events import Absent, Accepted, Begun, Done, Event, InDoubt, NotYet, Refused, Retry
-from mfgroute.runtime.posting import Posting
+from mfgroute.runtime.posting import Posting, Unasked
 
 TIMEOUT_S = 30.0
 #: Steps of one history.
@@ -250,7 +250,7 @@ async def test_what_was_posted_before_the_log_begins_is_not_sent_again():
 async def test_nothing_is_sent_while_nobody_knows_what_was_posted():
     world = World()
     down = world.posting(Books(error=MfgrouteError("the database is down")))
-    assert await run(world, Target(CLASSES["key"], world), down) == Retry(reason="the database is down")
+    assert await run(world, Target(CLASSES["key"], world), down) == Unasked(reason="the database is down")
     assert world.lines == []
 
 
@@ -262,7 +262,7 @@ async def test_nothing_is_sent_that_cannot_be_written_down(error):
         raise error
 
     world.intend = intend
-    assert await run(world, Target(CLASSES["key"], world)) == Retry(reason=str(error))
+    assert await run(world, Target(CLASSES["key"], world)) == Unasked(reason=str(error))
     assert world.committed == []
 
 
@@ -287,7 +287,9 @@ async def test_not_yet_is_tried_again_until_its_time_is_up():
     world = World()
     posting, target = world.posting(), Waiting(CLASSES["lookup"], world)
     for _ in range(3):
-        assert await run(world, target, posting) == Retry(after_s=5.0, reason="the batch is not there")
+        assert await run(world, target, posting) == Retry(
+            after_s=5.0, reason="the batch is not there", waits=True
+        )
         world.now += 25.0
     assert await run(world, target, posting) == Refused("not_yet", "the batch is not there (for 60 s)")
     assert world.lines == ["intent", "again", "again", "again"]

@@ -15,6 +15,7 @@ from mfgroute.observe import health
 from mfgroute.runtime.breaker import PROBES, Breaker
 from mfgroute.runtime.budget import AGAIN_MAX, RetryBudget
 from mfgroute.runtime.guard import Guard
+from mfgroute.runtime.posting import Unasked
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.units import Rate
 
@@ -343,6 +344,29 @@ def test_a_batch_without_quota_loses_its_retries_and_what_follows_them_of_their_
     with left:
         left.done_all()
     assert [one[:2] for one in given_back[2:]] == [("b1", "done"), ("c1", "done")]
+
+
+def test_what_was_not_asked_says_nothing_about_the_target():
+    guard = Guard(
+        Limits(breaker=BreakerSection(failures=2)),
+        RetrySection(),
+        tempo=Tempo(),
+        random=Random(1),
+        clock=Clock(),
+    )
+    event = Event(id="a", type="t.v1", key="a", offset=1, json=b"{}")
+
+    def answer(outcome):
+        guard.answered([event], [outcome], reached=True)
+
+    for _ in range(100):
+        answer(Unasked(reason="waiting until the target is asked"))
+    answer(Retry(reason="no answer", sent=True))
+    assert guard.breaker.state == "closed"
+    answer(Unasked(reason="the log has failed"))
+    assert guard.budget.is_retry("a"), "its next try is still a retry"
+    answer(Retry(reason="no answer", sent=True))
+    assert guard.breaker.state == "open"
 
 
 def test_an_event_that_waits_for_something_else_is_no_failure_of_its_target():

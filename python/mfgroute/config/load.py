@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ from mfgroute.config.model import (
     SourceSection,
     Stream,
 )
-from mfgroute.config.substitute import Substitution
+from mfgroute.config.substitute import Substitution, replaceable
 from mfgroute.errors import ConfigError, MfgrouteError, Problem
 
 API_VERSION = "mfgroute/v1"
@@ -146,7 +146,7 @@ def read_project(
     problems = _merged(notes.problems + others, core_problems)
     if found:
         # What follows from a value that could not be replaced says nothing new.
-        unset = {places[pointer] for pointer in _replaceable(document, "") if pointer in places}
+        unset = {places[pointer] for pointer in replaceable(document, "") if pointer in places}
         problems = [problem for problem in problems if (problem.line, problem.column) not in unset]
         problems = _merged(found, problems)
     problems = _masked(problems, values)
@@ -358,18 +358,6 @@ def _content(file: Path) -> bytes:
     if len(content) > _FILE_BYTES_MAX:
         raise _error(str(file), f"`{file.name}` has {len(content)} bytes, expected at most {_FILE_BYTES_MAX}")
     return content
-
-
-def _replaceable(value: Any, pointer: str) -> Iterator[str]:
-    """Pointers of texts with ``${...}``."""
-    if isinstance(value, str) and "${" in value:
-        yield pointer
-    elif isinstance(value, dict):
-        for key, child in value.items():
-            yield from _replaceable(child, f"{pointer}/{escape(str(key))}")
-    elif isinstance(value, list):
-        for index, child in enumerate(value):
-            yield from _replaceable(child, f"{pointer}/{index}")
 
 
 def _compile(

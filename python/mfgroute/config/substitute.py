@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+from mfgroute.config.convert import escape
 
 _FILE_BYTES_MAX = 64 * 1024
 _MASK = "********"
@@ -61,3 +64,15 @@ class Substitution:
         if len(content) > _FILE_BYTES_MAX:
             return None
         return text.removesuffix("\n").removesuffix("\r")
+
+
+def replaceable(value: Any, pointer: str) -> Iterator[str]:
+    """Pointers of texts with ``${...}``."""
+    if isinstance(value, str) and "${" in value:
+        yield pointer
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield from replaceable(child, f"{pointer}/{escape(str(key))}")
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from replaceable(child, f"{pointer}/{index}")

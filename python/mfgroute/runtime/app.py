@@ -145,7 +145,7 @@ class Router:
             self.engine = await asyncio.to_thread(make)
             stack.callback(self.engine.close)
             for log in self.engine.opened:
-                _tell_opened(log)
+                folder.tell_opened(log)
             if self.durable:
                 self.quarantined = await asyncio.to_thread(look_at_disk, self.project, self.data_dir)
             epoch = await asyncio.to_thread(epoch_of, self.data_dir) if self.durable else 0
@@ -400,26 +400,6 @@ class Router:
                 if not any(deliverable(one) for name, one in sinks.items() if name not in resting):
                     return
                 await wait(woken, min(left_s, self.tempo.poll_s))
-
-
-def _tell_opened(log: Mapping[str, Any]) -> None:
-    """Say what was found in a log that was not closed."""
-    torn = log.get("torn")
-    if torn:
-        _log.warning(
-            "a log had a torn tail, of which nothing was acknowledged; it is kept",
-            stream=log["stream"],
-            segment=torn["segment"],
-            offset=torn["offset"],
-            bytes=torn["bytes"],
-            file=f"quarantine/{torn['kept']}",
-        )
-    for name in log.get("half_heads", []):
-        _log.warning(
-            "one copy of the head of a segment is damaged; the other one is used",
-            stream=log["stream"],
-            segment=name,
-        )
 
 
 def _plain(value: Any) -> str:

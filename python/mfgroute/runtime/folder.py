@@ -11,15 +11,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from mfgroute import _core
 from mfgroute.errors import FolderUnfit, LogFailed
+from mfgroute.observe.logs import get_logger
 
 NODE = "_node"
+_log = get_logger()
 _READINGS = 6
 _T = TypeVar("_T")
 
@@ -152,3 +154,23 @@ def _steady(read: Callable[[], _T], good: Callable[[_T], bool]) -> _T:
                 return now
         before = now
     raise AssertionError  # The last reading returned or raised.
+
+
+def tell_opened(log: Mapping[str, Any]) -> None:
+    """Say what was found in a log that was not closed."""
+    torn = log.get("torn")
+    if torn:
+        _log.warning(
+            "a log had a torn tail, of which nothing was acknowledged; it is kept",
+            stream=log["stream"],
+            segment=torn["segment"],
+            offset=torn["offset"],
+            bytes=torn["bytes"],
+            file=f"quarantine/{torn['kept']}",
+        )
+    for name in log.get("half_heads", []):
+        _log.warning(
+            "one copy of the head of a segment is damaged; the other one is used",
+            stream=log["stream"],
+            segment=name,
+        )

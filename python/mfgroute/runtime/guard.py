@@ -13,6 +13,7 @@ from mfgroute.events import Event, InDoubt, Outcome, Retry
 from mfgroute.runtime.breaker import Breaker
 from mfgroute.runtime.budget import RetryBudget
 from mfgroute.runtime.group import Group
+from mfgroute.runtime.posting import Unasked
 from mfgroute.runtime.rate import TokenBucket
 from mfgroute.runtime.tempo import Tempo
 
@@ -146,10 +147,11 @@ class Guard:
             reached: whether the target has seen anything of it; if not, the pauses between connections
                 protect it, and nothing is counted.
         """
-        if not reached:
+        told = [one for one in outcomes if not isinstance(one, Unasked)]
+        if not reached or not told:
             return
-        bad = [one for one in outcomes if _failed(one)]
-        good = len(bad) < len(outcomes)
+        bad = [one for one in told if _failed(one)]
+        good = len(bad) < len(told)
         wishes = [one.after_s for one in bad if isinstance(one, Retry) and one.after_s is not None]
         probed = self.breaker.state == "half_open"
         self.breaker.note(
@@ -163,7 +165,8 @@ class Guard:
         if not bad and not self.budget.remembers:
             return
         for event, outcome in zip(events, outcomes, strict=False):
-            self.budget.settled(event.id, again=isinstance(outcome, Retry) and _failed(outcome))
+            if not isinstance(outcome, Unasked):
+                self.budget.settled(event.id, again=isinstance(outcome, Retry) and _failed(outcome))
 
 
 def _failed(outcome: Outcome) -> TypeGuard[Retry | InDoubt]:

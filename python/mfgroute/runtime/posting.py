@@ -15,7 +15,7 @@ from mfgroute.errors import Disconnected, LogFailed, MfgrouteError, NobodyFollow
 from mfgroute.events import Absent, Accepted, Begun, Done, Event, InDoubt, NotYet, Outcome, Refused, Retry
 from mfgroute.observe.logs import get_logger
 
-__all__ = ["Posting", "Records"]
+__all__ = ["Posting", "Records", "Unasked"]
 
 _log = get_logger()
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
@@ -32,6 +32,10 @@ class Records(Protocol):
 
     async def was_posted(self, sink: str, ids: Sequence[str]) -> Mapping[str, str | None]:
         """The references of those events that were posted at a sink before."""
+
+
+class Unasked(Retry, frozen=True, kw_only=True):
+    """Nothing was sent, and the target was asked nothing: this says nothing about it."""
 
 
 class Posting:
@@ -79,7 +83,7 @@ class Posting:
         try:
             requests = await self._requests(poster, batch, events, said)
         except (LogFailed, NobodyFollows) as error:
-            return [said.get(event.id) or Retry(reason=str(error), waits=True) for event in events]
+            return [said.get(event.id) or Unasked(reason=str(error)) for event in events]
         if requests:
             said |= await self._posted(poster, batch, requests)
         for event_id, outcome in said.items():
@@ -113,7 +117,7 @@ class Posting:
         try:
             known = await self._known([event.id for event in events])
         except MfgrouteError as error:
-            said |= {event.id: Retry(reason=str(error), waits=True) for event in events}
+            said |= {event.id: Unasked(reason=str(error)) for event in events}
             return []
         made: list[tuple[Event, Request, bytes]] = []
         for event in events:
@@ -196,7 +200,7 @@ class Posting:
         rest_s = self._timeout_s - (self._clock() - self._sent.get(event.id, self._began))
         if rest_s > 0:
             reason = "waiting until the target is asked what became of it"
-            return Retry(after_s=rest_s, reason=reason, waits=True)
+            return Unasked(after_s=rest_s, reason=reason)
         answer = await self._call(lambda: poster.ask(request), None)
         match answer:
             case Absent():

@@ -15,6 +15,8 @@ __all__ = ["BUSY", "local_path", "lost", "outcome_of", "said"]
 
 #: The target takes nothing now, whatever it is.
 BUSY = (408, 423, 425, 429, 503)
+#: The target is well, and what the event is about is not ready: a conflict, a lock, too early.
+_WAITS = (409, 423, 425)
 
 
 def outcome_of(answer: Answer, config: HttpSinkConfig) -> Outcome | Accepted | NotYet:
@@ -103,7 +105,7 @@ def _declined(answer: Answer, config: HttpSinkConfig) -> Outcome:
     status = answer.status
     after_s = retry_after_s(answer.headers.get("Retry-After"))
     if status in BUSY:
-        return Retry(after_s=after_s, reason=said(answer), waits=status in (423, 425))
+        return Retry(after_s=after_s, reason=said(answer), waits=status in _WAITS)
     if status == 409 and config.conflict == "done":
         return Done(_reference(answer, config))
     if status == 409 and config.conflict == "retry":

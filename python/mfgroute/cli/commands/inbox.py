@@ -29,7 +29,8 @@ def command() -> int:
     """
     from mfgroute.cli.node import ask  # noqa: PLC0415 - not for --help
 
-    found = ask("inbox")
+    # A node of an earlier version says less.
+    found = {"notes": [], **ask("inbox")}
     groups = grouped(found["waiting"])
     if session().json:
         parts = {name: found[name] for name in ("paused", "parts", "problems", "notes")}
