@@ -365,7 +365,13 @@ def test_the_schema_knows_every_adapter(run):
 
 def test_adapters_are_listed_and_shown_with_their_settings(run):
     assert re.search(r"^zeromq +yes +yes$", run("adapters", "list").out, re.MULTILINE)
-    assert run("adapters", "list", "--output", "json").json["sinks"] == ["console", "files", "http", "zeromq"]
+    assert run("adapters", "list", "--output", "json").json["sinks"] == [
+        "console",
+        "files",
+        "http",
+        "sap",
+        "zeromq",
+    ]
     shown = run("adapters", "show", "http").out
     assert re.search(r"^  url +text +required +Target of every request$", shown, re.MULTILINE)
     unknown = run("adapters", "show", "nope")
