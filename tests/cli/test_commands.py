@@ -411,7 +411,7 @@ def test_demo_is_handed_its_options(run, monkeypatch, tmp_path):
     fake = types.SimpleNamespace(main=lambda **given: asked.update(given) or 7)
     monkeypatch.setitem(sys.modules, "mfgroute.testing.demo", fake)
     assert run("demo", "--once", "--output", "json", "--dir", tmp_path / "kept").code == 7
-    assert asked == {"once": True, "output": "json", "directory": tmp_path / "kept"}
+    assert asked == {"once": True, "output": "json", "directory": tmp_path / "kept", "outage": False}
 
 
 def test_a_mistake_of_ours_is_one_line_and_says_where_the_traceback_is(run, monkeypatch):

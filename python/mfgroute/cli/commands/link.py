@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from mfgroute.cli.failures import FAILED, OK, USAGE, Failure
 
 #: An edge that was silent for so long is not there: three heartbeats.
 _SILENT_S = 15.0
+_LOOK_S = 0.25
 
 
 @click.group("link", cls=Group)
@@ -20,7 +22,11 @@ def command() -> None:
 
 
 @command.command("status")
-def status() -> int:
+@click.option(
+    "--wait", "wait_s", type=click.FloatRange(0, 86_400), default=0.0, metavar="SECONDS",
+    help="Wait up to so long until all is well and, on an edge, nothing waits any more.",
+)  # fmt: skip
+def status(*, wait_s: float) -> int:
     """Say how the edge links of the running node stand, in words.
 
     On an edge: whether it is connected, what waits and for how long, and how fast the core takes it. In the
@@ -30,22 +36,36 @@ def status() -> int:
     Examples:
       mfgroute link status
       mfgroute link status --output json
+      mfgroute link status --wait 600
     """
+    node, links = _links()
+    until = time.monotonic() + wait_s
+    while time.monotonic() < until and not all(_done(link) for link in links):
+        time.sleep(_LOOK_S)
+        node, links = _links()
+    if session().json:
+        show.document({"node": node, "links": links})
+    else:
+        for link in links:
+            for line in _words(link):
+                show.line(line)
+    return OK if all(_done(link) if wait_s else link["well"] for link in links) else FAILED
+
+
+def _links() -> tuple[str, list[dict[str, Any]]]:
+    """The id of the running node, and the ends of links that it has."""
     from mfgroute.cli.node import ask  # noqa: PLC0415 - not for --help
 
     found = ask("status")
     links = [_link(part, found["stats"]) for part in found["parts"] if part["adapter"] == "zeromq"]
     if not links:
-        raise Failure(
-            "this node has no edge link", code=FAILED, hint="`mfgroute config show` shows its sinks"
-        )
-    if session().json:
-        show.document({"node": found["node"], "links": links})
-    else:
-        for link in links:
-            for line in _words(link):
-                show.line(line)
-    return OK if all(link["well"] for link in links) else FAILED
+        hint = "`mfgroute config show` shows its sources and sinks"
+        raise Failure("this node has no edge link", code=FAILED, hint=hint)
+    return found["node"], links
+
+
+def _done(link: dict[str, Any]) -> bool:
+    return bool(link["well"] and not (link.get("waiting") or {}).get("events"))
 
 
 @command.command("renew")
