@@ -179,8 +179,9 @@ class OpcUaSource(Source):
 def gap_document(reading: Reading) -> dict[str, Any]:
     """The message of a gap: between which source times changes of a node are missing, and why."""
     return {
-        "missing": reading.gap,
+        "detect": "gap",
         "node": reading.node,
+        "reason": reading.gap,
         "from": None if reading.since_us is None else rfc3339(reading.since_us),
         "to": None if reading.mark is None else rfc3339(reading.mark[0]),
     }
