@@ -23,6 +23,7 @@ from mfgroute.errors import Disconnected
 from mfgroute.testing.plant import PlantServer, free_port
 
 LIMIT_S = 15
+GAP = {"name": "gap", "state": {"node": "i=1", "equals": True, "for": "1s"}}
 
 
 def configured(endpoint: str, **settings) -> OpcUaConfig:
@@ -451,6 +452,7 @@ def test_sequence_numbers_start_again_at_one(expected, sequence, ahead):
         ({"nodes": ["P7"], "insecure": True}, "matching regex"),
         ({"nodes": ["i=1", "i=2"], "insecure": True, "queue_max": 1}, "do not fit"),
         ({"nodes": ["i=1"], "insecure": True, "interval": 3}, "interval"),
+        ({"detect": [GAP], "insecure": True, "gap_messages": True}, "called gap"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_a_reason(settings, text):

@@ -9,13 +9,15 @@ import os
 import msgspec
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from mfgroute.adapters.opcua import connection
 from mfgroute.adapters.opcua.known import OTHERS_MAX, Known, books, described
 from mfgroute.adapters.opcua.trust import thumbprint
 from mfgroute.errors import AdapterError, Disconnected, Quarantined
 from mfgroute.testing.plant import PlantServer
 
-from .opcua_servers import CA, KEYS, SIGNED, Files, certificate, first_value
+from .opcua_servers import CA, KEYS, SIGNED, Files, certificate, first_value, revocations
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HERE = "opc.tcp://10.0.0.7:4840"
@@ -93,6 +95,16 @@ async def test_what_a_person_rejected_is_never_a_first_use(known):
     assert known.judge(OWN, HERE, hows=PERSON) == "person"
 
 
+async def test_a_rejection_is_stronger_than_a_pin(known):
+    pinned = frozenset({"pinned"})
+    known.keep(OWN, HERE, known.judge(OWN, HERE, hows=pinned))
+    known.keep(OTHER, HERE, known.judge(OTHER, HERE, hows=pinned))
+    known.reject(OTHER, by="uid 7", why="stolen")
+    with pytest.raises(Quarantined, match="stolen"):
+        known.judge(OTHER, HERE, hows=pinned)
+    assert known.judge(OWN, HERE, hows=pinned) == "pinned"
+
+
 async def test_an_approval_is_of_one_endpoint(known):
     known.trust(OWN, by="uid 7", why="from a file, before the first contact")
     assert known.judge(OWN, HERE, hows=PERSON) == "person"
@@ -124,8 +136,9 @@ async def test_an_approval_that_is_withdrawn_while_it_connects_does_not_count(kn
     known.trust(OWN, by="uid 7", why="panel")
     assert known.judge(OWN, HERE, hows=PERSON) == "person"
     known.reject(OWN, by="uid 7", why="stolen")
-    with pytest.raises(Quarantined, match="withdrawn"):
-        known.keep(OWN, HERE, "person")
+    for how in ("person", "first_use", "pinned"):
+        with pytest.raises(Quarantined, match="withdrawn"):
+            known.keep(OWN, HERE, how)
 
 
 async def test_a_book_of_before_and_a_broken_one(known, tmp_path):
@@ -200,9 +213,31 @@ async def test_a_connection_ends_when_its_approval_does(plant, files):
         await source.open(None)
         assert msgspec.json.decode((await source.read()).messages[0])["value"] == 0
         known.reject(OWN, by="uid 7", why="the machine was sold")
-        async with asyncio.timeout(5):
-            with pytest.raises(Disconnected, match="not approved any more"):
-                while True:
-                    await source.read()
+        await ends(source, "not approved any more")
     finally:
         await source.close()
+
+
+async def test_a_connection_ends_when_its_certificate_is_revoked(plant, files, monkeypatch):
+    monkeypatch.setattr(connection, "LOOK_S", 0.1)
+    (files.root / "crl").mkdir()
+    listed = files.root / "crl" / "ca.crl"
+    listed.write_bytes(revocations(CA).public_bytes(Encoding.DER))
+    await plant.show(files.put("server", SIGNED, KEYS[0]))
+    trust = {"certificates": ["trusted"], "first_use": "accept", "crl": ["crl"]}
+    source = files.source(plant.endpoint, security={"trust": trust})
+    try:
+        await source.open(None)
+        await source.read()
+        listed.write_bytes(revocations(CA, SIGNED.serial_number).public_bytes(Encoding.DER))
+        await ends(source, "not believed any more: the certificate is revoked")
+    finally:
+        await source.close()
+
+
+async def ends(source, why: str) -> None:
+    """The connection ends, with a reason."""
+    async with asyncio.timeout(15):
+        with pytest.raises(Disconnected, match=why):
+            while True:
+                await source.read()

@@ -74,7 +74,7 @@ def values(found: list[dict]) -> list:
 
 
 def gaps(found: list[dict]) -> list[tuple]:
-    return [(one["missing"], one["from"], one["to"]) for one in found if "missing" in one]
+    return [(one["reason"], one["from"], one["to"]) for one in found if one.get("detect") == "gap"]
 
 
 def counted(source) -> dict[str, int]:
@@ -126,7 +126,7 @@ async def test_without_a_history_the_gap_is_said_and_counted(plant, tmp_path):
     assert values(found) == made[-2:]
     assert [one["gap"] for one in found if "value" in one] == [True, False]
     assert gaps(found) == [("disconnected", last["source_time"], found[1]["source_time"])]
-    assert "missing" in found[0], "the gap comes before the value that follows it"
+    assert found[0].get("detect") == "gap", "the gap comes before the value that follows it"
     assert counts == {"gaps": 1, "gaps_disconnected": 1}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -33,6 +34,8 @@ CHUNK_BYTES_MAX = 65_535
 CHUNKS_MAX = 256
 MESSAGE_BYTES_MAX = 16 * 2**20
 SESSION_MS = 60_000
+#: How often a certificate is checked while it is in use.
+LOOK_S = 5.0
 #: Server_ServerStatus_StartTime of the standard.
 _START_TIME = ua.NodeId.from_string("i=2257")
 
@@ -88,6 +91,8 @@ class PlantClient(Client):
         self.server_application_uri = ""
         self.approved: str | None = None
         self.known: Known | None = None
+        self._look: Callable[[], object] | None = None
+        self._look_s = 0.0
         self._secured = config.security is not None
         self.on_lost = on_lost
         self.session_timeout = SESSION_MS
@@ -119,9 +124,27 @@ class PlantClient(Client):
             self.server_application_uri = endpoint.Server.ApplicationUri or ""
         return result
 
-    def withdrawn(self) -> bool:
-        """Whether the server's certificate is no longer approved."""
-        return self.known is not None and self.approved is not None and self.known.withdrawn(self.approved)
+    def doubt(self) -> str:
+        """Why the server is not believed any more; empty as long as it is. Cheap between two looks.
+
+        A certificate expires, its authority revokes it, or a person withdraws the approval, while we are
+        connected: none of that ends a connection by itself.
+        """
+        if self.known is None or self.approved is None:
+            return ""
+        try:
+            if self.known.withdrawn(self.approved):
+                return f"the certificate sha256 {self.approved} is not approved any more"
+            if self._look is not None and time.monotonic() >= self._look_s:
+                self._look_s = time.monotonic() + LOOK_S
+                self._look()
+        except AdapterError as error:
+            return str(error)
+        return ""
+
+    def look_again_with(self, look: Callable[[], object]) -> None:
+        """From now on `look` raises `AdapterError` when a check of the server's certificate fails."""
+        self._look, self._look_s = look, time.monotonic() + LOOK_S
 
     def server_policy(self, token_type: ua.UserTokenType) -> ua.UserTokenPolicy:
         """How a user is identified; a password never goes over the wire for all to read."""
@@ -221,6 +244,11 @@ async def _secure(client: PlantClient, config: OpcUaConfig, security: Security, 
             known.refuse(chain(endpoint.ServerCertificate)[0], config.endpoint, str(error))
         raise
     shown = chain(endpoint.ServerCertificate)[0]
+    client.look_again_with(
+        lambda: _load(security, context)[0].approve(
+            endpoint.ServerCertificate, application_uri=claimed, host=host
+        )
+    )
     how = _judge(known, shown, config.endpoint, trust, security.trust)
 
     async def validate(certificate: x509.Certificate, application: ua.ApplicationDescription) -> None:
@@ -246,9 +274,7 @@ async def _secure(client: PlantClient, config: OpcUaConfig, security: Security, 
 
 def _judge(known: Known, shown: x509.Certificate, endpoint: str, trust: TrustList, said: Trust) -> How:
     """How a certificate that passed every check is believed."""
-    if said.thumbprints:
-        return "pinned"
-    hows: set[How] = {"person"}
+    hows: set[How] = {"pinned"} if said.thumbprints else {"person"}
     if said.first_use == "accept":
         hows.add("first_use")
     if trust.lists(shown):

@@ -131,24 +131,27 @@ class Known:
         Args:
             certificate: as the server shows it.
             endpoint: as configured.
-            hows: which approvals count, and of ``listed`` and ``first_use``, whether they may be given now.
+            hows: which approvals count, and of ``listed`` and ``first_use``, whether they may be given now;
+                ``pinned`` needs no other.
 
         Raises:
             Quarantined: it waits for a person, or a person rejected it; that is written down.
         """
         print_ = thumbprint(certificate)
         with self._open(endpoint) as book:
-            approval = book.approval
-            if approval is not None and approval.how not in hows:
-                approval = None
-            if approval is not None and approval.sha256 == print_:
-                return approval.how
             before = next((one for one in book.others if one.sha256 == print_), None)
             if before is not None and before.state == "rejected":
                 self._write(_shown(book, certificate, "rejected", before.why, by=before.by))
                 raise Quarantined(
                     f"{endpoint} shows a certificate that {before.by} rejected: {before.why}; sha256 {print_}"
                 )
+            if "pinned" in hows:
+                return "pinned"
+            approval = book.approval
+            if approval is not None and approval.how not in hows:
+                approval = None
+            if approval is not None and approval.sha256 == print_:
+                return approval.how
             if approval is None:
                 for how in ("listed", "first_use"):
                     if how in hows:
@@ -172,8 +175,9 @@ class Known:
         }.get(how, "")
         with self._open(endpoint) as book:
             approval = book.approval
-            if approval is None or approval.sha256 != print_:
-                if how == "person":
+            rejected = any(one.sha256 == print_ and one.state == "rejected" for one in book.others)
+            if rejected or approval is None or approval.sha256 != print_:
+                if rejected or how == "person":
                     raise Quarantined(f"the approval of {endpoint} was withdrawn while it connected")
                 approval = Approval(
                     sha256=print_,

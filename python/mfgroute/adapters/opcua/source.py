@@ -104,8 +104,8 @@ class OpcUaSource(Source):
         feed = self._feed
         assert feed is not None, "read before open"
         while True:
-            if self._client is not None and self._client.withdrawn():
-                feed.lose(f"the certificate of {self._config.endpoint} is not approved any more")
+            if self._client is not None and (doubt := self._client.doubt()):
+                feed.lose(f"{self._config.endpoint} is not believed any more: {doubt}")
             wait_s = self._detection.wait_s(time.monotonic())
             readings = await feed.take(
                 self._config.batch_max, WAIT_S_MAX if wait_s is None else min(WAIT_S_MAX, wait_s + 0.001)
@@ -179,8 +179,9 @@ class OpcUaSource(Source):
 def gap_document(reading: Reading) -> dict[str, Any]:
     """The message of a gap: between which source times changes of a node are missing, and why."""
     return {
-        "missing": reading.gap,
+        "detect": "gap",
         "node": reading.node,
+        "reason": reading.gap,
         "from": None if reading.since_us is None else rfc3339(reading.since_us),
         "to": None if reading.mark is None else rfc3339(reading.mark[0]),
     }
