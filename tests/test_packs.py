@@ -47,6 +47,8 @@ CATALOGUE = [
     "equipment.cycle.counted",
     "equipment.downtime.classified",
     "finance.invoice.posted",
+    "integration.effect.posted",
+    "integration.effect.refused",
     "logistics.asn.received",
     "logistics.goods.received",
     "logistics.shipment.confirmed",

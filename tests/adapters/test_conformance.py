@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from mfgroute.adapters.console import ConsoleSink
+from mfgroute.adapters.effects import EffectsSource
 from mfgroute.adapters.files import FilesSink, FilesSource
 from mfgroute.adapters.http import HttpSink, HttpSource
 from mfgroute.adapters.opcua import OpcUaSource
@@ -14,6 +15,8 @@ from mfgroute.adapters.sap import SapSink
 from mfgroute.adapters.sap.references import request_id
 from mfgroute.adapters.zeromq import ZeroMqSink, ZeroMqSource
 from mfgroute.adapters.zeromq.keys import create_keypair
+from mfgroute.effects.database import Database
+from mfgroute.effects.lines import Line
 from mfgroute.events import InDoubt, Intake, Receipt, Refused, Retry
 from mfgroute.testing import conformance
 from mfgroute.testing.conformance import SinkConformance, SourceConformance, event
@@ -282,6 +285,31 @@ class TestZeroMqSource(SourceConformance):
     async def test_a_dead_peer_is_a_lost_connection_and_close_is_safe(self):
         await super().test_a_dead_peer_is_a_lost_connection_and_close_is_safe()
         self.taken.close()
+
+
+class TestEffectsSource(SourceConformance):
+    adapter = EffectsSource
+    redelivers = True
+
+    @pytest.fixture(autouse=True)
+    def _peer(self, tmp_path):
+        self.database = Database(tmp_path / "data", node="node")
+        self.database.open()
+        yield
+        self.database.close()
+
+    def settings(self):
+        return {"poll_s": 0.01}
+
+    def dead_settings(self):
+        return {"url": "postgresql://nobody@127.0.0.1:1/effects"}
+
+    async def supply(self, source, count):
+        done = [
+            Line(number=n, at_ms=n, id=f"e{n}", state="posted", reference=f"49-{n}")
+            for n in range(1, count + 1)
+        ]
+        await asyncio.to_thread(self.database.take, "erp", "a" * 32, done)
 
 
 class TestOpcUaSource(SourceConformance):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mfgroute.adapters import console, files, http, sap, zeromq
+from mfgroute.adapters import console, effects, files, http, sap, zeromq
 from mfgroute.registry import Registry
 from mfgroute.testing.conformance import _description, _fields
 
@@ -13,6 +13,7 @@ from . import test_conformance
 DOCS = Path(__file__).parents[2] / "docs" / "adapters"
 CONFIGS = [
     ("console", console.ConsoleSinkConfig),
+    ("effects", effects.EffectsSourceConfig),
     ("files", files.FilesSourceConfig),
     ("files", files.FilesSinkConfig),
     ("http", http.HttpSourceConfig),
@@ -42,7 +43,7 @@ def test_the_public_suite_runs_over_every_adapter():
     assert {kind for kind in kinds if kind.__module__.startswith("mfgroute.")} <= tested
 
 
-@pytest.mark.parametrize("name", ["console", "files", "http", "sap", "zeromq"])
+@pytest.mark.parametrize("name", ["console", "effects", "files", "http", "sap", "zeromq"])
 def test_every_adapter_explains_its_inside_and_what_happens_on_faults(name):
     assert (Path(console.__file__).parents[1] / name / "README.md").exists()
     assert "on faults" in (DOCS / f"{name}.md").read_text().lower()

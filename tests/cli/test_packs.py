@@ -36,7 +36,7 @@ WRONG = [
     ("../shared/lookups/sites.csv", "there is no folder for the pack", "the path starts at"),
     ("canonicl", "there is no pack `canonicl`", "did you mean `canonical`?"),
     ("inbox", "there is no pack `inbox`", "a folder is named as `./inbox`"),
-    ("demo", "there is no pack `demo`", "known: `b2mml`, `canonical`"),
+    ("demo", "there is no pack `demo`", "known: `b2mml`, `canonical`, `effects`"),
 ]
 
 
