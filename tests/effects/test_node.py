@@ -90,10 +90,14 @@ class Target:
 
 
 class Delivered(Poster):
-    """Posts what events say; cannot be read."""
+    """Posts what events say; is not told how to read."""
 
     Config = Config
     target = Target()
+    readable = False
+
+    async def read(self, thing):
+        raise AdapterError("nobody said how")
 
     def __init__(self, config, context):
         self.context = context
@@ -128,6 +132,7 @@ class Ledger(Delivered):
     """Can also be read."""
 
     target = Target()
+    readable = True
 
     @property
     def effect(self):

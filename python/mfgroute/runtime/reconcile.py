@@ -194,6 +194,8 @@ class Targets:
             reader: Any = kind(sink.config, context_of(name, self._project))
             if not getattr(reader, "readable", True):
                 continue  # Its settings do not say how.
+            if not getattr(reader, "readable", True):
+                continue  # It can read, and its configuration does not say how.
             timeout_s = sink.section.limits.timeout
             try:
                 async with asyncio.timeout(timeout_s):
