@@ -247,6 +247,16 @@ async def test_what_was_posted_before_the_log_begins_is_not_sent_again():
     assert (world.committed, world.lines) == ([], [])
 
 
+async def test_a_request_that_a_restored_log_has_open_is_not_sent_when_it_was_posted():
+    world = World()
+    target = Target(CLASSES["key"], world)
+    target.does = "cut after"
+    await run(world, target)
+    target.does = "ok"
+    assert await run(world, target, world.posting(Books({"e1": "4711"}))) == Done("4711")
+    assert world.committed == ["key of e1"]
+
+
 async def test_nothing_is_sent_while_nobody_knows_what_was_posted():
     world = World()
     down = world.posting(Books(error=MfgrouteError("the database is down")))

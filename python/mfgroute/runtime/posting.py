@@ -97,9 +97,11 @@ class Posting:
     ) -> list[tuple[Event, Request]]:
         """What is to be sent now, written down; what is not is `said`."""
         fresh = [event for event in events if event.begun is None or not event.begun.attempts]
+        await self._look_up(events, said)
+        fresh = [event for event in fresh if event.id not in said]
         again: list[tuple[Event, Request]] = []
         for event in events:
-            if event.begun is not None and event.begun.attempts:
+            if event.begun is not None and event.begun.attempts and event.id not in said:
                 request = Request(key=event.begun.key, body=event.begun.body)
                 outcome = await self._asked(poster, batch, event, event.begun, request)
                 if outcome is None:
@@ -114,16 +116,8 @@ class Posting:
         self, poster: Poster, batch: Any, events: list[Event], said: dict[str, Outcome]
     ) -> list[tuple[Event, Request]]:
         """Requests of events that have none, written down."""
-        try:
-            known = await self._known([event.id for event in events])
-        except MfgrouteError as error:
-            said |= {event.id: Unasked(reason=str(error)) for event in events}
-            return []
         made: list[tuple[Event, Request, bytes]] = []
         for event in events:
-            if event.id in known:
-                said[event.id] = Done(known[event.id])
-                continue
             request = await self._render(poster, event)
             if isinstance(request, Request):
                 made.append((event, request, _about(event, request)))
@@ -147,10 +141,20 @@ class Posting:
             return False
         return True
 
-    async def _known(self, ids: list[str]) -> Mapping[str, str | None]:
+    async def _look_up(self, events: Sequence[Event], said: dict[str, Outcome]) -> None:
+        """Find out which events were posted before, as far as this sender does not know of them itself.
+
+        The log has forgotten what is long over, and a log that was restored may be older than the records.
+        """
+        ids = [one.id for one in events if one.id not in self._sent and one.id not in self._unsent]
         if self._records is None or not ids:
-            return {}
-        return await self._records.was_posted(self._sink, ids)
+            return
+        try:
+            known = await self._records.was_posted(self._sink, ids)
+        except MfgrouteError as error:
+            said |= {event_id: Unasked(reason=str(error)) for event_id in ids}
+            return
+        said |= {event_id: Done(reference) for event_id, reference in known.items()}
 
     async def _render(self, poster: Poster, event: Event) -> Request | Done | Refused | NotYet | Retry:
         books = _NoBooks() if self._records is None else self._records.books(self._sink)
