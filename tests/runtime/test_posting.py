@@ -82,7 +82,7 @@ class World:
 
     def __init__(self):
         self.begun, self.committed, self.late, self.now = None, [], 0, 1_000_000.0
-        self.lines = []
+        self.lines, self.told = [], {"data": 1}
 
     def commit(self, key, by):
         if by not in ("key", "upsert") or key not in self.committed:
@@ -107,7 +107,7 @@ class World:
                 key=key, body=body, attempts=1 if key else 0, first_s=self.now, last_s=self.now
             )
             self.lines.append("intent" if key else "planned")
-            assert json.loads(about)["event"] == {"data": 1}
+            assert json.loads(about)["event"] == self.told
 
     def accepted(self, event, reference):
         begun = self.begun
@@ -255,6 +255,15 @@ async def test_a_request_that_a_restored_log_has_open_is_not_sent_when_it_was_po
     target.does = "ok"
     assert await run(world, target, world.posting(Books({"e1": "4711"}))) == Done("4711")
     assert world.committed == ["key of e1"]
+
+
+async def test_the_records_of_a_large_event_are_without_its_data():
+    world = World()
+    world.told = {"id": "e1", "type": "t", "data": None}
+    body = json.dumps({"id": "e1", "type": "t", "data": {"text": "x" * 20_000}}).encode()
+    event = Event(id="e1", type="t", key="k", offset=0, json=body)
+    assert await world.posting().run(Target(CLASSES["upsert"], world), world, [event]) == [Done("4900000001")]
+    assert world.lines == ["intent"]
 
 
 async def test_nothing_is_sent_while_nobody_knows_what_was_posted():

@@ -19,6 +19,10 @@ __all__ = ["Posting", "Records", "Unasked"]
 
 _log = get_logger()
 _ENCODER = msgspec.json.Encoder(decimal_format="string")
+_ATTRIBUTES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+#: Bytes of an event that is told to its records whole. All lines that were not taken yet are in each
+#: checkpoint of the node's own log, also while a full disk lets nobody take them.
+_EVENT_MAX = 16 << 10
 #: A clock that is set back by less than this is taken for one that was merely adjusted.
 _SET_BACK_S = 60.0
 _ACCEPTED_AFTER_S = 5.0
@@ -170,7 +174,7 @@ class Posting:
     async def _plan(self, batch: Any, event: Event) -> None:
         """Write down that an event was looked at for which nothing is sent, so that its records begin."""
         if event.begun is None:
-            about = _ENCODER.encode({"event": msgspec.Raw(event.json)})
+            about = _ENCODER.encode({"event": _told(event)})
             try:
                 await asyncio.to_thread(batch.intend, [(event, "", b"", about)])
             except RequestUnfit as error:
@@ -309,6 +313,14 @@ class _NoBooks:
         raise MfgrouteError(f"what was posted to {thing} is not recorded: no stream of this node is durable")
 
 
+def _told(event: Event) -> msgspec.Raw:
+    """The event for its records, without its data where these are large: records are no second log."""
+    if len(event.json) <= _EVENT_MAX:
+        return msgspec.Raw(event.json)
+    attributes = _ATTRIBUTES.decode(event.json)
+    return msgspec.Raw(_ENCODER.encode(attributes | {"data": None}))
+
+
 def _about(event: Event, request: Request) -> bytes:
     """What followers are told about a request."""
     return _ENCODER.encode(
@@ -316,6 +328,6 @@ def _about(event: Event, request: Request) -> bytes:
             "object": request.object,
             "amounts": {name: format(amount, "f") for name, amount in request.amounts.items()},
             "sha256": hashlib.sha256(request.body).hexdigest(),
-            "event": msgspec.Raw(event.json),
+            "event": _told(event),
         }
     )
