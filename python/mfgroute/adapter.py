@@ -247,12 +247,17 @@ class Inbox(Source):
 class Sink(ABC):
     """A place events go to, for the life of one connection.
 
-    All calls of one object may run concurrently, but never two with an event of the same key.
+    Calls of one object may run concurrently, up to `limits.in_flight` and `writes_max`. Two never hold
+    events of the same key, unless `refuses_single` is not set.
     """
 
     Config: ClassVar[type[Config]]
     #: Whether the target may refuse one event of a batch. Then a batch holds at most one event per key.
     refuses_single: ClassVar[bool] = True
+    #: Most calls of `write` at the same time, whatever `limits.in_flight` says. Where `refuses_single` is not
+    #: set, two batches may hold events of one key; then a later one must not succeed after an earlier one
+    #: failed, so that is 1 unless the target itself keeps the order.
+    writes_max: ClassVar[int] = 1_024
     #: Most events in one `write`.
     batch_max: ClassVar[int] = 1
 

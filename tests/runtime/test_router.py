@@ -173,6 +173,25 @@ async def test_a_sink_that_fails_again_and_again_is_down_and_visible(router):
         assert not node.health().ready
 
 
+async def test_a_sink_that_keeps_no_order_among_writes_has_one_at_a_time(router, monkeypatch):
+    async def most():
+        FakeSink.reset()
+        FakeSink.answers.extend(slowly for _ in range(6))
+        async with router() as node:
+            await node.submit("plant", [message(f"n{n}") for n in range(6)])
+            await settled(node, 6)
+        return FakeSink.most
+
+    async def slowly():
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return [Done()]
+
+    assert await most() == 4
+    monkeypatch.setattr(FakeSink, "writes_max", 1)
+    assert await most() == 1
+
+
 async def test_a_paused_sink_does_not_hold_up_a_stop_and_its_events_are_counted(router):
     node = router()
     async with node:

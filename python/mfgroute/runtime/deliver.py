@@ -70,6 +70,7 @@ class Deliver:
     ) -> None:
         self.pulse = pulse
         self._name = name
+        self._writes_max = kind.writes_max
         self._make: Callable[[], Sink] = lambda: kind(config, context)
         self._limits = limits = section.limits
         effect = section.effect
@@ -160,7 +161,7 @@ class Deliver:
         while self._lost is None and not self._supervisor.stopping.is_set():
             woken.clear()
             delay_s = self._guard.delay_s()
-            if len(self._writes) >= self._guard.in_flight:
+            if len(self._writes) >= min(self._guard.in_flight, self._writes_max):
                 await asyncio.wait(self._writes, return_when=asyncio.FIRST_COMPLETED)
                 continue
             if delay_s > 0:

@@ -46,6 +46,7 @@ class ConsoleSink(Sink):
 
     Config = ConsoleSinkConfig
     refuses_single = False
+    writes_max = 1
     batch_max = 500
 
     def __init__(self, config: ConsoleSinkConfig, context: Context) -> None:

@@ -64,6 +64,7 @@ class FilesSink(Sink):
 
     Config = FilesSinkConfig
     refuses_single = False
+    writes_max = 1
     batch_max = 500
 
     def __init__(self, config: FilesSinkConfig, context: Context) -> None:
