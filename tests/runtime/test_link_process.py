@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +22,8 @@ import pytest
 from durable_node import Clients
 from link_nodes import Plant, counters, once_and_in_order, status
 from tests.engine.conftest import message
+
+from mfgroute.adapters.zeromq.keys import create_keypair
 
 target = durable.target
 KILLS = int(os.environ.get("MFGROUTE_LINK_KILLS", "1"))
@@ -224,3 +227,28 @@ def test_link_status_says_how_both_ends_stand(plant, target):
     told = json.loads(command(plant.edge_folder, "link", "status", "--output", "json").stdout)
     assert told["links"][0]["waiting"]["events"] == 1
     assert not told["links"][0]["well"]
+
+
+def test_a_key_that_is_taken_out_of_the_list_is_refused_at_once_and_a_new_one_is_taken(plant, target):
+    plant.start_core()
+    plant.start_edge()
+    plant.edge.post(message(1))
+    assert target.until(["r1"]) == set()
+    main = plant.core_folder / "mfgroute.yaml"
+    revoked = main.read_text()
+    _, other = create_keypair(plant.edge_folder / "keys", "next")
+    main.write_text(re.sub("public:[0-9a-f]{64}", other.read_text().strip(), revoked))
+    began = time.monotonic()
+    plant.core.process.send_signal(signal.SIGHUP)
+    plant.core.logged("edge_refused")
+    assert time.monotonic() - began < 5.0
+    plant.edge.post(message(2))
+    told = command(plant.core_folder, "link", "status")
+    assert (told.returncode, "edge edge-1: not heard" in told.stdout) == (1, True)
+    assert target.seen() == {"r1"}
+    # The edge gets its new key in the same way: what waits goes over under it.
+    main = plant.edge_folder / "mfgroute.yaml"
+    main.write_text(main.read_text().replace("keys/edge-1.secret", "keys/next.secret"))
+    plant.edge.process.send_signal(signal.SIGHUP)
+    assert target.until(["r2"]) == set()
+    assert once_and_in_order(target, "r") == {"r1", "r2"}
