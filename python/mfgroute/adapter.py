@@ -260,6 +260,9 @@ class Sink(ABC):
     writes_max: ClassVar[int] = 1_024
     #: Most events in one `write`.
     batch_max: ClassVar[int] = 1
+    #: Whether the target says itself how much it takes, as the core of an edge link does by its credit. Then
+    #: neither a breaker nor a retry budget holds events back after an outage.
+    paced: ClassVar[bool] = False
 
     @abstractmethod
     def __init__(self, config: Any, context: Context) -> None:

@@ -79,7 +79,14 @@ class Deliver:
         self._memory = KeyMemory(kept_s, margin_s=limits.timeout, sent=sent, clock=clock)
         self._posting = Posting(name, records=records, timeout_s=limits.timeout, clock=clock)
         self._guard = Guard(
-            limits, section.retry, calendar=calendar, tempo=tempo, random=random, clock=clock, wall=wall
+            limits,
+            section.retry,
+            calendar=calendar,
+            paced=kind.paced,
+            tempo=tempo,
+            random=random,
+            clock=clock,
+            wall=wall,
         )
         pulse.guard = self._guard
         self._clock = clock

@@ -30,6 +30,7 @@ class Guard:
         tempo: the times.
         random: where jitter comes from.
         calendar: maintenance windows of the target.
+        paced: whether the target says itself how much it takes; then no breaker and no budget are needed.
         clock: seconds that only go forward.
         wall: seconds since 1970, as the machine's clock says; only maintenance windows follow it.
     """
@@ -42,9 +43,11 @@ class Guard:
         tempo: Tempo,
         random: Random,
         calendar: Calendar | None = None,
+        paced: bool = False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        self._paced = paced
         self.breaker = Breaker(
             failures=limits.breaker.failures,
             share=limits.breaker.share / 100,
@@ -118,7 +121,7 @@ class Guard:
 
     def admit(self, batch: Any) -> Any:
         """What of a polled batch may be sent: all but retries that find no quota, which come later."""
-        if self.breaker.state == "half_open" or self.budget.room() > 0:
+        if self._paced or self.breaker.state == "half_open" or self.budget.room() > 0:
             return batch  # A breaker that probes lets few pass anyway, and must not wait for first tries.
         held, keys = [], set()
         for event in batch.events:
@@ -148,7 +151,7 @@ class Guard:
                 protect it, and nothing is counted.
         """
         told = [one for one in outcomes if not isinstance(one, Unasked)]
-        if not reached or not told:
+        if not reached or not told or self._paced:
             return
         bad = [one for one in told if _failed(one)]
         good = len(bad) < len(told)

@@ -64,6 +64,7 @@ class ZeroMqSink(Sink):
     Config = ZeroMqSinkConfig
     refuses_single = False
     batch_max = 256
+    paced = True
 
     def __init__(self, config: ZeroMqSinkConfig, context: Context) -> None:
         self._config = config
@@ -107,11 +108,11 @@ class ZeroMqSink(Sink):
         """Send the events, those of one stream as one block, and wait for the core's acknowledgements.
 
         Raises:
-            Disconnected: the core is gone; nothing of this batch was sent.
-            AdapterError: the link has forked, or the core refuses us.
+            Disconnected: the core is gone, refuses us, or the link has forked; nothing of this batch was
+                sent, and its events wait here.
         """
         if self.link.failure is not None:
-            raise self.link.failure
+            raise Disconnected(str(self.link.failure), sent=False) from self.link.failure
         streams: dict[str, list[int]] = {}
         for place, event in enumerate(events):
             streams.setdefault(event.stream, []).append(place)
@@ -129,7 +130,6 @@ class ZeroMqSink(Sink):
             pass  # What has no answer by now is a retry; if it arrives, the core knows the repetition.
         except (Disconnected, AdapterError) as error:
             if not any(isinstance(answer, asyncio.Future) for answer in answers):
-                # Also after a fork: the events wait here until a person has decided.
                 raise Disconnected(str(error), sent=False) from error
         return [_outcome(answer) for answer in answers]
 
