@@ -70,6 +70,11 @@ def write_project(folder, port, life):
             door=door, port=port, life=life, method=method, path=path, timeout=TIMEOUT_S
         ) + ASK * (door == "lookup")
     main += "routes:\n" + "".join(ROUTE.format(door=door) for door in DOORS)
+    return write_files(folder, main)
+
+
+def write_files(folder, main):
+    """A project of this main file."""
     for name, text in {
         "mfgroute.yaml": main,
         "contracts/production.operation.completed.v1.yaml": CONTRACT,
@@ -90,6 +95,15 @@ def report(number):
     return {**body, "mat": "A", "qty": quantity, "uom": "KG", "text": door}
 
 
+def free_port():
+    """One below those that systems give out, so that nobody takes it while its owner is dead."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with closing(socket.socket()) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class Target:
     """The business system as a process.
 
@@ -105,14 +119,7 @@ class Target:
         self._closed.write_text(json.dumps([list(one) for one in closed]))
         self._arguments, self._process, self.lives = [seed, ratio], None, 0
         self._read, self._lines, self._reports, self._lock = 0, [], set(), threading.Lock()
-        with closing(socket.socket()) as probe:
-            # Below the ports that systems give out, so that nobody takes it while the target is dead.
-            dice = random.SystemRandom()
-            while True:
-                self.port = dice.randrange(20_000, 32_000)
-                with suppress(OSError):
-                    probe.bind(("127.0.0.1", self.port))
-                    break
+        self.port = free_port()
 
     def start(self):
         """Start it, again if it was killed."""
@@ -224,7 +231,13 @@ class Clients:
 
 
 class Killable(Node):
-    """A node that can be traced: what is killed is the node, whoever started it."""
+    """A node that can be traced: what is killed is the node, whoever started it.
+
+    Attributes:
+        traced: whether a tracer has started it.
+    """
+
+    traced = False
 
     def send(self, body):
         """Post messages, one a line; answers the receipt."""
@@ -319,9 +332,9 @@ class Story:
         return False
 
     def progress(self, count, seconds=60.0):
-        """Wait until so many more requests have arrived at the target."""
-        goal = len(self.target.lines()) + count
-        return self.until(lambda: len(self.target.lines()) >= goal, seconds)
+        """Wait until the target has done so many more reports."""
+        goal = min(self.target.done() + count, len(self.numbers) - len(self.closed))
+        return self.until(lambda: self.target.done() >= goal, seconds)
 
     def settled(self, seconds=120.0):
         """Wait until nothing is on its way; answers what is parked, as pairs of cause, door and report."""
