@@ -19,6 +19,7 @@ COUNTS = {
     "kills": "times killed",
     "power_cuts": "power cuts",
     "faults": "errors put into system calls",
+    "effects": "events posted while node and target were killed",
 }
 
 
@@ -105,7 +106,8 @@ def tally(found: dict[str, list[dict[str, Any]]], read: list[dict[str, Any]]) ->
     ]
     if read:
         newest = read[0]
-        said = [f"{newest['counts'].get(name, 0):,} {words}" for name, words in COUNTS.items()]
+        counted = newest["counts"]
+        said = [f"{counted[name]:,} {words}" for name, words in COUNTS.items() if name in counted]
         run = f"[{newest['began']}]({newest['page']}), commit {newest['commit']}, {newest['cores']} cores"
         said.append(f"{newest['histories']:,} histories of the log over a disk that fails, in each round")
         said.append(f"{newest['cases']:,} cases of each property test in Rust")

@@ -29,6 +29,8 @@ TIMEOUT_S = 1_800
 KILLS, POWER_CUTS = 1_000, 200
 #: How often a node with durable streams is reloaded under load.
 RELOADS = 1_000
+#: How many events are posted while the node and its targets are killed.
+EFFECTS = 100_000
 #: Seconds that each fuzz target in Rust is run on mutated input.
 FUZZ_S = 60
 #: What a file with property tests imports.
@@ -199,6 +201,7 @@ def faults(seed: int, options: argparse.Namespace) -> Run:
         [*pytest(seed, files), f"--junitxml={REPORT}"],
         MFGROUTE_KILLS=str(options.kills),
         MFGROUTE_POWER_CUTS=str(options.power_cuts),
+        MFGROUTE_EFFECTS=str(options.effects),
         MFGROUTE_RELOADS=str(RELOADS),
         MFGROUTE_SYSCALLS=options.syscalls,
         MFGROUTE_SEED=str(seed),
@@ -314,6 +317,9 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=KILLS, help="of a node, at random times")
     parser.add_argument("--power-cuts", type=int, default=POWER_CUTS, help="of a node's disk")
+    parser.add_argument(
+        "--effects", type=int, default=EFFECTS, help="posted while the node and its targets are killed"
+    )
     parser.add_argument(
         "--syscalls", default="all", metavar="COUNT", help="system calls at which faults are put in, or `all`"
     )

@@ -73,13 +73,15 @@ class Node:
         ready: what it said when it was ready, or `None` if it ended before.
     """
 
-    def __init__(self, folder, *arguments, life=0, wait=True, prefix=()):
+    def __init__(
+        self, folder, *arguments, life=0, wait=True, prefix=(), program=("-m", "mfgroute"), env=None
+    ):
         self.folder, self.log, self.ready = folder, [], None
         self._heard = threading.Condition()
         self.process = subprocess.Popen(
-            [*prefix, sys.executable, "-m", "mfgroute", "run", "--output", "json", *arguments],
+            [*prefix, sys.executable, *program, "run", "--output", "json", *arguments],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": SOURCES, "LIFE": str(life)},
+            env={**os.environ, "PYTHONPATH": SOURCES, "LIFE": str(life), **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
