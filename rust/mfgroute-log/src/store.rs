@@ -218,14 +218,22 @@ impl Store {
         self.trim();
     }
 
-    /// Takes the room of the empty frame that [`Writer::seal`](crate::Writer::seal) writes. Says whether there is any,
-    /// and something to attest; not while something waits to be written, which will attest it as well.
+    /// Takes the room of what [`Writer::seal`](crate::Writer::seal) writes: of an empty frame, or, where that does not
+    /// fit any more, of the next segment. Says whether there is any, and something to attest; not while something waits
+    /// to be written, which will attest it as well.
     pub fn begin_seal(&mut self) -> bool {
-        let size = format::size_of(0, 0);
         // What waits may have taken its room in the next segment, and the seal would be written before it in this one.
-        let wanted = self.sealed < self.durable && self.left >= size && self.pending.is_empty();
-        self.left -= if wanted { size } else { 0 };
-        wanted
+        if self.sealed >= self.durable || !self.pending.is_empty() {
+            return false;
+        }
+        let size = format::size_of(0, 0);
+        if self.left >= size {
+            self.left -= size;
+            return true;
+        }
+        let Some(spares) = self.spares.checked_sub(1) else { return false };
+        (self.spares, self.left) = (spares, format::room(self.segment_bytes));
+        true
     }
 
     fn trim(&mut self) {

@@ -119,14 +119,17 @@ impl Writer {
         })
     }
 
-    /// Writes an empty frame, which attests everything that is durable. Its room was taken with
-    /// [`Store::begin_seal`](crate::Store::begin_seal).
+    /// Attests everything that is durable: by an empty frame, or by the head of the next segment where the active one has
+    /// no room for that. The room was taken with [`Store::begin_seal`](crate::Store::begin_seal).
     ///
     /// # Errors
     ///
     /// As [`Writer::write`].
     pub fn seal(&mut self) -> Result<Written, Poisoned> {
         self.guarded(|writer, written| {
+            if format::size_of(0, 0) > writer.active.left() {
+                return writer.roll(written);
+            }
             let numbers = (writer.next, writer.active.durable, (writer.options.wall)());
             let generation = writer.active.segment.head.generation;
             format::write_frame(generation, numbers, std::iter::empty(), &mut writer.buffer);

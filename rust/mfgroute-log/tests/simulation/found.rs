@@ -73,6 +73,40 @@ fn a_seal_takes_no_room_from_frames_that_wait() {
     assert_eq!(store.durable(), store.next_seq());
 }
 
+#[test]
+fn a_seal_that_does_not_fit_into_its_segment_is_the_head_of_the_next_one() {
+    for rest in 0..80 {
+        let machine = Machine::new(Dice::new(1));
+        let (mut writer, mut store) = small(&machine, 1);
+        let used = stat(&*machine.disk()).unwrap()[0].used;
+        let mut frame = Frame::new();
+        // Pieces of a quarter of a segment, and one that leaves so many bytes.
+        let mut left = SEGMENT - used - rest;
+        while left > 0 {
+            let piece = if left > 2_000 { 1_000 } else { left };
+            frame.clear();
+            frame.push(&vec![1; piece as usize - 44]);
+            store.append(&frame, 1).unwrap();
+            let group = store.take_pending();
+            store.committed(writer.write(&group).unwrap());
+            left -= piece;
+        }
+        assert!(store.sealed() < store.durable());
+        while writer.lacks_spare() {
+            store.add_spares(writer.prepare(SEGMENT).unwrap());
+        }
+        assert!(store.begin_seal(), "{rest} bytes are left");
+        store.committed(writer.seal().unwrap());
+        assert_eq!(store.sealed(), store.durable(), "{rest} bytes are left");
+        frame.clear();
+        frame.push(b"goes on");
+        store.append(&frame, 1).unwrap();
+        let group = store.take_pending();
+        store.committed(writer.write(&group).unwrap());
+        assert_eq!(verify(&*machine.disk()).unwrap().next, store.next_seq());
+    }
+}
+
 /// Flips a bit of a file of a log of one segment.
 fn flip(machine: &Machine, at: usize) {
     let file = machine.disk().open("00000000000000000000-000001.log").unwrap();
