@@ -12,8 +12,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import durable_node as durable
 import pytest
@@ -49,6 +51,10 @@ def settled(plant, target, clients):
     """Everything that the edge acknowledged has arrived, once and in order."""
     assert target.until(clients.ledger, 90) == set(), status(plant.edge)["parts"]
     assert once_and_in_order(target) >= set(clients.ledger)
+
+
+def open_files(node):
+    return len(list(Path(f"/proc/{node.process.pid}/fd").iterdir()))
 
 
 def command(folder, *arguments):
@@ -94,6 +100,49 @@ def test_nothing_is_lost_or_doubled_when_edge_and_core_are_killed_in_turn(tmp_pa
         assert "forks" not in counters(plant.core, "edges"), log_of(plant.core)
     finally:
         plant.close()
+
+
+def test_a_bad_network_delays_and_nothing_else(plant, target):
+    plant.start_core()
+    plant.start_edge()
+    with posting(plant) as clients:
+        clients.more(20)
+        plant.relay.cut()
+        clients.more(30)
+        plant.relay.mend()
+        for way in ("back", "there"):
+            target.until(clients.ledger, 60)
+            plant.relay.passes[way] = False
+            clients.more(60)
+            plant.relay.mend()
+        # CURVE makes of every lost, repeated, changed, late or cut byte the end of a connection.
+        before = plant.relay.connections
+        plant.relay.mangles = 0.05
+        clients.more(150)
+        target.until(clients.ledger, 5)
+        plant.relay.mend()
+        clients.more(20)
+    settled(plant, target, clients)
+    assert plant.relay.connections > before
+    source = status(plant.core)["stats"]["sources"]["edges"]
+    assert (source["rejected"], source["duplicates"]) == (0, 0)
+    assert counters(plant.core, "edges").get("bad_frames", 0) == 0
+
+
+def test_a_link_that_flaps_leaks_nothing_and_heals(plant, target):
+    plant.start_core()
+    plant.start_edge()
+    with posting(plant) as clients:
+        clients.more(10)
+        target.until(clients.ledger, 60)
+        files = open_files(plant.edge)
+        pause = threading.Event()
+        for _ in range(25):
+            plant.relay.drop()
+            pause.wait(0.2)  # The fault itself: a link that comes and goes at this pace.
+        clients.more(10)
+    settled(plant, target, clients)
+    assert open_files(plant.edge) <= files + 8
 
 
 def test_a_core_that_does_not_run_for_a_while_is_waited_for(plant, target):

@@ -40,8 +40,9 @@ class Worker:
         return await asyncio.wrap_future(future)
 
     def end(self) -> None:
-        """Let the thread end after the calls that wait."""
+        """Let the thread end after the calls that wait. A later call begins another one."""
         if self._begun:
+            self._begun = False
             self._calls.put(None)
 
     def _run(self) -> None:
