@@ -158,6 +158,7 @@ class Event:
         stream: str = ...,
         attempt: int = 1,
         begun: Begun | None = None,
+        replayed: bool = False,
     ) -> Event: ...
     @property
     def id(self) -> str: ...
@@ -179,6 +180,9 @@ class Event:
     @property
     def begun(self) -> Begun | None:
         """What was written down to be sent for it before; that is what is sent again."""
+    @property
+    def replayed(self) -> bool:
+        """Whether it is of a replay: somebody wants it to come again."""
 
 @final
 class Batch:

@@ -224,15 +224,17 @@ async def test_a_refusal_is_of_an_event_without_effect(name):
 
 
 class Books:
-    def __init__(self, known=None, error=None):
-        self.known, self.error = known or {}, error
+    def __init__(self, known=None, error=None, at_s=0.0):
+        self.known, self.error, self.at_ms = known or {}, error, at_s * 1e3
 
     def books(self, sink):
         return self
 
-    async def was_posted(self, sink, ids):
+    async def was_posted(self, sink, ids, recent=None):
         if self.error is not None:
             raise self.error
+        if recent is not None and recent[0] <= self.at_ms <= recent[1]:
+            return {}
         return {one: self.known[one] for one in ids if one in self.known}
 
 
@@ -245,6 +247,27 @@ async def test_what_was_posted_before_the_log_begins_is_not_sent_again():
     target = Target(CLASSES["key"], world)
     assert await run(world, target, world.posting(Books({"e1": "4711"}))) == Done("4711")
     assert (world.committed, world.lines) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("effect", "ago_s", "sent"),
+    [
+        (Effect(by="key"), 1e6, 1),
+        (Effect(by="upsert"), 1e6, 1),
+        (Effect(by="key", kept=3600.0), 3600.0 - TIMEOUT_S, 1),
+        (Effect(by="key", kept=3600.0), 3601.0 - TIMEOUT_S, 0),
+        (Effect(by="key", kept=3600.0), -61.0, 0),
+        (Effect(by="lookup"), 1.0, 0),
+        (Effect(by="none", accept="at_least_once"), 1.0, 0),
+    ],
+)
+async def test_what_somebody_replays_is_sent_to_a_target_that_recognises_it(effect, ago_s, sent):
+    world = World()
+    event = Event(id="e1", type="t", key="k", offset=0, json=b'{"data":1}', replayed=True)
+    posting = world.posting(Books({"e1": "4711"}, at_s=world.now - ago_s))
+    (outcome,) = await posting.run(Target(effect, world), world, [event])
+    assert outcome == Done("4900000001" if sent else "4711")
+    assert len(world.committed) == sent
 
 
 async def test_a_request_that_a_restored_log_has_open_is_not_sent_when_it_was_posted():

@@ -27,14 +27,21 @@ def posted(connection: Connection, sink: str, thing: str) -> dict[str, Decimal]:
     return {row.name: Decimal(row.amount) for row in connection.execute(query)}
 
 
-def was_posted(connection: Connection, sink: str, ids: Sequence[str]) -> dict[str, str | None]:
-    """The events among `ids` that were posted or booked by hand at a sink, with their references."""
+def was_posted(
+    connection: Connection, sink: str, ids: Sequence[str], recent: tuple[int, int] | None = None
+) -> dict[str, str | None]:
+    """The events among `ids` that were posted or booked by hand at a sink, with their references.
+
+    Those whose effect ended in `recent`, in milliseconds since 1970, do not count.
+    """
     found: dict[str, str | None] = {}
-    columns = (EFFECTS.c.id, EFFECTS.c.state, EFFECTS.c.reference)
+    columns = (EFFECTS.c.id, EFFECTS.c.state, EFFECTS.c.reference, EFFECTS.c.last_ms)
     for first in range(0, len(ids), _IN_MAX):
         some = ids[first : first + _IN_MAX]
         query = select(*columns).where(EFFECTS.c.sink == sink, EFFECTS.c.id.in_(some))
         for row in connection.execute(query):
+            if recent and recent[0] <= row.last_ms <= recent[1]:
+                continue
             if counts(row.state, row.reference):
                 found[row.id] = row.reference
     return found

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _log = get_logger()
 _T = TypeVar("_T")
+Span: TypeAlias = tuple[int, int]
 
 #: Most lines in one transaction.
 LINES_MAX = 500
@@ -101,8 +102,10 @@ class Taker:
                     break
         return count
 
-    def waiting(self, sink: str, ids: Iterable[str]) -> dict[str, str | None]:
+    def waiting(self, sink: str, ids: Iterable[str], recent: Span | None = None) -> dict[str, str | None]:
         """References of events that were posted or booked by hand, as the lines say that were not taken.
+
+        Effects that ended in `recent`, in milliseconds since 1970, do not count.
 
         Raises:
             DatabaseDown: it is not known what was taken.
@@ -112,7 +115,9 @@ class Taker:
         while read := self._read(sink, after):
             for line in read:
                 after = line.number
-                if line.id in wanted and changes.counts(line.state, line.reference):
+                if line.id not in wanted or (recent and recent[0] <= line.at_ms <= recent[1]):
+                    continue
+                if changes.counts(line.state, line.reference):
                     ended[line.id] = line.reference
         return ended
 
@@ -258,11 +263,18 @@ class Follower:
         """What a sink has posted, for its poster."""
         return Books(self, sink)
 
-    async def was_posted(self, sink: str, ids: Sequence[str]) -> dict[str, str | None]:
+    async def was_posted(
+        self, sink: str, ids: Sequence[str], recent: Span | None = None
+    ) -> dict[str, str | None]:
         """The events among `ids` that were posted or booked by hand at a sink before, with their references.
 
         What the database has not taken is looked for in the log: an answer waits for no transaction, and a
         database that can be read but takes nothing, as on a full disk, does not stop the sink.
+
+        Args:
+            sink: name of the sink.
+            ids: of events.
+            recent: effects that ended between these times, in milliseconds since 1970, do not count.
 
         Raises:
             DatabaseDown: the database cannot be read now.
@@ -270,9 +282,9 @@ class Follower:
         """
 
         def call() -> dict[str, str | None]:
-            waiting = self._taker.waiting(sink, ids)
+            waiting = self._taker.waiting(sink, ids, recent)
             with self._database.reading() as connection:
-                return questions.was_posted(connection, sink, ids) | waiting
+                return questions.was_posted(connection, sink, ids, recent) | waiting
 
         return await self._call(call)
 

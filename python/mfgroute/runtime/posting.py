@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from mfgroute.adapter import Books, Poster, Request
+from mfgroute.adapter import Books, Effect, Poster, Request
 from mfgroute.errors import Disconnected, LogFailed, MfgrouteError, NobodyFollows, RequestUnfit
 from mfgroute.events import Absent, Accepted, Begun, Done, Event, InDoubt, NotYet, Outcome, Refused, Retry
 from mfgroute.observe.logs import get_logger
@@ -34,8 +34,13 @@ class Records(Protocol):
     def books(self, sink: str) -> Books:
         """What a sink has posted."""
 
-    async def was_posted(self, sink: str, ids: Sequence[str]) -> Mapping[str, str | None]:
-        """The references of those events that were posted at a sink before."""
+    async def was_posted(
+        self, sink: str, ids: Sequence[str], recent: tuple[int, int] | None = None
+    ) -> Mapping[str, str | None]:
+        """The references of those events that were posted at a sink before.
+
+        Those whose effect ended in `recent`, in milliseconds since 1970, do not count.
+        """
 
 
 class Unasked(Retry, frozen=True, kw_only=True):
@@ -101,7 +106,7 @@ class Posting:
     ) -> list[tuple[Event, Request]]:
         """What is to be sent now, written down; what is not is `said`."""
         fresh = [event for event in events if event.begun is None or not event.begun.attempts]
-        await self._look_up(events, said)
+        await self._look_up(poster.effect, events, said)
         fresh = [event for event in fresh if event.id not in said]
         again: list[tuple[Event, Request]] = []
         for event in events:
@@ -115,6 +120,18 @@ class Posting:
         rendered = await self._rendered(poster, batch, fresh, said)
         await self._intend(batch, [(event, request, b"") for event, request in again])
         return again + rendered
+
+    def _recognised(self, effect: Effect) -> tuple[int, int] | None:
+        """When an effect must have ended for its target to recognise the event now; `None` if it always does.
+
+        In milliseconds since 1970. What seems to be of the future was posted before the clock was set back.
+        """
+        if effect.by == "upsert" or (effect.by == "key" and effect.kept is None):
+            return None
+        now_s = self._wall()
+        if effect.by != "key" or effect.kept is None:
+            return 0, 0
+        return int((now_s - effect.kept + self._timeout_s) * 1e3), int((now_s + _SET_BACK_S) * 1e3)
 
     async def _rendered(
         self, poster: Poster, batch: Any, events: list[Event], said: dict[str, Outcome]
@@ -145,17 +162,23 @@ class Posting:
             return False
         return True
 
-    async def _look_up(self, events: Sequence[Event], said: dict[str, Outcome]) -> None:
+    async def _look_up(self, effect: Effect, events: Sequence[Event], said: dict[str, Outcome]) -> None:
         """Find out which events were posted before, as far as this sender does not know of them itself.
 
         The log has forgotten what is long over, and a log that was restored may be older than the records.
+        What somebody replays is sent to a target that recognises it: perhaps that was restored itself.
         """
-        ids = [one.id for one in events if one.id not in self._sent and one.id not in self._unsent]
-        if self._records is None or not ids:
+        unknown = [one for one in events if one.id not in self._sent and one.id not in self._unsent]
+        ids = [one.id for one in unknown if not one.replayed]
+        replayed = [one.id for one in unknown if one.replayed]
+        if self._records is None or not unknown:
             return
         try:
-            known = await self._records.was_posted(self._sink, ids)
+            known = dict(await self._records.was_posted(self._sink, ids)) if ids else {}
+            if replayed and (recent := self._recognised(effect)) is not None:
+                known |= await self._records.was_posted(self._sink, replayed, recent)
         except MfgrouteError as error:
+            ids += replayed
             said |= {event_id: Unasked(reason=str(error)) for event_id in ids}
             return
         said |= {event_id: Done(reference) for event_id, reference in known.items()}

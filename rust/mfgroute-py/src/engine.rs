@@ -330,6 +330,7 @@ fn event(py: Python<'_>, handed: Handed, number: u64, streams: &[String]) -> Eve
         offset: handed.delivery.seq,
         stream: streams.get(usize::from(handed.delivery.stream)).cloned().unwrap_or_default(),
         attempt: handed.delivery.tries + 1,
+        replayed: handed.delivery.replayed,
         begun: handed.delivery.begun.as_ref().map(Begun::from),
         delivery: number,
         json: PyBytes::new(py, &handed.json).unbind(),

@@ -228,6 +228,9 @@ pub struct Event {
     /// 1 for the first attempt at this sink.
     #[pyo3(get)]
     pub attempt: u32,
+    /// It is of a replay: somebody wants it to come again.
+    #[pyo3(get)]
+    pub replayed: bool,
     /// What was written down to be sent for it before.
     #[pyo3(get)]
     pub begun: Option<Begun>,
@@ -240,7 +243,7 @@ pub struct Event {
 #[pymethods]
 impl Event {
     #[new]
-    #[pyo3(signature = (*, id, r#type, key, offset, json, stream="business".to_owned(), attempt=1, begun=None))]
+    #[pyo3(signature = (*, id, r#type, key, offset, json, stream="business".to_owned(), attempt=1, begun=None, replayed=false))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn new(
         id: String,
@@ -251,9 +254,10 @@ impl Event {
         stream: String,
         attempt: u32,
         begun: Option<PyRef<'_, Begun>>,
+        replayed: bool,
     ) -> Self {
         let begun = begun.map(|begun| begun.clone());
-        Self { id, kind: r#type, key, offset, stream, attempt, begun, delivery: 0, json }
+        Self { id, kind: r#type, key, offset, stream, attempt, replayed, begun, delivery: 0, json }
     }
 
     #[getter]

@@ -30,6 +30,8 @@ pub struct Delivery {
     pub tries: u32,
     /// The target may have seen it before.
     pub redelivered: bool,
+    /// It is of a replay: somebody wants it to come again.
+    pub replayed: bool,
     /// What was written down to be sent for it before.
     pub begun: Option<Begun>,
     record: Record,
@@ -290,8 +292,9 @@ impl<'a> Poll<'a> {
             self.sink.note_decision(id, &Decision::Done { reference: None }, self.now.wall_ms);
         }
         let Some(held) = self.sink.lanes.get(id) else { return };
-        let (stream, seq, tries, redelivered) = (held.stream, held.seq, held.tries, held.redelivered);
+        let (stream, seq, tries) = (held.stream, held.seq, held.tries);
+        let (redelivered, replayed) = (held.redelivered, held.replayed);
         let begun = self.sink.effects.begun(held.ordinal).cloned();
-        self.batch.push(Delivery { id, stream, seq, tries, redelivered, begun, record });
+        self.batch.push(Delivery { id, stream, seq, tries, redelivered, replayed, begun, record });
     }
 }
