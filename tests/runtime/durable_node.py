@@ -248,10 +248,18 @@ class Target:
 
     def until(self, reports, seconds=60.0):
         """Wait until all these reports have arrived; answers what is missing."""
+        missing, looked = set(reports), 0
+
+        def arrived():
+            # Each arrival once: there may be tens of thousands.
+            nonlocal looked
+            missing.difference_update(report for *_, report in self.arrivals[looked:])
+            looked = len(self.arrivals)
+            return not missing
+
         with self._changed:
-            missing = lambda: set(reports) - {report for _, _, _, report in self.arrivals}  # noqa: E731
-            self._changed.wait_for(lambda: not missing(), seconds)
-            return missing()
+            self._changed.wait_for(arrived, seconds)
+            return missing
 
 
 @contextmanager
