@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mfgroute._core import Engine, Plan
-    from mfgroute.adapter import Config, Context, Effect, Secret, Sink, Source
+    from mfgroute.adapter import (
+        Books,
+        Config,
+        Context,
+        Effect,
+        Poster,
+        Request,
+        Secret,
+        Sink,
+        Source,
+    )
     from mfgroute.api.node import Router
     from mfgroute.errors import (
         AdapterError,
@@ -28,11 +38,27 @@ if TYPE_CHECKING:
         MfgrouteError,
         UnknownName,
     )
-    from mfgroute.events import Done, Event, InDoubt, Intake, Outcome, Receipt, Refused, Reject, Retry
+    from mfgroute.events import (
+        Absent,
+        Accepted,
+        Done,
+        Event,
+        InDoubt,
+        Intake,
+        NotYet,
+        Outcome,
+        Receipt,
+        Refused,
+        Reject,
+        Retry,
+    )
     from mfgroute.project import load_plan
 
 __all__ = [
+    "Absent",
+    "Accepted",
     "AdapterError",
+    "Books",
     "Closed",
     "Config",
     "ConfigError",
@@ -46,11 +72,14 @@ __all__ = [
     "InDoubt",
     "Intake",
     "MfgrouteError",
+    "NotYet",
     "Outcome",
     "Plan",
+    "Poster",
     "Receipt",
     "Refused",
     "Reject",
+    "Request",
     "Retry",
     "Router",
     "Secret",
@@ -62,13 +91,16 @@ __all__ = [
 
 _HOMES = {
     "mfgroute._core": ("Engine", "Plan"),
-    "mfgroute.adapter": ("Config", "Context", "Effect", "Secret", "Sink", "Source"),
+    "mfgroute.adapter": (
+        "Books", "Config", "Context", "Effect", "Poster", "Request", "Secret", "Sink", "Source",
+    ),
     "mfgroute.api.node": ("Router",),
     "mfgroute.errors": (
         "AdapterError", "Closed", "ConfigError", "Disconnected", "Full", "MfgrouteError", "UnknownName",
     ),
     "mfgroute.events": (
-        "Done", "Event", "InDoubt", "Intake", "Outcome", "Receipt", "Refused", "Reject", "Retry",
+        "Absent", "Accepted", "Done", "Event", "InDoubt", "Intake", "NotYet", "Outcome", "Receipt", "Refused",
+        "Reject", "Retry",
     ),
     "mfgroute.project": ("load_plan",),
 }  # fmt: skip
