@@ -10,9 +10,8 @@ import same
 import stats
 import workload
 from peers import Absent, Contender, Field, Workshop
-from rows import disk, hand_over, overload_disk, restart
+from rows import disk, hand_over, link, overload_disk, restart
 from rows import durable as durable_row
-from rows.context import Context
 
 EVENT = {
     "event": "E1",
@@ -183,21 +182,6 @@ def test_mixed_messages_are_what_they_say():
 
 
 @pytest.fixture
-def context(tmp_path):
-    """A run that only shows that everything works; a program of the Rust side is built by nobody."""
-    shop = Workshop(tmp_path / "peers")
-    return Context(
-        rounds=1,
-        messages=512,
-        full=False,
-        quick=True,
-        repeat_noisy=False,
-        shop=shop,
-        track=race.Track(tmp_path),
-    )
-
-
-@pytest.fixture
 def durable(context, monkeypatch):
     """A program in place of that of the Rust side, and how often each of its verbs was called."""
     program = context.work / "durable"
@@ -293,6 +277,15 @@ def test_a_sink_that_stops_costs_a_durable_stream_no_event(alone):
     assert verdicts([eight])[1] == ("B7", "met"), eight.gates
     assert stopped.raw["full"] > 0
     assert not (alone.work / "stopped-disk" / "data").exists()
+
+
+def test_two_nodes_and_their_link_are_measured_and_lose_nothing(alone):
+    events, keys = link.prepare(alone)
+    found = {kind: link.pair(kind, link.part(events, 16), 16, keys) for kind in ("raw", "link")}
+    assert {one["events"] for one in found.values()} == {1024}
+    assert min(one["per_s"] for one in found.values()) > 0
+    assert link.plant(alone, keys, 512, fill_first=True)["wrong"] == 0
+    assert not (alone.work / "link-plant").exists()
 
 
 def test_a_restart_finds_what_was_written(alone, monkeypatch):

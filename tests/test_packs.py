@@ -49,6 +49,7 @@ CATALOGUE = [
     "finance.invoice.posted",
     "integration.effect.posted",
     "integration.effect.refused",
+    "integration.reversal.requested",
     "logistics.asn.received",
     "logistics.goods.received",
     "logistics.shipment.confirmed",

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
@@ -133,6 +134,15 @@ def test_every_fault_has_a_test_or_says_why_not(torture):
     assert all(entry["tests"] for entry in found["promise"])
     ids = [entry["id"] for entry in [*found["promise"], *found["fault"]]]
     assert len(set(ids)) == len(ids)
+
+
+def test_faults_that_are_wanted_alone_are_named_by_their_files():
+    command = [sys.executable, str(FILE), "--faults", "test_effects", "nonsense"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    _, said, names = done.stderr.partition("--faults nonsense: expected some of ")
+    assert said
+    assert {"test_effects", "test_effects_calls", "test_power_cut"} <= set(names.strip().split(", "))
 
 
 def test_every_file_with_property_tests_is_run_in_every_round(torture):

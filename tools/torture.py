@@ -29,8 +29,12 @@ TIMEOUT_S = 1_800
 KILLS, POWER_CUTS = 1_000, 200
 #: How often a node with durable streams is reloaded under load.
 RELOADS = 1_000
+#: How many edges come back at once to a core that was killed, and how often edge and core are killed in turn.
+EDGES, LINK_KILLS = 500, 20
 #: How many events are posted while the node and its targets are killed.
 EFFECTS = 100_000
+#: Days of outage of the edge link that are simulated.
+LINK_DAYS = 5_000
 #: Seconds that each fuzz target in Rust is run on mutated input.
 FUZZ_S = 60
 #: What a file with property tests imports.
@@ -161,8 +165,11 @@ def turn(number: int, options: argparse.Namespace) -> list[Run]:
     """One round: the Rust tests, the mutants, and property tests of Python or all of its tests.
 
     The first round puts faults into real processes besides: that is once for a run, since it takes long.
+    Where only some of these are wanted, nothing else is run.
     """
     seed = time.time_ns() % 2**32
+    if options.faults:
+        return [faults(seed, options)]
     cases = options.cases
     log = {"MFGROUTE_HISTORIES": str(cases * HISTORIES), "MFGROUTE_SEED": str(seed)}
     rust = Run("cargo test", seed)
@@ -193,8 +200,9 @@ def pytest(seed: int, tests: list[str]) -> list[str]:
 
 def faults(seed: int, options: argparse.Namespace) -> Run:
     """Put faults into real processes: kills, errors at system calls, power cuts, disks that fail."""
-    run = Run("pytest, faults", seed)
-    files = sorted({test.partition("::")[0] for test in SHOWING if test.startswith("tests/")})
+    run = Run("pytest, faults" + "".join(f", {name}" for name in options.faults), seed)
+    known = sorted({test.partition("::")[0] for test in SHOWING if test.startswith("tests/")})
+    files = [file for file in known if not options.faults or Path(file).stem in options.faults]
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.unlink(missing_ok=True)
     run.run(
@@ -204,6 +212,10 @@ def faults(seed: int, options: argparse.Namespace) -> Run:
         MFGROUTE_EFFECTS=str(options.effects),
         MFGROUTE_RELOADS=str(RELOADS),
         MFGROUTE_SYSCALLS=options.syscalls,
+        MFGROUTE_LINK_DAYS=str(LINK_DAYS),
+        MFGROUTE_LINK_FIRST=str(seed),
+        MFGROUTE_EDGES=str(EDGES),
+        MFGROUTE_LINK_KILLS=str(LINK_KILLS),
         MFGROUTE_SEED=str(seed),
     )
     if REPORT.exists():
@@ -323,9 +335,21 @@ def main() -> int:
     parser.add_argument(
         "--syscalls", default="all", metavar="COUNT", help="system calls at which faults are put in, or `all`"
     )
+    parser.add_argument(
+        "--faults",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="nothing but these files with faults in real processes, such as test_effects",
+    )
     options = parser.parse_args()
+    known = {Path(test.partition("::")[0]).stem for test in SHOWING if test.startswith("tests/")}
+    if unknown := set(options.faults) - known:
+        parser.error(f"--faults {' '.join(sorted(unknown))}: expected some of {', '.join(sorted(known))}")
     began, end = dt.datetime.now(dt.UTC), time.monotonic() + options.minutes * 60
-    told = Told(commit(), began, options.cases, options.fuzz)
+    # Where faults alone are put in, no property test and no fuzz target is run.
+    random = not options.faults
+    told = Told(commit(), began, options.cases * random, options.fuzz * random)
     rounds: list[list[Run]] = []
     while not rounds or time.monotonic() < end:
         rounds.append(turn(len(rounds) + 1, options))

@@ -92,6 +92,8 @@ class Suite:
 # What `make test` says of one commit, it says again; `make torture` draws other seeds each round.
 SEEDS = {name: os.environ.get(name, "20260101") for name in ("FUZZ_SEED", "PROPTEST_RNG_SEED")}
 HYPOTHESIS = "--hypothesis-seed=20260101"
+# Most tests of nodes wait: two at a time need half the time. What a file sets up for its tests stands once.
+BESIDE = ["-n", "2", "--dist", "loadfile"]
 # Run again to be shown: `cargo-test` has built them.
 MUTANTS = ["cargo", "test", "--locked", "--workspace", "--quiet", "every_mutant", "--", "--show-output"]
 
@@ -109,7 +111,7 @@ def suites() -> list[Suite]:
             "stubtest",
             [sys.executable, "-m", "mypy.stubtest", "mfgroute._core", "--mypy-config-file", "pyproject.toml"],
         ),
-        Suite("pytest", [sys.executable, "-m", "pytest", "-q", HYPOTHESIS], kind="pytest"),
+        Suite("pytest", [sys.executable, "-m", "pytest", "-q", HYPOTHESIS, *BESIDE], kind="pytest"),
         Suite(
             "bench-smoke",
             [sys.executable, "-m", "pytest", "-q", "bench", "--benchmark-disable"],

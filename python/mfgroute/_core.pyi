@@ -138,10 +138,10 @@ class Begun:
         """When the first of this was written down, seconds since 1970."""
     @property
     def last_s(self) -> float:
-        """When the last attempt was, seconds since 1970."""
+        """When the last attempt was, or when the target accepted it, seconds since 1970."""
     @property
     def accepted(self) -> str | None:
-        """What the target has accepted it under; it says later what became of it."""
+        """What the target has accepted it under; it says later what became of it. Empty if that is over."""
 
 @final
 class Event:
@@ -200,7 +200,7 @@ class Batch:
     def retry(
         self, event: Event, *, after_s: float | None = None, reason: str = ..., judged: bool = False
     ) -> None: ...
-    def in_doubt(self, event: Event, reason: str = ...) -> None: ...
+    def in_doubt(self, event: Event, reason: str = ..., *, code: str = ...) -> None: ...
     def intend(self, entries: Sequence[tuple[Event, str, bytes, bytes]]) -> None:
         """Write down what is about to be sent, and wait until that is durable.
 
@@ -216,7 +216,14 @@ class Batch:
             ValueError: an event is not open in this batch.
         """
     def accepted(self, event: Event, reference: str) -> None:
-        """Write down that the target has taken the request and says later what became of it."""
+        """Write down that the target has taken the request and says later what became of it.
+
+        Args:
+            event: whose request it is.
+            reference: what the target is asked by; empty if that work is over without an effect, so that the
+                request is sent again.
+        """
+
     def release(self) -> None:
         """Give back what was not settled, as if it had not been polled."""
 

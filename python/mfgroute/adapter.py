@@ -7,7 +7,7 @@ counts or reconnects; after `Disconnected` the runtime waits and makes a new obj
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol
@@ -165,6 +165,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         data_dir: the node's own folder.
         epoch: random, of the data folder: copies of the folder share it; 0 if there is no such folder.
         durable: names of the streams that survive a crash.
+        unsettled: of a sink that is no poster, how many events it has answered for without the log having
+            durably noted it yet, which it does in the order of the answers. Perhaps more, never less.
     """
 
     name: str
@@ -174,6 +176,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: Path = Path("data")
     epoch: int = 0
     durable: frozenset[str] = frozenset()
+    unsettled: Callable[[], int] = lambda: 0
 
 
 class Source(ABC):
@@ -188,6 +191,9 @@ class Source(ABC):
     #: Whether a sender waits for the receipt. Rejects of such a source are the sender's to mend; they are
     #: kept in a ring instead of the bounded store.
     synchronous: ClassVar[bool] = False
+    #: Whether it has messages of several streams, each intake of one. Then nothing waits behind an intake for
+    #: which there is no room: it is given back by `refuse`, and the source goes on with other streams.
+    sorted_by_stream: ClassVar[bool] = False
 
     @abstractmethod
     def __init__(self, config: Any, context: Context) -> None:
@@ -212,7 +218,11 @@ class Source(ABC):
         """Let the peer forget `intake`: `receipt` says what became of each message."""
 
     async def refuse(self, intake: Intake, full: Full) -> None:
-        """Tell a waiting sender that there is no room. Only called when `synchronous`."""
+        """There is no room, and nothing of `intake` was admitted; its position is not kept.
+
+        Only called when `synchronous`, to tell a waiting sender, and when `sorted_by_stream`, to take the
+        messages back and read them again later.
+        """
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -221,7 +231,11 @@ class Source(ABC):
 
     @property
     def details(self) -> Mapping[str, Any]:
-        """How this connection stands, as JSON; for people who ask the node."""
+        """How this connection stands, as JSON; for people who ask the node.
+
+        ``notes`` in it is a list of sentences that the health of the node repeats: what does not stand in
+        the way and somebody should know.
+        """
         return {}
 
     async def close(self) -> None:
@@ -357,6 +371,9 @@ class Reverser(Protocol):
         goes where the target has room for it. Sends nothing. `Refused` where there is nothing to undo.
         """
 
+    def describe(self, request: Request, reversal: Request) -> str:
+        """What the reversal of a request does in the target, in a line for the person who asks for it."""
+
 
 class Poster(Sink):
     """A sink whose effects are recorded: a request is durable before it is sent, and so is its outcome.
@@ -392,7 +409,14 @@ class Poster(Sink):
         return InDoubt(f"the target cannot be asked about {request.key}")
 
     async def follow(self, request: Request, reference: str) -> Outcome | Accepted | NotYet:
-        """Ask what became of a request that was accepted under a reference."""
+        """Ask what became of a request that was accepted under a reference.
+
+        `Accepted` while the target is at work on it, or cannot say. `NotYet` and `Retry` if that work is over
+        without an effect: then the request is sent again (by lookup: after the target was asked).
+
+        Raises:
+            Disconnected: the target cannot be reached; asked again later.
+        """
         return InDoubt(f"the target cannot be asked about {reference} ({request.key})")
 
     async def write(self, events: Sequence[Event]) -> list[Outcome]:

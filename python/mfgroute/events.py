@@ -98,9 +98,11 @@ class InDoubt(msgspec.Struct, frozen=True):
 
     Attributes:
         reason: what happened.
+        code: stable and short, where there is one for this.
     """
 
     reason: str = ""
+    code: str = ""
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,10 +111,12 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         reference: what the target is asked by.
         after_s: when to ask, in seconds.
+        within_s: how long after it was accepted this goes on, in seconds; then the event is in doubt.
     """
 
     reference: str
     after_s: float | None = None
+    within_s: float = 86_400.0
 
 
 class NotYet(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 
 from mfgroute.adapters.zeromq.core import CoreLink
 from mfgroute.adapters.zeromq.frames import (
+    HORIZON,
     Ack,
     BadFrame,
     Block,
+    Clock,
     Error,
     Hello,
     OtherVersion,
@@ -56,6 +58,10 @@ GOLDEN = {
     ),
     "ping": (Ping(9), "4d46454c020500000000000000000000" "00" "0000000000000009" "CRC"),
     "pong": (Pong(9), "4d46454c020600000000000000000000" "00" "0000000000000009" "CRC"),
+    "clock": (
+        Clock(9, -2),
+        "4d46454c020800000000000000000000" "00" "0000000000000009" "fffffffffffffffe" "CRC",
+    ),
     "error": (
         Error(stream="business", epoch=7, code=2, text="fork"),
         "4d46454c020700000000000000000007" "08627573696e657373" "02" "0004" "666f726b" "CRC",
@@ -69,6 +75,7 @@ CRCS = {
     "ping": "b1e5d9a7",
     "pong": "1e4c946d",
     "error": "eee194eb",
+    "clock": "a9730d9d",
 }
 
 
@@ -327,11 +334,61 @@ def test_a_core_forgets_what_the_edge_has_taken_note_of():
     for n in range(1, 200):
         b.note(give(a, b, b"%d" % n).block)
         a.receive(decode(b.acknowledge("e", "s", 7, n, "sealed")))
-        if (point := a.checkpoint()) is not None:
+        a.answered([100 * (n - 1)], n)
+        if (point := a.checkpoint(n - 2)) is not None:
             a.settle(point)
     assert len(b.position()) < 200
-    assert a.settled.number >= 197
+    assert a.settled.number == 197
     assert lane(settled=Point(5, b"x" * 16)).acked.number == 5
+
+
+def test_a_core_remembers_what_the_log_of_the_edge_has_not_noted():
+    a, b = lane(), core()
+    greet(a, b)
+    for n in range(3):
+        give(a, b, b"%d" % n, b"%d more" % n)
+    assert (a.where(0), a.where(101), a.where(7)) == (1, 2, None)
+    a.receive(decode(b.acknowledge("e", "s", 7, 1, "sealed")))
+    assert a.checkpoint(99) is None  # The write of block 1 has not ended.
+    a.answered([0], 1)
+    assert a.checkpoint(99) is None  # One of its events is not done.
+    a.answered([1], 2)
+    assert a.checkpoint(1) is None  # The log has not noted that.
+    assert a.checkpoint(2).number == 1
+    # An acknowledgement that comes after the end of the write: the event is not sent again.
+    a.answered([101], 3)
+    a.receive(decode(b.acknowledge("e", "s", 7, 2, "sealed")))
+    assert (a.where(100), a.checkpoint(3).number) == (2, 1)
+    a.answered([100], 4)
+    assert (a.where(100), a.checkpoint(4).number) == (None, 2)
+
+
+def test_an_event_that_somebody_set_aside_is_not_waited_for_for_ever():
+    a, b = lane(), core()
+    greet(a, b)
+    for n, offset in enumerate((0, 5, HORIZON + 1), 1):
+        b.receive("e", a.add([offset], [b"%d" % n])[1])
+        a.receive(decode(b.acknowledge("e", "s", 7, n, "sealed")))
+        if n > 1:
+            a.answered([offset], n)
+        assert (a.checkpoint(n) is None) == (n < 3)
+    assert a.checkpoint(3).number == 3
+
+
+def test_the_receipt_for_a_mark_does_not_say_that_events_in_memory_are_safe():
+    a, b = lane(), core()
+    greet(a, b)
+    b.note(give(a, b, b"1").block)
+    a.receive(decode(b.acknowledge("e", "s", 7, 1, "memory")))
+    b.note(give(a, b, b"2").block)
+    b = core(position=b.position())
+    (name,) = [name for name in b.unsealed() if name[3] == 2]
+    acks = [b.acknowledge(*one, "sealed") for one in b.unsealed()]
+    assert name[:2] == ("e", "s")
+    assert {decode(one).level for one in acks if one} == {"memory"}
+    greet(a, b)
+    give(a, b, b"3")
+    assert decode(b.acknowledge("e", "s", 7, 3, "memory")).level == "memory"
 
 
 def test_an_unreadable_position_is_an_error():

@@ -260,9 +260,9 @@ async def test_a_job_whose_target_is_away_or_cuts_is_asked_for_again(context):
 
 async def test_a_job_may_be_named_in_the_answer(context, wms):
     follow = JOBS["follow"] | {"job": "/job", "path": "/jobs/{job}"}
-    async with opened(context, f"{wms.url}/api", **JOBS | {"follow": follow}) as sink:
+    async with opened(context, f"{wms.url}/api", **JOBS | {"follow": follow | {"within": "2h"}}) as sink:
         outcome, said = await settled(sink, receipt())
-    assert said[0] == Accepted(reference="1", after_s=0.01)
+    assert said[0] == Accepted(reference="1", after_s=0.01, within_s=7200.0)
     assert outcome == Done(wms.ledger.effects[0].document)
 
 

@@ -69,7 +69,7 @@ class Edge:
         self.session = self.lives << 32 | self.world.sessions
         self.lane = EdgeLane("e", "s", 7, session=self.session, settled=self.book)
         self.done = set(self.kept)
-        self.sent, self.blocks = {}, {}
+        self.sent, self.blocks, self.answers, self.noted = {}, {}, 0, 0
         self.there, self.back = self.world.connect(self.session)
         self.there.put(self.lane.hello())
 
@@ -92,12 +92,11 @@ class Edge:
         if data is not None:
             self.hear(data)
         if rng.random() < 0.1:
-            # The log has its settlements on the disk before the next checkpoint is.
-            self.kept |= self.done
-            if (point := self.lane.checkpoint()) is not None:
-                self.book = point
-                if rng.random() < 0.9:
-                    self.lane.settle(point)
+            self.kept, self.noted = self.kept | self.done, self.answers
+        if rng.random() < 0.1 and (point := self.lane.checkpoint(self.noted)) is not None:
+            self.book = point
+            if rng.random() < 0.9:
+                self.lane.settle(point)
 
     def hear(self, data):
         try:
@@ -119,6 +118,8 @@ class Edge:
                 self.why = error
             return
         for number in [number for number in self.blocks if number <= self.lane.acked.number]:
+            self.answers += 1
+            self.lane.answered(self.blocks[number], self.answers)
             self.done.update(self.blocks.pop(number))
 
 

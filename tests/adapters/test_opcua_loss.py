@@ -163,6 +163,37 @@ async def test_the_first_value_after_a_reconnect_is_no_message_if_nothing_change
         assert counted(source) == {"resent": 1}
 
 
+async def test_a_gap_is_said_also_of_a_node_of_which_nobody_knows_the_last_value(
+    plant, tmp_path, monkeypatch
+):
+    both = [node("P7"), node("P9")]
+    monkeypatch.setattr(positions, "SEEN_MAX", 1)
+    async with watching(plant.endpoint, tmp_path, nodes=both) as source:
+        await took(source, await next_value(plant, "P7"))
+        _, position = await took(source, await next_value(plant, "P9"))
+    forgotten = next(iter(set(both) - positions.read(position, plant.endpoint).seen.keys()))
+    for machine in ("P7", "P9"):
+        await next_value(plant, machine)
+    async with watching(
+        plant.endpoint, tmp_path, nodes=both, resume=position, gap_messages=True, backfill=False
+    ) as source:
+        found = await read_until(source, lambda found: len(values(found)) == 2)
+        assert {one["node"]: one["gap"] for one in found if "value" in one} == dict.fromkeys(both, True)
+        said = {one["node"]: one for one in found if one.get("detect") == "gap"}
+        assert (said[forgotten]["reason"], said[forgotten]["from"]) == ("disconnected", None)
+        assert counted(source) == {"gaps": 2, "gaps_disconnected": 2}
+
+
+async def test_a_value_without_a_source_time_is_not_taken_for_the_last_one(plant, tmp_path, monkeypatch):
+    # A server that gives no source time, as the standard allows.
+    monkeypatch.setattr("mfgroute.adapters.opcua.subscription.mark", lambda data: None)
+    async with watching(plant.endpoint, tmp_path, nodes=[node("P7")]) as source:
+        _, position = await took(source, await next_value(plant, "P7"))
+    async with watching(plant.endpoint, tmp_path, nodes=[node("P7")], resume=position) as source:
+        found = await read_until(source, lambda found: found)
+        assert (len(found), found[0]["gap"]) == (1, True)
+
+
 async def test_a_value_that_was_set_again_is_no_repetition(plant, tmp_path):
     async with watching(plant.endpoint, tmp_path, nodes=[node("P7")]) as source:
         value = await next_value(plant, "P7")
@@ -282,4 +313,5 @@ async def test_a_server_that_does_not_say_when_it_began_did_not_begin_anew(then,
 
 async def test_a_position_stays_small():
     many = {f"i={number}": (number, number) for number in range(positions.SEEN_MAX + 7)}
-    assert len(positions.read(positions.write("e", None, many, None), "e").seen) == positions.SEEN_MAX
+    memory = positions.read(positions.write("e", None, many, None), "e")
+    assert (len(memory.seen), memory.others) == (positions.SEEN_MAX, True)

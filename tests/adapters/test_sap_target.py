@@ -148,6 +148,19 @@ async def test_a_200_with_an_error_is_asked_about_before_it_is_judged(plant):
     assert outcome == Done("10047331/1")
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "name"),
+    [(COMPLETED, CONFIRMATION, "10047331/1"), ("material.consumed", MOVEMENT, "4900000001/2026")],
+)
+async def test_an_answer_with_the_document_of_another_request_is_not_believed(plant, kind, data, name):
+    sink = await plant.sink()
+    plant.erp.misbehave(Fault(kind="other", times=1, path="_SRV"))
+    _, outcome = await plant.post(sink, kind, data)
+    assert outcome == Done(name)
+    assert len(plant.erp.ledger.effects()) == 1
+    assert plant.erp.ledger.mischief == {"other": 1}
+
+
 async def test_what_the_target_calls_outdated_is_looked_up(plant):
     sink = await plant.sink()
     request, _ = await plant.post(sink)
@@ -169,6 +182,7 @@ async def test_what_is_accepted_is_followed_to_its_end(plant):
         seen.append(outcome)
         outcome = await sink.follow(request, outcome.reference)
     assert len(seen) == 3
+    assert {one.within_s for one in seen} == {86_400.0}
     assert outcome == Done("10047331/1")
     plant.erp.misbehave(Fault(kind="accepted", times=1, polls=0))
     data = CONFIRMATION | {"order": "999", "report": "A-2"}

@@ -165,7 +165,7 @@ def test_check_says_what_it_found(run):
     assert ended.code == 0
     note, ok = ended.out.splitlines()
     assert note.startswith("note: nobody owns mapping done, ")
-    assert ok.startswith("ok: 42 contracts, 2 mappings, 1 lookups, 2 routes")
+    assert ok.startswith("ok: 43 contracts, 2 mappings, 1 lookups, 2 routes")
     assert run("check", "--output", "json").json["ok"]
 
 

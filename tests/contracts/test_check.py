@@ -408,7 +408,7 @@ def test_the_command_says_what_broke_whom_it_touches_and_ends_with_1(run, projec
         "  touches tests: tests/done.yaml: a thing",
     ):
         assert line in out.splitlines(), line
-    assert "against HEAD: 1 breaking, 43 unchanged" in out
+    assert "against HEAD: 1 breaking, 44 unchanged" in out
     code, out, _ = run("--against", "HEAD", "--output", "json")
     document = json.loads(out)
     assert (code, document["ok"]) == (1, False)

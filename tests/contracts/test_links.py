@@ -186,7 +186,7 @@ def test_the_command_prints_or_writes_the_page(capsys, monkeypatch, tmp_path):
     printed = capsys.readouterr().out
     assert "* source `line-3`, mapping `line-3`" in printed
     assert main(["contract", "catalogue", "--to", "contracts.md"]) == 0
-    assert capsys.readouterr().out == "42 contracts written to contracts.md\n"
+    assert capsys.readouterr().out == "43 contracts written to contracts.md\n"
     assert (tmp_path / "plant/contracts.md").read_text() == printed
 
 

@@ -19,6 +19,8 @@ MFGROUTE = f"{shlex.quote(sys.executable)} -c 'import sys; from mfgroute.cli imp
 PORTS = ("8080", "9001", "9002")
 _TIMEOUT_S = 60.0
 _START_S = 20.0
+#: The demo tells its story first.
+_DEMO_S = 180.0
 
 
 class Shell:
@@ -73,7 +75,7 @@ class Shell:
         )
         real = re.sub(r"(^|\| )python\b", lambda found: found[1] + shlex.quote(sys.executable), real)
         if real.endswith("&"):
-            self._start(real.removesuffix("&"))
+            self._start(real.removesuffix("&"), command)
             return 0, ""
         done = subprocess.run(
             ["bash", "-c", real],
@@ -85,7 +87,7 @@ class Shell:
         )
         return done.returncode, (done.stdout + done.stderr).decode()
 
-    def _start(self, command: str) -> None:
+    def _start(self, command: str, shown: str) -> None:
         with (self.folder / f"background-{len(self._background)}.log").open("wb") as log:
             process = subprocess.Popen(
                 ["bash", "-c", f"exec {command}"],
@@ -96,6 +98,9 @@ class Shell:
                 start_new_session=True,
             )
         self._background.append(process)
+        if "mfgroute demo" in shown:
+            self._read_until(process, Path(log.name), "The nodes go on running")
+            return
         port = next((port for shown, port in self._ports.items() if port in command), self._ports["8080"])
         end = time.monotonic() + _START_S
         while time.monotonic() < end:
@@ -104,6 +109,15 @@ class Shell:
                 return
             time.sleep(0.05)
         raise AssertionError(f"`{command}` does not listen\n{Path(log.name).read_text()}")
+
+    @staticmethod
+    def _read_until(process: subprocess.Popen[bytes], log: Path, text: str) -> None:
+        """Wait until a process that listens on ports of its own says that it is ready."""
+        end = time.monotonic() + _DEMO_S
+        while text not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < end, log.read_text()
+            time.sleep(0.2)
 
     def _follow_ports(self) -> None:
         """Give the project free ports; `init` and the pages write the shown ones."""
@@ -132,7 +146,13 @@ def _commands(text: str) -> Iterator[tuple[str, list[str], bool]]:
 
 
 def _environment() -> dict[str, str]:
-    return {**os.environ, "NO_COLOR": "1", "COLUMNS": "200", "PYTHONPATH": os.pathsep.join(sys.path)}
+    return {
+        **os.environ,
+        "NO_COLOR": "1",
+        "COLUMNS": "200",
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "MFGROUTE_DEMO_PACE_S": "0",  # Nobody reads along.
+    }
 
 
 def _free_port() -> int:

@@ -30,19 +30,21 @@ class Feed:
             )  # fmt: skip
             return number
 
-    def intend(self, sink, event, thing="order/DE04/4711", amounts=None, **data):
+    def intend(self, sink, event, thing="order/DE04/4711", amounts=None, at_ms=1_795_000_000_000, **data):
         """A request is written down."""
         document = {
             "specversion": "1.0", "id": event, "type": "com.example.production.operation.completed.v1",
             "subject": thing, "data": {"report": f"R-{event}", **data},
         }  # fmt: skip
         about = {"object": thing, "amounts": amounts or {}, "sha256": "ab" * 32, "event": document}
-        return self.say(sink, event, "intent", key=f"key-{event}", attempt=1, about=about)
+        return self.say(sink, event, "intent", key=f"key-{event}", attempt=1, about=about, at_ms=at_ms)
 
-    def post(self, sink, event, reference="4900000001", **more):
+    def post(self, sink, event, reference="4900000001", at_ms=1_795_000_000_000, **more):
         """A request is written down and posted."""
-        self.intend(sink, event, **more)
-        return self.say(sink, event, "posted", key=f"key-{event}", attempt=1, reference=reference)
+        self.intend(sink, event, at_ms=at_ms, **more)
+        return self.say(
+            sink, event, "posted", key=f"key-{event}", attempt=1, reference=reference, at_ms=at_ms
+        )
 
     def effects(self, sink, after, count_max):
         """As the engine's."""

@@ -69,6 +69,42 @@ def test_events_add_up_by_operation_and_by_movement():
     }
 
 
+def requested(number, of, sink="sap"):
+    data = {
+        "sink": sink,
+        "event": f"e{of}",
+        "reference": f"10/{of}",
+        "by": "uid 7",
+        "reason": "counted twice",
+    }
+    return {"id": f"e{number}", "type": "com.example.integration.reversal.requested.v1", "data": data}
+
+
+def test_a_reversal_that_a_person_asked_for_counts_at_its_sink_alone_and_once():
+    there = [
+        seen(confirmation(1, "10"), sap=POSTED, mes=POSTED),
+        seen(confirmation(2, "5"), sap=POSTED, mes=POSTED),
+        seen(requested(3, 1), sap=POSTED, mes=POSTED),
+    ]
+    held = {"sap": {YIELD: Held(amount=Decimal(5))}, "mes": {YIELD: Held(amount=Decimal(15))}}
+    document = compare(ORDER, there, held)
+    assert row(document, YIELD)["reported"] == "15"
+    assert [row(document, YIELD)["sinks"][sink]["reported"] for sink in ("sap", "mes")] == ["5", "15"]
+    assert document["differences"] == 0
+    assert document["notes"] == ["sap: uid 7 had 10/1 reversed: counted twice"]
+    # The plant takes the same report back: it is gone already.
+    reversal = event("production.confirmation.reversed", 4, reverses="R-1")
+    document = compare(ORDER, [*there, seen(reversal, sap=POSTED, mes=POSTED)], held)
+    assert [row(document, YIELD)["sinks"][sink]["reported"] for sink in ("sap", "mes")] == ["5", "5"]
+
+
+def test_a_reversal_that_was_asked_for_and_not_posted_is_an_open_difference():
+    there = [seen(confirmation(1, "10"), sap=POSTED), seen(requested(2, 1), sap=WAITING)]
+    side = row(compare(ORDER, there, {"sap": {YIELD: Held(amount=Decimal(10))}}), YIELD)["sinks"]["sap"]
+    assert (side["reported"], side["posted"], side["held"], side["difference"]) == ("0", "10", "10", "10")
+    assert [(one["id"], one["amount"], one["state"]) for one in side["open"]] == [("e2", "-10", "queued")]
+
+
 def test_movements_of_a_confirmation_are_counted_item_by_item_and_reversed_with_it():
     items = [
         {"direction": "issue", "material": "RM-1", "quantity": "5", "unit": "KGM"},
@@ -103,6 +139,39 @@ def test_a_running_total_counts_what_it_is_above_the_reports_before_it():
     assert sums(confirmation(1, "30"), confirmation(2, "110", quantity=total), reversal) == {
         YIELD: Decimal(30)
     }
+
+
+def test_scrap_that_was_reported_apart_is_taken_back_as_every_report_and_running_totals_go_on():
+    total = {"basis": "total"}
+    scrap = {"operation": "0010", "origin": "in_process", "quantity": {"value": "2", "unit": "H87"}}
+    before = [
+        confirmation(1, "30", scrap="1", quantity=total),
+        event("production.scrap.reported", 2, **scrap),
+    ]
+    reversal = event("production.confirmation.reversed", 3, reverses="R-2")
+    asked_for = event("integration.reversal.requested", 3, sink="sap", event="e2")
+    for taken_back in (reversal, asked_for):
+        tally = Tally("sap")
+        for one in (*before, taken_back, confirmation(4, "40", scrap="4", quantity=total)):
+            tally.count(one)
+        assert tally.unknown == []
+        assert tally.sums == {YIELD: Decimal(40), "operation/0010/scrap/H87": Decimal(4)}
+    from_stock = event("production.scrap.reported", 5, **scrap | {"origin": "from_stock"})
+    tally.count(from_stock)
+    tally.count(event("production.confirmation.reversed", 6, reverses="R-5"))
+    assert tally.unknown == ["R-5"]
+
+
+def test_a_report_of_two_operations_is_taken_back_where_its_reversal_says():
+    there = {"report": "R-1", "quantity": {"good": "7", "unit": "H87"}}
+    other = event("production.operation.completed", 2, operation="0020", **there)
+    other_yield = "operation/0020/yield/H87"
+    reversal = {"report": "R-3", "reverses": "R-1"}
+    first = event("production.confirmation.reversed", 3, operation="0010", **reversal)
+    assert sums(confirmation(1), other, first) == {other_yield: Decimal(7)}
+    second = event("production.confirmation.reversed", 4, operation="0020", **reversal)
+    assert sums(confirmation(1), other, second) == {YIELD: Decimal(10)}
+    assert sums(confirmation(1), other, first, second) == {}
 
 
 def test_a_quantity_that_is_no_decimal_is_an_error():
@@ -157,6 +226,19 @@ def test_a_document_that_nobody_here_posted_and_one_that_is_gone_are_named():
     assert (side["difference"], side["open"]) == ("-2", [])
     assert side["unknown_documents"] == ["10/12"]
     assert [(one["report"], one["document"]) for one in side["missing_documents"]] == [("R-2", "10/2")]
+
+
+@pytest.mark.parametrize("state", ["queued", "in_doubt"])
+def test_what_is_booked_by_hand_while_its_event_waits_is_a_difference_before_it_is_posted_twice(state):
+    waiting = Standing(state=state, posted=False)
+    held = {"sap": {YIELD: Held(amount=Decimal(17), documents=("10/1", "10/7"))}}
+    document = compare(
+        ORDER, [seen(confirmation(1), sap=POSTED), seen(confirmation(2, "7"), sap=waiting)], held
+    )
+    side = row(document, YIELD)["sinks"]["sap"]
+    assert (document["differences"], side["difference"]) == (1, "0")
+    assert [(one["report"], one["amount"], one["state"]) for one in side["open"]] == [("R-2", "7", state)]
+    assert (side["unknown_documents"], side["missing_documents"]) == (["10/7"], [])
 
 
 def test_a_sink_that_cannot_be_asked_is_taken_by_what_it_was_delivered():

@@ -12,8 +12,9 @@ from mfgroute.effects import questions
 from mfgroute.effects.database import Database
 from mfgroute.errors import DatabaseDown, DatabaseUnfit, SchemaNewer, UnknownName
 from mfgroute.observe import health
-from mfgroute.runtime import follower as module
-from mfgroute.runtime.follower import LINES_MAX, Follower, Taker
+from mfgroute.runtime import taker
+from mfgroute.runtime.follower import Follower
+from mfgroute.runtime.taker import LINES_MAX, Taker
 from mfgroute.runtime.tempo import Tempo
 
 from .feed import Feed
@@ -113,7 +114,7 @@ class Cut(Feed):
 
 @pytest.mark.parametrize("after", [False, True])
 def test_a_follower_that_dies_at_any_call_goes_on_where_it_was(tmp_path, monkeypatch, after):
-    monkeypatch.setattr(module, "LINES_MAX", 4)
+    monkeypatch.setattr(taker, "LINES_MAX", 4)
     for calls in range(1, 9):
         feed, folder = Cut(), tmp_path / f"{calls}"
         feed.after = after

@@ -15,7 +15,7 @@ from mfgroute.cli import main
 from mfgroute.effects import questions
 from mfgroute.effects.reported import Tally
 from mfgroute.errors import AdapterError, Disconnected
-from mfgroute.events import Done, InDoubt, Refused
+from mfgroute.events import Done, InDoubt, Refused, Retry
 from mfgroute.registry import Registry
 from mfgroute.runtime import offline
 from mfgroute.runtime.tempo import Tempo
@@ -237,6 +237,67 @@ async def test_effects_of_posters_are_listed_traced_and_resolved(folder, registr
         assert await router.follower.books("sap").posted(ORDER) == {"operation/0010/yield/H87": Decimal(30)}
         assert router.health().ready
     assert Ledger.target.held[ORDER]["operation/0010/yield/H87"].amount == 30
+
+
+async def test_what_waits_is_known_after_a_restart(folder, registry, run):
+    Ledger.target.answers = {"R-9": Retry(reason="busy")}
+    async with node(folder, registry) as router:
+        await router.submit("mes", [message("RECEIVED", 9, "20")])
+        async with asyncio.timeout(30):
+            while Ledger.target.held.get(ORDER) is None:  # noqa: ASYNC110 - it is written down before
+                await asyncio.sleep(0.01)
+        assert (await run("pause", "sap")).code == 0
+        await router.submit("mes", [done(1), message("RECEIVED", 2, "5"), done(3, "7"), done(4, order="1")])
+    Ledger.target.held.clear()
+    async with node(folder, registry):
+        traced = await read(run, "trace", ORDER)
+        (first,) = [event for event in traced["events"] if event["data"]["report"] == "R-9"]
+        assert {at["sink"]: at["state"] for at in first["sinks"]} == {"sap": "forgotten", "wms": "delivered"}
+        compared = await read(run, "reconcile", "--order", ORDER, "--sink", "sap", code=1)
+        assert {
+            row["name"]: (side["reported"], side["posted"], [one["report"] for one in side["open"]])
+            for row in compared["orders"][0]["rows"]
+            for side in row["sinks"].values()
+        } == {
+            "movement/101/FG-1/H87": ("25", "0", ["R-9", "R-2"]),
+            "operation/0010/yield/H87": ("17", "0", ["R-1", "R-3"]),
+        }
+
+
+async def test_what_is_booked_by_hand_in_an_outage_is_not_sent_after_it(folder, registry, run):
+    """Three reports wait, two are booked by hand: one while the node runs, one while it does not."""
+
+    async def resolve(event_id, *said):
+        return await run("effects", "resolve", event_id, "--sink", "sap", *said, "--reason", "by hand")
+
+    async with node(folder, registry) as router:
+        assert (await run("pause", "sap")).code == 0
+        await router.submit("mes", [done(1, "10"), done(2, "7"), done(3, "5")])
+        ids = [event["id"] for event in (await read(run, "trace", ORDER))["events"]]
+        for number, good in ((1, 10), (2, 7)):
+            Ledger.target.book(ORDER, {"operation/0010/yield/H87": Decimal(good)}, f"hand-{number}")
+        ended = await run("effects", "resolve", ids[2], "--sink", "sap", "--not-posted", "--reason", "no")
+        assert (ended.code, "it is queued there" in ended.err) == (1, True)
+        assert (await resolve(ids[0], "--posted", "hand-1")).code == 0
+        assert (await resolve(ids[2], "--posted", "wrong")).code == 0
+        assert (await resolve(ids[2], "--not-posted")).code == 0
+        unknown = await resolve("00000000-0000-8000-8000-000000000000", "--posted", "hand-9")
+        assert (unknown.code, "neither in doubt nor parked" in unknown.err) == (1, True)
+    assert (await resolve(ids[1], "--posted", "hand-2")).code == 0
+    async with node(folder, registry) as router:
+        assert (await run("resume", "sap")).code == 0
+        await settled(router)
+        found = (await read(run, "effects", "list"))["effects"]
+        assert {one["id"]: one["reference"] for one in found} == dict(
+            zip(ids, ("hand-1", "hand-2", "49-R-3"), strict=True)
+        )
+        # A running total goes on from all three.
+        assert await router.follower.books("sap").posted(ORDER) == {"operation/0010/yield/H87": Decimal(22)}
+        again = await resolve(ids[0], "--posted", "hand-1")
+        assert (again.code, "delivered there as hand-1" in again.err) == (1, True)
+        compared = await read(run, "reconcile", "--order", "4711")
+        assert compared["differences"] == 0
+    assert Ledger.target.held[ORDER]["operation/0010/yield/H87"].documents == ("hand-1", "hand-2", "49-R-3")
 
 
 async def test_an_event_that_was_posted_before_the_log_began_is_not_posted_again(folder, registry):

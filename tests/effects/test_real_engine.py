@@ -192,3 +192,32 @@ async def test_a_sink_whose_lines_nobody_takes_stops_and_goes_on_when_they_are(o
     assert await following.books("erp").posted(ORDER) == {"yield": Decimal(posted)}
     post()
     await following.stop()
+
+
+async def test_accepted_work_that_is_over_is_known_after_a_restart_and_no_document(open_engine, tmp_path):
+    engine = open_engine()
+    engine.submit("mes-a", [message(0)], ack="durable")
+
+    def over(batch, event):
+        batch.accepted(event, "job 7")
+        batch.accepted(event, "")
+        batch.retry(event, after_s=0.0, reason="locked")
+
+    first = step(engine, over)
+    await durable(engine, 3)
+    engine.close()
+    engine = open_engine()
+    with engine.poll("erp", events_max=1, wait_s=5.0) as batch:
+        (event,) = batch
+        assert (event.begun.accepted, event.begun.key) == ("", f"key-{first}")
+        assert event.begun.body == b"body"
+        batch.retry(event, after_s=0.0, reason="locked")
+    following = follower(engine, tmp_path / "data", None)
+    await following.start(["erp"])
+    assert await following.books("erp").posted(ORDER) == {}
+    assert step(engine, lambda batch, event: batch.done(event, reference="49-1")) == first
+    await taken(following, 5)
+    (row,) = await following.ask(lambda connection: questions.show(connection, first))
+    assert (row["state"], row["reference"]) == ("posted", "49-1")
+    assert [one["state"] for one in row["history"]] == ["intent", "accepted", "accepted", "again", "posted"]
+    await following.stop()

@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from mfgroute.config.load import read_project
 from mfgroute.effects.database import Database
-from mfgroute.effects.tables import ABOUT
+from mfgroute.effects.tables import ABOUT, VERSION
 from mfgroute.errors import ConfigError, SchemaNewer
 from tests.effects.test_node import PROJECT, Ledger, done, node, settled
 from tests.effects.test_node import folder as folder  # noqa: PLC0414 - fixtures of that file
@@ -78,13 +78,13 @@ async def test_a_database_of_a_later_version_ends_the_start(folder, registry, ru
         await settled(router)
     database = Database(folder / "data", node="core-1")
     with database.reading() as connection:
-        connection.execute(update(ABOUT).where(ABOUT.c.name == "version").values(value="2"))
+        connection.execute(update(ABOUT).where(ABOUT.c.name == "version").values(value=str(VERSION + 1)))
     database.close()
-    with pytest.raises(SchemaNewer, match="tables of version 2, expected at most 1"):
+    with pytest.raises(SchemaNewer, match=f"tables of version {VERSION + 1}, expected at most {VERSION}"):
         async with node(folder, registry):
             pytest.fail("it started")
     ended = await run("effects", "list")
-    assert (ended.code, "tables of version 2" in ended.err) == (78, True)
+    assert (ended.code, f"tables of version {VERSION + 1}" in ended.err) == (78, True)
 
 
 async def test_a_node_whose_database_is_down_sends_nothing_new_and_goes_on_when_it_is_there(

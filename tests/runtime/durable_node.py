@@ -224,11 +224,12 @@ class Target:
 
     Attributes:
         arrivals: of each event the life of the node that sent it, its id, order and report.
-        closed: whether it answers 503 and writes nothing down.
+        closed: whether it takes nothing and writes nothing down.
+        says: the status of its answer then.
     """
 
     def __init__(self):
-        self.arrivals, self.closed, self.url = [], False, ""
+        self.arrivals, self.closed, self.says, self.url = [], False, 503, ""
         self._changed = threading.Condition()
 
     def take(self, life, key, event):
@@ -272,7 +273,7 @@ def serving(target):
         def do_POST(self):
             event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             taken = target.take(int(self.path[1:]), self.headers["Idempotency-Key"], event)
-            self.send_response(200 if taken else 503)
+            self.send_response(200 if taken else target.says)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -106,7 +106,7 @@ class FakeBatch:
     def retry(self, event, *, after_s=None, reason="", judged=False):
         self._settle(event, "retry", reason, after_s or 0.0)
 
-    def in_doubt(self, event, reason=""):
+    def in_doubt(self, event, reason="", *, code=""):
         self._settle(event, "in_doubt", reason)
 
     def _settle(self, event, how, note, after_s=0.0):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 
-from durable_node import TOKEN, Node
+from durable_node import SOURCES, TOKEN, Node
 from tests.engine.conftest import CONTRACT, MAPPING, MATERIALS
 
 from mfgroute.adapters.zeromq.keys import create_keypair
@@ -103,14 +106,14 @@ class Plant:
         self.core = self._start(self.core_folder)
         return self.core
 
-    def start_edge(self, folder=None):
-        edge = self._start(folder or self.edge_folder)
+    def start_edge(self, folder=None, **more):
+        edge = self._start(folder or self.edge_folder, **more)
         if folder is None:
             self.edge = edge
         return edge
 
-    def _start(self, folder):
-        node = Node(folder, life=len(self.nodes))
+    def _start(self, folder, **more):
+        node = Node(folder, life=len(self.nodes), **more)
         self.nodes.append(node)
         assert node.ready is not None, node.log
         return node
@@ -128,6 +131,18 @@ def status(node):
         return control.ask("status")
 
 
+def command(folder, *arguments):
+    """A command in a project."""
+    return subprocess.run(
+        [sys.executable, "-m", "mfgroute", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": SOURCES},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def counters(node, name):
     """What the adapter of a source or sink has counted."""
     (part,) = (part for part in status(node)["parts"] if part["name"] == name)
@@ -140,6 +155,7 @@ class Relay:
     Attributes:
         port: where to connect.
         passes: whether bytes come through, by direction; else they are swallowed and connections stay.
+        rate: bytes a second that go there; as many as come if `None`.
         mangles: how likely a piece is lost, repeated, changed, held back behind the next one, or cut.
         connections: how many were made.
     """
@@ -149,6 +165,7 @@ class Relay:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         self.passes = {"there": True, "back": True}
+        self.rate, self._tick = None, threading.Event()
         self.mangles, self.dice = 0.0, random.Random(7)
         self.refuses = False
         self.connections = 0
@@ -197,6 +214,8 @@ class Relay:
             while data := read.recv(16384):
                 if not self.passes[way]:
                     continue
+                if self.rate and way == "there":
+                    self._tick.wait(len(data) / self.rate)  # What a slow line does.
                 if self.mangles and self.dice.random() < self.mangles:
                     data, held = self._mangled(data, held)
                 send.sendall(data)

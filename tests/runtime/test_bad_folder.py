@@ -6,6 +6,7 @@ import os
 import durable_node as durable
 import pytest
 from durable_node import everything_in, segment_of, used, write_project
+from link_nodes import command
 from tests.engine.conftest import message
 
 from mfgroute import _core
@@ -64,7 +65,7 @@ def crc32c(data):
     return register ^ 0xFFFFFFFF
 
 
-def test_a_segment_of_a_later_version_is_refused_and_nothing_is_deleted(start, target):
+def test_a_segment_of_a_later_version_is_refused_and_nothing_is_deleted(start, target, project):
     data = used(start, target)
     segment = segment_of(data)
     content = bytearray(segment.read_bytes())
@@ -78,6 +79,9 @@ def test_a_segment_of_a_later_version_is_refused_and_nothing_is_deleted(start, t
     assert node.ended() == 78
     assert f"{segment.name} has format 2, and this version reads 1" in node.error["message"]
     assert "run the version that wrote it" in node.error["hint"]
+    verified = command(project, "log", "verify")
+    assert verified.returncode == 78
+    assert f"business: cannot be read: {segment.name} has format 2" in verified.stdout
     assert segment.read_bytes() == content
 
 

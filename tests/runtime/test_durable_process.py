@@ -17,6 +17,8 @@ import pytest
 from durable_node import CLIENTS, ORDERS, TOKEN, Clients, fill, write_project
 from tests.engine.conftest import CONTRACT, MAPPING, message
 
+from mfgroute.api.client import Control
+
 mount, project, start, target = durable.mount, durable.project, durable.start, durable.target
 #: How often the node is killed; a long run sets more.
 KILLS = int(os.environ.get("MFGROUTE_KILLS", "30"))
@@ -152,6 +154,54 @@ def test_a_full_disk_answers_503_keeps_what_it_acknowledged_and_goes_on_once_the
     assert status == 202
     assert target.until({"r1000"}) == set()
     assert node.stop() == 0
+
+
+def test_on_a_full_disk_events_that_are_refused_wait_for_a_person_and_none_is_lost(
+    start, project, target, mount
+):
+    disk = mount(96)
+    write_project(project, target.url, data=disk / "data", capacity="64MiB")
+    target.closed, target.says = True, 422
+    node = start()
+    fill(disk / "ballast")
+    acknowledged, text = [], "x" * 200_000
+    for number in range(200):
+        status, headers, _ = node.post(message(number, text=text, order=str(number)))
+        if status != 202:
+            break
+        acknowledged.append(f"r{number}")
+    assert (status, headers["Retry-After"]) == (503, "1")
+    # The request of one more may find no room: that one waits, and the other ones are parked.
+    assert until_parked(node, len(acknowledged) - 1)
+    node.process.kill()
+    node.ended()
+    (disk / "ballast").unlink()
+    node = start()
+    assert until_parked(node, len(acknowledged))
+    target.closed = False
+    for one in parked(node, verb="list"):
+        parked(node, verb="retry-key", sink="erp", key=one["key"], who="ann")
+    assert target.until(acknowledged) == set()
+    assert until_taken(node, message(1000, order="1000")) == 202
+    assert target.until({"r1000"}) == set()
+    assert node.stop() == 0
+
+
+def parked(node, **request):
+    """What a node answers to a question about parked events."""
+    with Control(node.data) as control:
+        return control.ask("dead_letters", request={"kind": "parked", **request})
+
+
+def until_parked(node, count):
+    """Wait until so many events or more wait for a person, all of them refused."""
+    pause = threading.Event()
+    for _ in range(600):
+        causes = [one["cause"] for one in parked(node, verb="list")]
+        if len(causes) >= count:
+            return set(causes) == {"refused"}
+        pause.wait(0.1)
+    return False
 
 
 def until_taken(node, body):

@@ -10,8 +10,6 @@ import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ from pathlib import Path
 import durable_node as durable
 import pytest
 from durable_node import Clients
-from link_nodes import Plant, counters, once_and_in_order, status
+from link_nodes import Plant, command, counters, once_and_in_order, status
 from tests.engine.conftest import message
 
 from mfgroute.adapters.zeromq.keys import create_keypair
@@ -49,7 +47,10 @@ def posting(plant):
 
 def settled(plant, target, clients):
     """Everything that the edge acknowledged has arrived, once and in order."""
-    assert target.until(clients.ledger, 90) == set(), status(plant.edge)["parts"]
+    missing = target.until(clients.ledger, 90)
+    assert not missing, "\n".join(
+        [json.dumps(status(node)["parts"]) + "\n" + log_of(node) for node in (plant.edge, plant.core)]
+    )
     assert once_and_in_order(target) >= set(clients.ledger)
 
 
@@ -57,27 +58,11 @@ def open_files(node):
     return len(list(Path(f"/proc/{node.process.pid}/fd").iterdir()))
 
 
-def command(folder, *arguments):
-    """A command in a project."""
-    return subprocess.run(
-        [sys.executable, "-m", "mfgroute", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": durable.SOURCES},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 def log_of(node):
     return "".join(node.log)
 
 
 @pytest.mark.timeout(120 + 40 * KILLS)
-@pytest.mark.skipif(
-    "MFGROUTE_LINK" not in os.environ,
-    reason="one of twelve runs fails, and the cause is not found yet; MFGROUTE_LINK=1 runs it",
-)
 def test_nothing_is_lost_or_doubled_when_edge_and_core_are_killed_in_turn(tmp_path, target):
     # The core remembers few ids, so its mark has to do the work.
     plant = Plant(tmp_path, target.url, window=10)

@@ -13,6 +13,7 @@ from mfgroute.events import Absent, Accepted, Begun, Done, Event, InDoubt, NotYe
 from mfgroute.runtime.posting import Posting, Unasked
 
 TIMEOUT_S = 30.0
+LOCKED = NotYet(reason="locked", after_s=5.0, within_s=3600.0, code="locked")
 #: Steps of one history.
 LENGTH = 8
 
@@ -36,7 +37,7 @@ class Target(Poster):
             key=f"key of {event.id}", body=b"POST /", object="order/1", amounts={"yield": Decimal(1)}
         )
 
-    async def post(self, requests):
+    async def post(self, requests):  # noqa: C901 - one for each thing it can do
         assert len(requests) == 1
         assert self.world.begun is not None
         assert self.world.begun.body == requests[0].body == b"POST /"
@@ -54,6 +55,8 @@ class Target(Poster):
             case "late":
                 self.world.late += 1
                 raise TimeoutError
+            case "accept, locked" if requests[0].key not in self.world.known(self._effect.by):
+                return [Accepted(reference="job 8", after_s=1.0)]
         self.world.commit(requests[0].key, self._effect.by)
         match self.does:
             case "cut after":
@@ -72,8 +75,11 @@ class Target(Poster):
         return Done("4900000001") if request.key in self.world.committed else Absent()
 
     async def follow(self, request, reference):
-        assert reference == "job 7"
         answer = await self.ask(request)
+        if reference == "job 8":
+            # It is over, whatever became of a later attempt.
+            return Retry(judged=True, sent=True) if self.does == "cut before" else LOCKED
+        assert reference == "job 7"
         return answer if isinstance(answer, Done) else Refused("job failed", "")
 
 
@@ -84,8 +90,12 @@ class World:
         self.begun, self.committed, self.late, self.now = None, [], 0, 1_000_000.0
         self.lines, self.told = [], {"data": 1}
 
+    def known(self, by):
+        """What a target recognises."""
+        return self.committed if by in ("key", "upsert") else ()
+
     def commit(self, key, by):
-        if by not in ("key", "upsert") or key not in self.committed:
+        if key not in self.known(by):
             self.committed.append(key)
 
     def intend(self, entries):
@@ -108,11 +118,17 @@ class World:
             )
             self.lines.append("intent" if key else "planned")
             assert json.loads(about)["event"] == self.told
+            self.about = about
 
     def accepted(self, event, reference):
         begun = self.begun
         self.begun = Begun(
-            key=begun.key, body=begun.body, attempts=begun.attempts, first_s=begun.first_s, accepted=reference
+            key=begun.key,
+            body=begun.body,
+            attempts=begun.attempts,
+            first_s=begun.first_s,
+            last_s=self.now if begun.accepted is None else begun.last_s,
+            accepted=reference,
         )
         self.lines.append("accepted")
 
@@ -143,6 +159,7 @@ DOES = [
     "crash after",
     "late",
     "accept",
+    "accept, locked",
 ]
 
 
@@ -175,6 +192,7 @@ async def told(effect, history):
         begun is not None and (begun.attempts > 0, begun.accepted),
         frozenset(posting._sent),
         frozenset(posting._unsent),
+        frozenset(posting._over),
         len(world.committed),
         type(outcome),
     )
@@ -224,8 +242,9 @@ async def test_a_refusal_is_of_an_event_without_effect(name):
 
 
 class Books:
-    def __init__(self, known=None, error=None, at_s=0.0):
+    def __init__(self, known=None, error=None, at_s=0.0, by_hand=None):
         self.known, self.error, self.at_ms = known or {}, error, at_s * 1e3
+        self.by_hand = by_hand or {}
 
     def books(self, sink):
         return self
@@ -236,6 +255,9 @@ class Books:
         if recent is not None and recent[0] <= self.at_ms <= recent[1]:
             return {}
         return {one: self.known[one] for one in ids if one in self.known}
+
+    async def booked(self, sink, ids):
+        return {one: self.by_hand[one] for one in ids if one in self.by_hand}
 
 
 async def run(world, target, posting=None):

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from collections import defaultdict
+from typing import ClassVar
 
 import pytest
-from fakes_runtime import NODE, QUICK, FakeSink, FakeSource
+from fakes_runtime import NODE, QUICK, FakeSink, FakeSource, until
 
-from mfgroute.events import Intake
+from mfgroute.events import Intake, Retry
 from mfgroute.observe.metrics import Metrics
+from mfgroute.registry import Registry
 from mfgroute.runtime.app import Router
 
 PROJECT = (
@@ -103,3 +106,79 @@ async def test_a_lone_event_leaves_an_idle_node_within_a_second(root, registry):
             await router.submit("plant", [message(number)])
             await delivered(router, number + 1)
             assert loop.time() - began < 0.4, "found by the timer and not by the wake-up"
+
+
+class Asking(FakeSink):
+    """Keeps what it was told to ask with."""
+
+    unsettled: ClassVar[list] = []
+
+    def __init__(self, config, context):
+        super().__init__(config, context)
+        self.unsettled.append(context.unsettled)
+
+
+async def test_a_sink_is_told_what_the_log_has_not_noted(root):
+    file = root / "mfgroute.yaml"
+    file.write_text(file.read_text().replace("durability: memory", "durability: fsync, when_full: block"))
+    Asking.reset()
+    Asking.gate = asyncio.Event()
+    registry = Registry(sources={"fake": FakeSource}, sinks={"fake": Asking})
+    async with Router(root, adapters=registry, tempo=QUICK) as router, asyncio.timeout(20):
+
+        def counts():
+            return router.engine.stats()["sinks"]["erp"]
+
+        FakeSource.feed.put_nowait(Intake(messages=[message(number, f"o{number}") for number in range(40)]))
+        await until(lambda: len(Asking.written) == 8)
+        # What is being written is not answered yet.
+        (unsettled,) = Asking.unsettled
+        assert (unsettled(), counts()["in_flight"]) == (0, 8)
+        # What somebody else has polled may be anything: it is told as not noted.
+        with router.engine.poll("erp", events_max=3) as batch:
+            assert (len(batch), unsettled()) == (3, 3)
+            batch.release()
+        Asking.gate.set()
+        await until(lambda: counts()["delivered"] == 40)
+        assert unsettled() == 0
+
+
+class AllOrNothing(FakeSink):
+    """Takes several events of a key in one write, and refuses every third write as a whole."""
+
+    refuses_single = False
+    writes_max = 1
+    batch_max = 20
+    calls: ClassVar[list] = []
+    arrived: ClassVar[dict] = defaultdict(list)
+
+    async def write(self, events):
+        self.calls.append(len(events))
+        if len(self.calls) % 3 == 0:
+            return [Retry(after_s=0.0, reason="busy", waits=True)] * len(events)
+        for event in events:
+            self.arrived[event.key].append(int(json.loads(event.json)["data"]["id"][1:]))
+        return await super().write(events)
+
+
+@pytest.mark.parametrize("durability", ["memory", "fsync"])
+async def test_what_is_refused_as_a_whole_is_not_passed_by_later_events_of_its_keys(root, durability):
+    file = root / "mfgroute.yaml"
+    streams = f"durability: {durability}, when_full: block"
+    file.write_text(file.read_text().replace("durability: memory", streams))
+    AllOrNothing.reset()
+    AllOrNothing.calls.clear()
+    AllOrNothing.arrived.clear()
+    registry = Registry(sources={"fake": FakeSource}, sinks={"fake": AllOrNothing})
+    async with Router(root, adapters=registry, tempo=QUICK) as router:
+        for first in range(0, 400, 10):
+            numbers = range(first, first + 10)
+            FakeSource.feed.put_nowait(
+                Intake(messages=[message(number, f"o{number % 7}") for number in numbers])
+            )
+        async with asyncio.timeout(60):
+            await until(lambda: len(AllOrNothing.written) == 400)
+        assert await router.stop() == 0
+    assert len(AllOrNothing.calls) > 20
+    assert len(AllOrNothing.arrived) == 7
+    assert all(numbers == sorted(set(numbers)) for numbers in AllOrNothing.arrived.values())

@@ -31,8 +31,9 @@ def told():
 
 
 async def test_a_loop_that_turns_is_left_alone(told):
-    with Watchdog(SHORT, tick_s=TICK_S, end=lambda code: pytest.fail("ended")):
-        for _ in range(40):
+    # A hang is 100 turns of its thread in which the loop does not turn once.
+    with Watchdog(Tempo(hang_told_s=1.0, hang_ended_s=60.0), tick_s=TICK_S, end=pytest.fail):
+        for _ in range(150):
             await asyncio.sleep(TICK_S)
     assert told() == []
 

@@ -97,7 +97,7 @@ class VirtualBatch:
     def refused(self, event, code, reason=""):
         self._settle(event, "refused")
 
-    def in_doubt(self, event, reason=""):
+    def in_doubt(self, event, reason="", *, code=""):
         self._settle(event, "in_doubt")
 
     def retry(self, event, *, after_s=None, reason="", judged=False):

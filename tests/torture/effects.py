@@ -4,95 +4,35 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import random
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from contextlib import closing, suppress
 from decimal import Decimal
-from itertools import pairwise
 from pathlib import Path
 
 from mfgroute.api.client import Control
-from tests.engine.conftest import CONTRACT, MAPPING, MATERIALS
 from tests.runtime.durable_node import TOKEN, Node
 from tests.torture import traced
+from tests.torture.effects_project import (
+    ALWAYS,
+    DOORS,
+    NEVER,
+    TIMEOUT_S,
+    report,
+    write_calendar,
+    write_project,
+)
+from tests.torture.oracle import wrong
 
 HERE = Path(__file__).resolve().parent
-DOORS = ("key", "lookup", "upsert")
-#: How long the target may be at work on a request, and a node waits for an answer.
-TIMEOUT_S = 2
-ORDERS = 8
 #: Events of a message, and how many a client is ahead of the target.
-CHUNK, AHEAD = 10, 100
-MAIN = """\
-apiVersion: mfgroute/v1
-node: {id: test, site: DE04, namespace: com.example, data_dir: ./data}
-http: {listen: "127.0.0.1:0"}
-streams:
-  business: {durability: fsync, capacity: 64MiB, when_full: block}
-sources:
-  mes: {adapter: http, mappings: [mes-a], token: TOKEN}
-sinks:
-"""
-SINK = """\
-  {door}:
-    adapter: http
-    url: "http://127.0.0.1:{port}/{door}"
-    allow_private: true
-    retry: {{tries: 1000, delay_max: 100ms}}
-    limits: {{in_flight: 8, timeout: {timeout}s, breaker: {{failures: 100000, share: 100}}, retries: {{share: 100, least: 1000/s}}}}
-    owner: tests
-    reference: /number
-    effect: {{by: {door}}}
-    requests:
-      - method: {method}
-        path: "{path}"
-        body: {{reference: "{{key}}", order: "{{data.order}}", report: "{{data.report}}", quantity: "{{data.quantity.good}}", made: "{life}"}}
-        amounts: {{yield: "{{data.quantity.good}}"}}
-"""
-ASK = '    ask: {path: "?reference={key}", list: /items, match: /reference, reference: /number}\n'
-ROUTE = """  - {{name: to-{door}, match: {{type: production.operation.completed/1}}, where: 'has(data.text) && data.text == "{door}"', to: {door}}}\n"""
-
-
-def write_project(folder, port, life):
-    """The project; what requests look like is another thing in each life of the node, as after a change of them."""
-    main = MAIN.replace("TOKEN", TOKEN)
-    for door in DOORS:
-        method, path = ("PUT", "/{key}") if door == "upsert" else ("POST", "")
-        main += SINK.format(
-            door=door, port=port, life=life, method=method, path=path, timeout=TIMEOUT_S
-        ) + ASK * (door == "lookup")
-    main += "routes:\n" + "".join(ROUTE.format(door=door) for door in DOORS)
-    return write_files(folder, main)
-
-
-def write_files(folder, main):
-    """A project of this main file."""
-    for name, text in {
-        "mfgroute.yaml": main,
-        "contracts/production.operation.completed.v1.yaml": CONTRACT,
-        "mappings/mes-a.yaml": MAPPING,
-        "lookups/materials.csv": MATERIALS,
-    }.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
-
-
-def report(number):
-    """A report: door, order and quantity follow from its number."""
-    door, order = DOORS[number % len(DOORS)], number // len(DOORS) % ORDERS
-    quantity = f"{1 + number % 17}.{number % 1000:03}"
-    body = {"id": f"r{number}", "ts": "2026-11-24T10:00:00Z", "order": f"{door[0].upper()}{order}"}
-    return {**body, "mat": "A", "qty": quantity, "uom": "KG", "text": door}
+CHUNK, AHEAD = 10, 400
 
 
 def free_port():
@@ -111,34 +51,53 @@ class Target:
         folder: for its journal.
         seed: of its faults.
         ratio: of requests that meet one.
+        slow: how many times as long as usual what comes late takes.
         closed: pairs of door and report that it refuses until `open`.
+        faults: those that each report meets, one after the other; none: any.
     """
 
-    def __init__(self, folder, *, seed, ratio, closed=()):
+    def __init__(self, folder, *, seed, ratio, slow=1, closed=(), faults=()):
         self.journal, self._closed = folder / "journal.jsonl", folder / "closed.json"
         self._closed.write_text(json.dumps([list(one) for one in closed]))
-        self._arguments, self._process, self.lives = [seed, ratio], None, 0
-        self._read, self._lines, self._reports, self._lock = 0, [], set(), threading.Lock()
+        self._periods = folder / "periods.json"
+        self._arguments, self._faults, self._process, self._traced = [seed, ratio, slow], faults, None, False
+        self._read, self._lines, self._reports, self._counts = 0, [], set(), Counter()
+        self._lock = threading.Lock()
         self.port = free_port()
 
-    def start(self):
-        """Start it, again if it was killed."""
-        arguments = [self.port, self.journal, *self._arguments, self._closed]
-        self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "business.py"), *map(str, arguments)], stdout=subprocess.PIPE
-        )
-        assert self._process.stdout.readline() == b"ready\n"
-        self.lives += 1
+    def start(self, prefix=()):
+        """Start it, again if it was killed; `prefix` is what the command of one that is traced begins with."""
+        arguments = [self.port, self.journal, *self._arguments, self._closed, self._periods, *self._faults]
+        command = [*prefix, sys.executable, str(HERE / "business.py"), *map(str, arguments)]
+        self._process, self._traced = subprocess.Popen(command, stdout=subprocess.PIPE), bool(prefix)
+        # One that is traced may die before.
+        assert self._process.stdout.readline() == b"ready\n" or self._traced
+
+    @property
+    def alive(self):
+        """Whether it runs."""
+        return self._process.poll() is None
 
     def kill(self):
-        """End it as a machine ends that loses power, but for its journal."""
-        self._process.kill()
-        self._process.wait()
+        """Kill -9; answers whether it had not died before. Its journal stays."""
+        was = traced.kill(self._process, traced=self._traced)
         self._process.stdout.close()
+        return was
 
     def open(self):
         """Refuse nothing more."""
         self._closed.unlink()
+
+    def close_periods(self, *periods):
+        """Do nothing in these periods, and in all others again."""
+        part = self._periods.with_suffix(".part")
+        part.write_text(json.dumps(periods))
+        part.replace(self._periods)
+
+    def count(self, kind, *doors):
+        """How many lines of a kind its journal has about doors."""
+        self.lines()
+        return sum(self._counts[kind, door] for door in doors)
 
     def lines(self):
         """Its journal so far. It grows; nobody else changes it."""
@@ -151,6 +110,7 @@ class Target:
                 self._read += len(whole)
                 for line in map(json.loads, whole.splitlines()):
                     self._lines.append(line)
+                    self._counts[line["is"], line["door"]] += 1
                     if line["is"] == "effect":
                         self._reports.add(line["report"])
         return self._lines
@@ -170,10 +130,11 @@ class Clients:
 
     Attributes:
         acknowledged: numbers of reports.
+        ahead: how many of them the target may not have done yet before it sends more.
     """
 
     def __init__(self, numbers, target):
-        self.acknowledged = set()
+        self.acknowledged, self.ahead = set(), AHEAD
         self._left = [list(numbers[at : at + CHUNK]) for at in range(0, len(numbers), CHUNK)]
         self._target, self._node = target, None
         self._changed, self._over = threading.Condition(), False
@@ -200,7 +161,7 @@ class Clients:
 
     def _ready(self):
         ahead = len(self.acknowledged) - self._target.done()
-        return self._over or (self._node is not None and ahead < AHEAD)
+        return self._over or (self._node is not None and ahead < self.ahead)
 
     def _run(self):
         while self._left:
@@ -262,14 +223,7 @@ class Killable(Node):
 
     def kill(self):
         """Kill -9; answers whether it had not died before."""
-        was = self.alive
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        with suppress(FileNotFoundError, ProcessLookupError):
-            for child in children.read_text().split():
-                os.kill(int(child), signal.SIGKILL)
-        with suppress(ProcessLookupError):
-            if not self.traced:
-                self.process.kill()
+        was = traced.kill(self.process, traced=self.traced)
         self.ended()
         self.process.stdout.close()
         self.process.stderr.close()
@@ -289,20 +243,38 @@ class Story:
         numbers: of the reports.
         seed: of the target's faults.
         ratio: of requests that meet one.
+        slow: how many times as long as usual the target may take, and takes.
         closed: pairs of door and report that the target refuses at first.
+        behind: how many reports wait behind those.
+        faults: of the target that each report meets, one after the other; none: any.
+        target: what the command of the target's first life begins with.
         program: what is run as the node.
     """
 
-    def __init__(self, folder, numbers, *, seed=1, ratio=0.0, closed=(), program=("-m", "mfgroute")):
-        self.folder, self.numbers, self.closed, self._program = folder, list(numbers), closed, program
-        self.target = Target(folder, seed=seed, ratio=ratio, closed=closed)
-        self.target.start()
+    def __init__(
+        self,
+        folder,
+        numbers,
+        *,
+        seed=1,
+        ratio=0.0,
+        slow=1,
+        closed=(),
+        behind=0,
+        faults=(),
+        target=(),
+        program=("-m", "mfgroute"),
+    ):
+        self.folder, self.numbers, self._program = folder, list(numbers), program
+        self._stuck, self._timeout_s = len(closed) + behind, TIMEOUT_S * slow
+        self.target = Target(folder, seed=seed, ratio=ratio, slow=slow, closed=closed, faults=faults)
+        self.target.start(target)
         self.lives, self.node = 0, None
         self.client = Clients(self.numbers, self.target)
 
     def start(self, prefix=(), **env):
         """The next life of the node. It may die before it is ready."""
-        write_project(self.folder / "project", self.target.port, self.lives)
+        write_project(self.folder / "project", self.target.port, self.lives, self._timeout_s)
         node = Killable(
             self.folder / "project", life=self.lives, prefix=prefix, program=self._program, env=env
         )
@@ -333,8 +305,24 @@ class Story:
 
     def progress(self, count, seconds=60.0):
         """Wait until the target has done so many more reports."""
-        goal = min(self.target.done() + count, len(self.numbers) - len(self.closed))
+        goal = min(self.target.done() + count, len(self.numbers) - self._stuck)
         return self.until(lambda: self.target.done() >= goal, seconds)
+
+    def window(self, door, *, on):
+        """Begin or end a maintenance window of a door; answers whether it is so, or the node died."""
+        write_calendar(self.folder / "project", door, ALWAYS if on else NEVER)
+        with suppress(OSError):
+            with Control(self.node.data) as control:
+                control.ask("reload")
+            return self.until(lambda: self._left_alone(door) == on)
+        return False
+
+    def _left_alone(self, door):
+        """Whether the node says that it sends a door nothing, and nothing is under way."""
+        with Control(self.node.data) as control:
+            status = control.ask("status")
+        (part,) = [one for one in status["parts"] if (one["kind"], one["name"]) == ("sink", door)]
+        return "maintenance" in part["held"] and not status["stats"]["sinks"][door]["in_flight"]
 
     def settled(self, seconds=120.0):
         """Wait until nothing is on its way; answers what is parked, as pairs of cause, door and report."""
@@ -369,63 +357,6 @@ class Story:
     def wrong(self):
         """What does not hold between what was acknowledged and what the target did."""
         return wrong(self.client.acknowledged, self.target.lines())
-
-
-def wrong(acknowledged, lines):
-    """What does not hold between reports that were acknowledged and a target's journal."""
-    effects = [line for line in lines if line["is"] == "effect"]
-    found = []
-    done, numbers = Counter(), defaultdict(set)
-    for line in effects:
-        numbers[line["report"]].add(line["number"])
-        done[line["report"]] += line["door"] != "upsert"
-    # What replaces itself has one number however often it came.
-    done |= Counter({name: len(these) for name, these in numbers.items()})
-    expected = {f"r{number}": report(number) for number in acknowledged}
-    if lost := sorted(set(expected) - set(done)):
-        found.append(f"lost: {lost[:20]} ({len(lost)})")
-    if double := sorted(name for name, count in done.items() if count > 1):
-        found.append(f"double: {double[:20]} ({len(double)})")
-    if invented := sorted(set(done) - set(expected)):
-        found.append(f"never acknowledged: {invented[:20]}")
-    return found + _order(effects) + _bytes(lines) + _sums(effects, expected)
-
-
-def _order(effects):
-    """Reports of an order are done in the order in which they were sent."""
-    first = defaultdict(dict)
-    for line in effects:
-        first[line["order"]].setdefault(int(line["report"][1:]), None)
-    return [
-        f"order {order}: r{late} after r{early}"
-        for order, numbers in first.items()
-        for early, late in pairwise(numbers)
-        if early > late
-    ]
-
-
-def _bytes(lines):
-    """A request comes again as it was."""
-    bodies = defaultdict(set)
-    for line in lines:
-        if line["is"] == "arrival":
-            bodies[line["door"], line["key"]].add(line["sha"])
-    return [f"other bytes: {door} {key}" for (door, key), of in bodies.items() if len(of) > 1]
-
-
-def _sums(effects, expected):
-    """What the target holds, to the piece."""
-    held, meant = defaultdict(Decimal), defaultdict(Decimal)
-    shown = {line["number"]: line for line in effects}
-    for line in shown.values():
-        held[line["order"]] += Decimal(line["quantity"])
-    for one in expected.values():
-        meant[one["order"]] += Decimal(one["qty"])
-    return [
-        f"order {order}: {held[order]} instead of {meant[order]}"
-        for order in sorted(held | meant)
-        if held[order] != meant[order]
-    ]
 
 
 def at_call(call, number):

@@ -4,6 +4,7 @@ import os
 import sys
 
 from mfgroute.adapter import Request
+from mfgroute.adapters.http import answer
 from mfgroute.cli import main
 from mfgroute.events import Done
 from mfgroute.runtime.posting import Posting
@@ -83,9 +84,17 @@ def takes_silence_for_done():
     Posting._unknown = lambda *_: Done(None)
 
 
+def takes_lies_for_done():
+    """Each 2xx is a good answer, whatever it says."""
+    answer.lost = lambda *_: Done(None)
+
+
 MUTANTS = {
     made.__name__: made
-    for made in (new_key, new_body, never_asks, asks_at_once, writes_nothing_down, takes_silence_for_done)
+    for made in (
+        *(new_key, new_body, never_asks, asks_at_once, writes_nothing_down),
+        *(takes_silence_for_done, takes_lies_for_done),
+    )
 }
 
 if __name__ == "__main__":

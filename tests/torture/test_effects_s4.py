@@ -1,13 +1,8 @@
-"""Confirmations to the ERP simulator behind its OData services, which is asked what became of them; both are killed."""
+"""Confirmations to the ERP simulator by the adapter `sap`, one sink by key and one by lookup; all of it is killed."""
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import threading
-import time
-import urllib.request
+import sqlite3
 from collections import defaultdict
 from contextlib import closing
 from decimal import Decimal
@@ -15,149 +10,245 @@ from decimal import Decimal
 import pytest
 
 from mfgroute.api.client import Control
-from mfgroute.testing.simulators.s4 import ROOT
-from tests.runtime.durable_node import SOURCES, TOKEN
-from tests.torture import effects
-from tests.torture.effects import Killable, free_port
-
-COUNT, ORDERS = int(os.environ.get("MFGROUTE_EFFECTS", "2000")) // 10, 8
-#: How often node and ERP are killed.
-KILLS = max(2, COUNT // 200)
-SINK = """\
-  erp:
-    adapter: http
-    url: "http://127.0.0.1:{port}{root}API_PROD_ORDER_CONFIRMATION_2_SRV/ProdnOrdConf2"
-    allow_private: true
-    headers: {{Accept: application/json}}
-    retry: {{tries: 1000, delay_max: 100ms}}
-    limits: {{in_flight: 8, timeout: 2s, breaker: {{failures: 100000, share: 100}}, retries: {{share: 100, least: 1000/s}}}}
-    owner: tests
-    effect: {{by: lookup}}
-    ask:
-      path: "?$filter=ExternalSystemConfirmation%20eq%20guid'{{key}}'"
-      list: /d/results
-      match: /ExternalSystemConfirmation
-      reference: /ConfirmationCount
-    reference: /d/ConfirmationCount
-    requests:
-      - body: {{OrderID: "{{data.order}}", OrderOperation: "0010", ConfirmationYieldQuantity: "{{data.quantity.good}}", ExternalSystemConfirmation: "{{key}}"}}
-        amounts: {{yield: "{{data.quantity.good}}"}}
-routes:
-  - {{name: to-erp, match: {{type: production.operation.completed/1}}, to: erp}}
-"""
-FAULTS = (
-    {"kind": "cut", "when": "before", "ratio": 0.04, "seed": 1},
-    {"kind": "cut", "when": "after", "ratio": 0.08, "seed": 2},
-    {"kind": "error", "when": "after", "ratio": 0.05, "seed": 3},
-    {"kind": "too_many", "ratio": 0.05, "seed": 4, "retry_after": "0"},
-    {"kind": "hang", "when": "after", "ratio": 0.02, "seed": 5, "after_s": 3, "times": 6},
+from tests.torture import traced
+from tests.torture.effects import Killable, at_call
+from tests.torture.effects_project import ALWAYS, NEVER, write_calendar
+from tests.torture.s4_project import (
+    CLOSES,
+    FAULTS,
+    ORDERS,
+    SINKS,
+    STAYS,
+    Erp,
+    operation,
+    order,
+    report,
+    until,
+    write_project,
 )
 
+COUNT = max(int(os.environ.get("MFGROUTE_EFFECTS", "2000")) // 10, 10 * ORDERS)
+#: How often node and ERP are killed.
+KILLS = max(2, COUNT // 200)
+#: The last reports of this month that are posted while it is open; and those that come when it is closed, each at the
+#: head of an order.
+OPEN, BAD = COUNT // 4, range(COUNT - 3 * ORDERS, COUNT - 3 * ORDERS + 2 * 7, 2)
+PATIENCE_S = 60 + COUNT / 2
 
-def number(order):
-    return str(1004700 + order)
+pytestmark = pytest.mark.timeout(300 + COUNT + 14_400 * bool(os.environ.get("MFGROUTE_SYSCALLS")))
 
 
-def report(at):
-    body = {"id": f"r{at}", "ts": "2026-11-24T10:00:00Z", "order": number(at % ORDERS)}
-    return {**body, "mat": "A", "qty": f"{1 + at % 7}", "uom": "KG"}
-
-
-class Erp:
-    """The simulator as a process; its journal outlives it."""
+class Scene:
+    """A node and the ERP that it posts to."""
 
     def __init__(self, folder):
-        self.folder, self.port, self.process = folder, free_port(), None
-        operations = [{"number": "0010", "work_center": "P7", "text": "press", "confirmation_group": "0"}]
-        orders = [
-            {"site": "1010", "number": number(order), "material": "FG", "quantity": "1000000", "unit": "PCE",
-             "start": "20261124060000",
-             "operations": [{**operations[0], "confirmation_group": f"00{number(order)}1"}]}
-            for order in range(ORDERS)
-        ]  # fmt: skip
-        (folder / "setup.json").write_text(json.dumps({"orders": orders, "switches": {"csrf": False}}))
+        self.erp, self.folder = Erp(folder), folder / "project"
+        self.folder.mkdir()
+        write_project(self.folder, self.erp.port)
+        self.erp.start()
+        self.live()
 
-    def start(self):
-        ready = self.folder / "ready.json"
-        ready.unlink(missing_ok=True)
-        files = [
-            "--ready-file",
-            ready,
-            "--setup",
-            self.folder / "setup.json",
-            "--journal",
-            self.folder / "s4",
-        ]
-        command = [sys.executable, "-m", "mfgroute.testing.simulators", "s4", "--port", self.port, *files]
-        self.process = subprocess.Popen(
-            [str(part) for part in command], env={**os.environ, "PYTHONPATH": SOURCES}
-        )
-        assert until(ready.exists)
-        for fault in FAULTS:
-            self.ask("/misbehave", fault)
+    def live(self, prefix=()):
+        """Start a life of the node, which may be traced."""
+        self.node = Killable(self.folder, prefix=prefix)
+        self.node.traced = bool(prefix)
 
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+    def end(self):
+        """Kill what runs."""
+        if self.node.alive:
+            self.node.kill()
+        self.erp.kill()
 
-    def ask(self, path, document=None):
-        body = None if document is None else json.dumps(document).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=body)
-        with closing(urllib.request.urlopen(request, timeout=30)) as answer:
-            return json.load(answer)
-
-
-def until(there, seconds=60.0 + COUNT):
-    pause, end = threading.Event(), time.monotonic() + seconds
-    while not there():
-        if time.monotonic() > end:
-            return False
-        pause.wait(0.05)
-    return True
-
-
-def idle(node):
-    with Control(node.data) as control:
-        sink = control.ask("status")["stats"]["sinks"]["erp"]
-    return not sink["queued"] + sink["in_flight"]
-
-
-@pytest.mark.timeout(300 + COUNT)
-def test_every_confirmation_is_posted_once_whatever_dies(tmp_path, record_property):
-    erp = Erp(tmp_path)
-    main = effects.MAIN.replace("TOKEN", TOKEN) + SINK.format(port=erp.port, root=ROOT)
-    folder = effects.write_files(tmp_path / "project", main)
-    erp.start()
-    node = Killable(folder)
-    try:
-        for first in range(0, COUNT, 50):
-            body = b"\n".join(json.dumps(report(at)).encode() for at in range(first, min(COUNT, first + 50)))
-            receipt = node.send(body)
+    def send(self, numbers):
+        """Send reports, fifty at a time."""
+        for first in range(numbers.start, numbers.stop, 50):
+            chunk = range(first, min(numbers.stop, first + 50))
+            days = [f"{CLOSES if at < OPEN or at in BAD else STAYS}-24" for at in chunk]
+            body = b"\n".join(
+                json.dumps(report(at, day)).encode() for at, day in zip(chunk, days, strict=True)
+            )
+            receipt = self.node.send(body)
             assert (receipt["level"], receipt["rejected"]) == ("durable", 0)
-        for turn in range(KILLS):
-            goal = COUNT * (turn + 1) // (KILLS + 2)
-            assert until(lambda goal=goal: len(erp.ask("/ledger")["effects"]) >= goal), node.log[-9:]
-            erp.kill()
-            node.kill()
-            erp.start()
-            node = Killable(folder)
-        assert until(lambda: idle(node)), node.log[-9:]
-        ledger = erp.ask("/ledger")
-        assert node.letters(verb="list") == []
-    finally:
-        if node.alive:
-            node.kill()
-        erp.kill()
-    record_property("kills", 2 * KILLS)
-    record_property("effects", COUNT)
-    posted, sums = defaultdict(list), defaultdict(Decimal)
+
+    def done(self, count):
+        """Wait until so many are posted."""
+        assert until(lambda: len(self.erp.effects()) >= count, PATIENCE_S), self.node.log[-9:]
+
+    def status(self):
+        """What the node says of itself."""
+        with Control(self.node.data) as control:
+            return control.ask("status")
+
+    def settled(self):
+        """Wait until nothing is on its way; answers what is parked."""
+
+        def idle():
+            sinks = self.status()["stats"]["sinks"]
+            return not any(sinks[sink]["queued"] + sinks[sink]["in_flight"] for sink in SINKS)
+
+        assert until(idle, PATIENCE_S), self.node.log[-9:]
+        letters = self.node.letters(verb="list")
+        shown = [
+            self.node.letters(verb="show", sink=one["sink"], number=one["number"])["event"]["data"]["report"]
+            for one in letters
+        ]
+        return sorted(zip((one["cause"] for one in letters), shown, strict=True))
+
+    def through_a_window(self, sink):
+        """A maintenance window of a sink begins, the node is killed in it, and it ends."""
+        other, of = next((name, of) for name, of in SINKS.items() if name != sink)
+        write_calendar(self.folder, sink, ALWAYS)
+        with Control(self.node.data) as control:
+            control.ask("reload")
+
+        def alone():
+            status = self.status()
+            (part,) = [one for one in status["parts"] if (one["kind"], one["name"]) == ("sink", sink)]
+            return "maintenance" in part["held"] and not status["stats"]["sinks"][sink]["in_flight"]
+
+        def posted(by):
+            return sum(one["operation"] == by for one in self.erp.effects())
+
+        assert until(alone)
+        before, others = posted(SINKS[sink]), posted(of)
+        self.node.kill()
+        self.node = Killable(self.folder)
+        assert until(lambda: posted(of) >= others + 5), f"{other} does not go on"
+        assert posted(SINKS[sink]) == before
+        write_calendar(self.folder, sink, NEVER)
+        with Control(self.node.data) as control:
+            control.ask("reload")
+
+
+@pytest.fixture
+def scene(tmp_path):
+    one = Scene(tmp_path)
+    yield one
+    one.end()
+
+
+def wrong(ledger, count):
+    """What does not hold between reports and the ERP's ledger."""
+    posted, found = defaultdict(list), []
     for effect in ledger["effects"]:
-        posted[effect["order"]].append(effect["external"])
-    for at in range(COUNT):
-        sums[report(at)["order"]] += Decimal(report(at)["qty"])
-    # Every confirmation has a reference of its own, and none is there twice.
-    assert sum(map(len, posted.values())) == len({one for of in posted.values() for one in of}) == COUNT
-    assert ledger["duplicates"] == 0
-    totals = {order: Decimal(one["operations"]["0010"]["yield"]) for order, one in ledger["totals"].items()}
-    assert totals == sums
-    assert {"cut", "error", "too_many"} <= set(ledger["misbehaved"])
+        posted[effect["order"], effect["operation"]].append(Decimal(effect["amounts"]["yield"]))
+    meant = defaultdict(list)
+    for at in range(count):
+        meant[order(at), operation(at)].append(Decimal(at + 1))
+    for place in sorted(posted | meant):
+        # Each report has a quantity of its own, and the next one of its order a greater one.
+        if posted[place] != meant[place]:
+            found.append(f"{place}: {posted[place]} instead of {meant[place]}")
+        if Decimal(ledger["totals"][place[0]]["operations"][place[1]]["yield"]) != sum(meant[place]):
+            found.append(f"{place}: other totals")
+    return found + [f"{ledger['duplicates']} double"] * (ledger["duplicates"] > 0)
+
+
+def recorded(data):
+    """State and reference of each effect that the node knows, by the quantity, which is the report's own."""
+    with closing(sqlite3.connect(data / "effects.db")) as database:
+        rows = database.execute("select state, reference, event from effects").fetchall()
+    return {
+        Decimal(json.loads(event)["data"]["quantity"]["good"]): (state, reference)
+        for state, reference, event in rows
+    }
+
+
+def test_every_confirmation_is_posted_once_whatever_dies(scene, record_property):
+    scene.send(range(BAD.start))
+    for turn in range(KILLS):
+        scene.done((BAD.start - 4 * ORDERS) * (turn + 1) // (KILLS + 1))
+        if turn < len(SINKS):
+            scene.through_a_window(list(SINKS)[turn])
+        scene.erp.kill()
+        scene.node.kill()
+        scene.erp.start()
+        scene.node = Killable(scene.folder)
+    scene.done(BAD.start)
+    scene.erp.ask("/setup", {"closed_periods": [CLOSES]})
+    scene.send(range(BAD.start, COUNT))
+    behind = [
+        at for at in range(BAD.start, COUNT) if any(at > bad and order(at) == order(bad) for bad in BAD)
+    ]
+    parked = [("refused", f"r{at}") for at in BAD] + [("behind", f"r{at}") for at in behind]
+    assert scene.settled() == sorted(parked)
+    scene.erp.ask("/setup", {"open_periods": [CLOSES]})
+    for sink, key in sorted({(one["sink"], one["key"]) for one in scene.node.letters(verb="list")}):
+        scene.node.letters(verb="retry-key", sink=sink, key=key, who="ann")
+    assert scene.settled() == []
+    ledger = scene.erp.ask("/ledger")
+    counted = {"kills": 2 * KILLS + len(SINKS), "effects": COUNT, "windows": len(SINKS), "periods": 1}
+    for name, count in counted.items():
+        record_property(name, count)
+    assert wrong(ledger, COUNT) == []
+    documents = {Decimal(one["amounts"]["yield"]): ("posted", one["document"]) for one in ledger["effects"]}
+    # The records follow the log.
+    assert until(lambda: recorded(scene.node.data) == documents, PATIENCE_S)
+
+
+def test_an_erp_killed_at_each_of_its_system_calls_has_each_confirmation_once(
+    scene, tmp_path, record_property
+):
+    traced.need()
+    out, each = tmp_path / "calls", ORDERS
+    scene.erp.kill()
+    scene.erp.faults = ({"kind": "trickle", "when": "after", "ratio": 0.2, "after_s": 0.01}, *FAULTS)
+    scene.erp.start(traced.every(out))
+    ready = out.stat().st_mtime
+    scene.send(range(each))
+    scene.done(each)
+    assert scene.settled() == []
+    scene.erp.kill()
+    found = traced.numbers(out, ready)
+    # It writes down what it commits, and then answers; some answers byte by byte.
+    calls = ("write", "sendto", "recvfrom")
+    assert set(calls) <= {call for call, _ in found}
+    chosen, met = traced.chosen(found, 6, *calls), 0
+    count = each * (len(chosen) + 1)
+    scene.send(range(each, count))
+    for point in chosen:
+        goal = min(len(scene.erp.effects()) + each, count)
+        scene.erp.start(at_call(*point))
+        assert until(lambda goal=goal: not scene.erp.alive or len(scene.erp.effects()) >= goal, PATIENCE_S)
+        met += not scene.erp.kill()
+    scene.erp.start()
+    assert scene.settled() == []
+    record_property("kills", met)
+    assert wrong(scene.erp.ask("/ledger"), count) == []
+    assert met >= len(chosen) // 2
+
+
+def test_a_sender_killed_at_each_of_its_system_calls_has_each_confirmation_once(
+    scene, tmp_path, record_property
+):
+    traced.need()
+    out, each = tmp_path / "calls", ORDERS
+    scene.node.kill()
+    scene.live(traced.every(out))
+    ready = out.stat().st_mtime
+    scene.send(range(each))
+    scene.done(each)
+    assert scene.settled() == []
+    scene.node.kill()
+    found = traced.numbers(out, ready)
+    # Its log and its sockets: tokens, questions, and what it posts.
+    calls = ("pwrite64", "fdatasync", "connect", "write", "read")
+    assert set(calls) <= {call for call, _ in found}
+    chosen, met = traced.chosen(found, len(calls), *calls), 0
+    # A life may do with fewer calls than the first one did; with twice as many reports it comes to its call.
+    count = each * (2 * len(chosen) + 1)
+    scene.erp.kill()
+    scene.live()
+    scene.send(range(each, count))
+    scene.node.kill()
+    scene.erp.start()
+    for point in chosen:
+        goal = min(len(scene.erp.effects()) + 2 * each, count)
+        scene.live(at_call(*point))
+        until(lambda goal=goal: not scene.node.alive or len(scene.erp.effects()) >= goal, PATIENCE_S)
+        met += not scene.node.kill()
+    scene.live()
+    assert scene.settled() == []
+    record_property("kills", met)
+    assert wrong(scene.erp.ask("/ledger"), count) == []
+    assert met >= len(chosen) // 2

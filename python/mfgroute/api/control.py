@@ -24,8 +24,9 @@ from mfgroute import _core
 from mfgroute.api.ingress import receipt_document
 from mfgroute.errors import ConfigError, DatabaseDown, DatabaseUnfit, MfgrouteError
 from mfgroute.observe.logs import get_logger
-from mfgroute.runtime import inquiry, requests
+from mfgroute.runtime import booking, inquiry, requests, reversal
 from mfgroute.runtime.app import Router
+from mfgroute.runtime.parts import posters
 from mfgroute.runtime.reconcile import reconcile
 from mfgroute.runtime.requests import BadRequest
 
@@ -177,12 +178,41 @@ class ControlSocket:
         """Effects from their database; what is decided about them goes to the engine."""
         router = self._router
         if inquiry.resolves(request):
-            done = await asyncio.to_thread(inquiry.resolve, router.engine, request)
+            done = await self._resolve(request)
             _log.info("effect resolved", sink=done["sink"], id=done["id"], by=request["by"])
             return done
+        if reversal.asks_for(request):
+            return await self._reverse(request)
         if router.follower is None:
             return inquiry.nothing(request)
         return await router.follower.ask(inquiry.question(request))
+
+    async def _resolve(self, request: Request) -> Any:
+        router = self._router
+        try:
+            return await asyncio.to_thread(inquiry.resolve, router.engine, request)
+        except inquiry.NotParked as refused:
+            follower, sink = router.follower, request["request"]["sink"]
+            if follower is None or sink not in posters(router.project, router.adapters):
+                raise
+            return await booking.decide(
+                request, refused, engine=router.engine, book=follower.book, unbook=follower.unbook
+            )
+
+    async def _reverse(self, request: Request) -> Any:
+        router = self._router
+        done = await reversal.reverse(
+            request,
+            engine=router.engine,
+            project=router.project,
+            adapters=router.adapters,
+            ask=router.follower.ask if router.follower else None,
+            submit=lambda source, message: router.submit(source, [message]),
+        )
+        if done["sent"]:
+            fields = {name: done[name] for name in ("sink", "id", "reversal", "reference")}
+            _log.info("reversal requested", **fields, by=request["by"], why=request["request"]["why"])
+        return done
 
     async def _reconcile(self, request: Request) -> Any:
         router = self._router

@@ -170,8 +170,10 @@ def _refused(error: Any) -> _Told:
         "DatabaseUnfit": CONFIGURATION,
         "SchemaNewer": CONFIGURATION,
     }
-    hint = "the node's log says more" if error.kind == "Internal" else None
-    return _Told(error.kind, str(error), codes.get(error.kind, FAILED), hint)
+    message, _, hint = str(error).partition("\n")
+    if error.kind == "Internal":
+        hint = "the node's log says more"
+    return _Told(error.kind, message, codes.get(error.kind, FAILED), hint or None)
 
 
 def _system(error: OSError) -> _Told | None:

@@ -141,7 +141,8 @@ def _tell(folder: Path, verb: str, arguments: dict[str, Any], opened: list[dict[
     one = session()
     if one.json or one.quiet:
         return
-    looks = verb in {"find", "inbox", "reconcile"} or arguments.get("request", {}).get("verb") in _LOOKS
+    request = arguments.get("request", {})
+    looks = verb in {"find", "inbox", "reconcile"} or request.get("verb") in _LOOKS or request.get("dry")
     then = "this is what it has kept" if looks else "this is recorded, and done when one starts"
     show.line(f"no node runs on `{folder}`; {then}", error=True)
     for log in opened:

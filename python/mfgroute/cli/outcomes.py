@@ -26,6 +26,21 @@ def state(effect: dict[str, Any]) -> str:
     return STATES.get(effect["state"], str(effect["state"]))
 
 
+def _is_there(effect: dict[str, Any]) -> bool:
+    """Whether there was something to take back."""
+    return effect["state"] == "posted" or (effect["state"] == "skipped" and bool(effect["reference"]))
+
+
+def stands(effect: dict[str, Any]) -> str:
+    """The state of an effect, and whether it was taken back."""
+    by = effect.get("reversed_by")
+    if effect.get("reverses"):
+        return f"{state(effect)}, a reversal"
+    if not by or not _is_there(effect):
+        return state(effect)
+    return f"{state(effect)}, {'reversed' if by['state'] == 'posted' else 'to be reversed'}"
+
+
 def outcome(effect: dict[str, Any]) -> str:
     """What became of an effect, in a line."""
     words = state(effect)
@@ -36,7 +51,15 @@ def outcome(effect: dict[str, Any]) -> str:
     words += f" at {effect.get('last') or effect.get('at')}"
     if effect.get("attempts", 0) > 1:
         words += f", {effect['attempts']} attempts"
-    return f"{words}: {effect['reason']}" if effect["reason"] else words
+    if effect["reason"]:
+        words += f": {effect['reason']}"
+    return words + taken_back(effect)
+
+
+def taken_back(effect: dict[str, Any]) -> str:
+    """By what an effect was taken back, to stand behind what became of it; nothing where it was not."""
+    by = effect.get("reversed_by") if _is_there(effect) else None
+    return f"; {'reversed' if by['state'] == 'posted' else 'to be reversed'} by {by['id']}" if by else ""
 
 
 def requested(effect: dict[str, Any]) -> str:

@@ -11,10 +11,13 @@ from typing import Any
 
 from mfgroute.adapter import Effect, Inbox, Poster, Sink
 from mfgroute.config.convert import Notes, close, dotted, escape
-from mfgroute.config.model import NAME_PATTERN, Effects, Http, Model, Route
+from mfgroute.config.model import NAME_PATTERN, Effects, Http, Model, Route, Stream
+from mfgroute.units import Duration, written
 
 _NAME = re.compile(NAME_PATTERN)
 _ANY = object()
+#: How long finished events of a durable stream stay that does not say it.
+KEEP = Duration(7 * 86_400.0)
 
 #: Keys and values that the interface promises and this version lacks: pointer pattern, value, remedy.
 UNAVAILABLE: tuple[tuple[str, Any, str], ...] = (
@@ -65,8 +68,22 @@ def check_names(section: str, names: Mapping[str, Any], notes: Notes) -> None:
             notes.error(pointer, f"`{name}` is not a name for one of the {section}", hint)
 
 
-def check_effects(effects: Effects, notes: Notes) -> None:
-    """Note a database that is none of ours; the URL itself is not shown."""
+def check_effects(effects: Effects, streams: Mapping[str, Stream | None], notes: Notes) -> None:
+    """Note a database that is none of ours (the URL is not shown), or that forgets before the logs do.
+
+    Of a stream that is `None` something else was noted before.
+    """
+    for name, stream in streams.items():
+        if stream is None:
+            continue
+        keep = KEEP if stream.keep is None else stream.keep
+        if stream.durability == "fsync" and keep > effects.keep:
+            notes.error(
+                "/effects/keep",
+                f"`effects.keep` is {written(effects.keep)}, and the stream `{name}` keeps its events for "
+                f"{written(keep)}",
+                f"write `keep: {written(keep)}` or more: what can be replayed needs its history",
+            )
     if effects.url is not None and not re.match("postgresql(\\+psycopg)?://", effects.url.reveal()):
         notes.error(
             "/effects/url",

@@ -192,7 +192,7 @@ class _Reader:
         routes = self._routes(document)
         checks.check_routes(routes, _map(document, "sources"), _map(document, "sinks"), notes)
         http = self._http(document)
-        effects = self._effects(document)
+        effects = self._effects(document, streams)
         if node is None or any(problem.severity == "error" for problem in notes.problems):
             return None
         return Model(
@@ -241,11 +241,11 @@ class _Reader:
             checks.check_listen(http, self._inboxes, self.notes)
         return http
 
-    def _effects(self, document: dict[str, Any]) -> Effects:
+    def _effects(self, document: dict[str, Any], streams: dict[str, Stream]) -> Effects:
         raw = document.get("effects", {})
         effects = convert_struct(Effects, raw, "/effects", self.notes) or Effects()
         self._remember_secrets(effects, raw, "/effects")
-        checks.check_effects(effects, self.notes)
+        checks.check_effects(effects, streams, self.notes)
         return effects
 
     def _streams(self, value: Any) -> dict[str, Stream]:

@@ -74,6 +74,13 @@ class Effects(Section, frozen=True, kw_only=True):
             "SQLite in the data folder if not given. Needs `mfgroute[postgresql]`"
         ),
     ] = None
+    keep: Annotated[
+        Duration,
+        Meta(
+            description="How long effects that have ended are kept with their events and histories; "
+            "later only what keeps an event from being posted again"
+        ),
+    ] = Duration(400 * 86_400.0)
 
 
 class Stream(Section, frozen=True, kw_only=True):
@@ -105,6 +112,13 @@ class Stream(Section, frozen=True, kw_only=True):
         Literal["block", "drop_oldest"],
         Meta(description="`block` holds sources back; `drop_oldest` loses events"),
     ] = "block"
+    first: Annotated[
+        bool | None,
+        Meta(
+            description="Whether a sink gets its events before those of other streams; if not given, "
+            "it does when all contracts of the stream are commands"
+        ),
+    ] = None
 
 
 class Filter(Section, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ import msgspec
 
 from mfgroute.adapter import Held
 from mfgroute.effects.lines import add, text
-from mfgroute.effects.reported import Part, Tally, moves_itself
+from mfgroute.effects.reported import REQUESTED, Part, Tally, contract_of, moves_itself
 
 _ZERO = Decimal()
 
@@ -50,7 +50,7 @@ class _At:
     """One sink's side of the comparison."""
 
     def __init__(self, sink: str, seen: Sequence[Seen], held: Mapping[str, Held] | None) -> None:
-        wanted, posted = Tally(), Tally()
+        wanted, posted = Tally(sink), Tally(sink)
         self.parts: dict[str, list[Part]] = {}
         self.events = [one for one in seen if sink in one.sinks]
         for one in self.events:
@@ -77,14 +77,16 @@ class _At:
         there = posted if held is None else held.amount
         own = self.moves_itself and name.startswith("movement/") and name not in self.wanted
         difference = _ZERO if own else add(there, wanted.copy_negate())
+        # What is still to be sent is there already: booked by hand, or by a request without an answer.
+        twice = not own and held is not None and held.amount != posted
         side: Document = {
             "reported": text(wanted),
             "posted": text(posted),
             "held": None if held is None else text(held.amount),
-            "difference": text(difference) if difference else None,
+            "difference": text(difference) if difference or twice else None,
             "by_target": own,
         }
-        if difference:
+        if difference or twice:
             side["open"] = [self._open(one, name) for one in self.events if self._is_open(one, name)]
             if held is not None and held.amount != posted:
                 side |= self._documents(name, held)
@@ -142,7 +144,8 @@ def compare(order: str, seen: Sequence[Seen], held: Mapping[str, Mapping[str, He
     Returns:
         ``order``; ``rows``, one for each amount, with ``name``, ``reported`` and, for each sink in ``sinks``,
         ``reported`` to it, ``posted``, ``held``, ``difference`` (of what is there from what was reported;
-        `None` without one) and what is behind it; ``differences``; ``notes``.
+        `None` without one; 0 where that agrees, and not with what was posted) and what is behind it;
+        ``differences``; ``notes``.
 
     Raises:
         ValueError: a quantity of an event is no decimal.
@@ -159,7 +162,17 @@ def compare(order: str, seen: Sequence[Seen], held: Mapping[str, Mapping[str, He
         rows.append({"name": name, "reported": text(whole.sums.get(name, _ZERO)), "sinks": there})
     differences = sum(side["difference"] is not None for row in rows for side in row["sinks"].values())
     notes = [f"a reversal takes back the report `{one}`, which is not known here" for one in whole.unknown]
+    notes += [note for one in seen if (note := _requested(one)) is not None]
     return {"order": order, "rows": rows, "differences": differences, "notes": notes}
+
+
+def _requested(one: Seen) -> str | None:
+    """What is said of a reversal that a person asked for: it is no matter of what plants reported."""
+    data = one.event.get("data")
+    if not isinstance(data, Mapping) or contract_of(str(one.event.get("type", "")), (REQUESTED,)) is None:
+        return None
+    what = data.get("reference") or data.get("event")
+    return f"{data.get('sink')}: {data.get('by')} had {what} reversed: {data.get('reason')}"
 
 
 def _report(one: Seen) -> str | None:

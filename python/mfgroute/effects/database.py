@@ -7,7 +7,7 @@ end anywhere and begin again.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -26,20 +26,18 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
-from mfgroute.effects import tables
+from mfgroute.effects import retention, tables
 from mfgroute.effects.files import FILE_NAME
-from mfgroute.effects.lines import Line, add, counts, text
-from mfgroute.effects.tables import AMOUNTS, CHANGES, EFFECTS, TAKEN
-from mfgroute.errors import DatabaseDown, DatabaseUnfit
+from mfgroute.effects.lines import Line, add, clean, counts, text
+from mfgroute.effects.server import postgresql
+from mfgroute.effects.tables import AMOUNTS, CHANGES, EFFECTS, TAKEN, portions
+from mfgroute.errors import DatabaseDown
 
 #: How long SQLite waits for another process, and PostgreSQL for a connection and for one statement.
 _BUSY_S, _CONNECT_S, _STATEMENT_S = 10, 5, 60
-#: Most values in one `IN`.
-_IN_MAX = 500
-_GONE = "\N{REPLACEMENT CHARACTER}"
 
 Row = dict[str, Any]
 
@@ -164,6 +162,15 @@ class Database:
                 connection.execute(update(TAKEN).where(TAKEN.c.sink == sink).values(**row))
             return Taken(last, missing)
 
+    def forget(self, until_ms: int) -> retention.Forgotten:
+        """Let go of some effects that ended before a time in milliseconds since 1970; see `retention.forget`.
+
+        Raises:
+            DatabaseDown: it cannot be used now; nothing was let go of.
+        """
+        with self.reading() as connection:
+            return retention.forget(connection, until_ms)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -193,25 +200,7 @@ def _sqlite(file: Path) -> Engine:
 
 
 def _postgresql(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-        if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
-            raise DatabaseUnfit(
-                f"the URL of the effects database begins with `{parsed.drivername}:`, expected `postgresql:`"
-            )
-        engine = create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
-            connect_args={"connect_timeout": _CONNECT_S},
-            pool_pre_ping=True,
-        )
-    except ArgumentError:
-        raise DatabaseUnfit(
-            "the URL of the effects database cannot be read, expected postgresql://user:password@host/name"
-        ) from None
-    except (NoSuchModuleError, ModuleNotFoundError):
-        raise DatabaseUnfit(
-            "the driver for PostgreSQL is not installed\ninstall it with `pip install 'mfgroute[postgresql]'`"
-        ) from None
+    engine = postgresql(url, connect_args={"connect_timeout": _CONNECT_S})
 
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _: Any) -> None:
@@ -242,11 +231,11 @@ def _write_changes(connection: Connection, sink: str, life: str, lines: Sequence
             "id": line.id,
             "at_ms": line.at_ms,
             "state": line.state,
-            "request_key": _clean(line.key or None),
+            "request_key": clean(line.key or None),
             "attempt": line.attempt,
-            "reference": _clean(line.reference),
-            "code": _clean(line.code),
-            "reason": _clean(line.reason),
+            "reference": clean(line.reference),
+            "code": clean(line.code),
+            "reason": clean(line.reason),
         }
         for line in lines
     ]
@@ -259,7 +248,7 @@ def _write_effects(connection: Connection, sink: str, lines: Sequence[Line]) -> 
     rows: dict[str, Row] = {name: dict(row) for name, row in old.items()}
     for line in lines:
         rows[line.id] = _folded(rows.get(line.id), line, sink)
-    added = _added(old, rows)
+    added = _added(old, rows, _taken_back(connection, sink, rows.values()))
     new = [row for name, row in rows.items() if name not in old]
     if new:
         connection.execute(insert(EFFECTS), new)
@@ -274,11 +263,10 @@ def _write_effects(connection: Connection, sink: str, lines: Sequence[Line]) -> 
 
 def _effects(connection: Connection, sink: str, ids: Sequence[str]) -> dict[str, Row]:
     found: dict[str, Row] = {}
-    for first in range(0, len(ids), _IN_MAX):
-        some = ids[first : first + _IN_MAX]
+    for some in portions(ids):
         query = select(EFFECTS).where(EFFECTS.c.sink == sink, EFFECTS.c.id.in_(some))
         found |= {row["id"]: dict(row) for row in connection.execute(query).mappings()}
-    return found
+    return found | retention.recall(connection, sink, [one for one in ids if one not in found])
 
 
 def _folded(row: Row | None, line: Line, sink: str) -> Row:
@@ -297,44 +285,74 @@ def _folded(row: Row | None, line: Line, sink: str) -> Row:
         "state": "intent" if line.state == "again" else line.state,
         "last_ms": line.at_ms,
         "attempts": max(row["attempts"], line.attempt),
-        "code": _clean(line.code),
-        "reason": _clean(line.reason),
+        "code": clean(line.code),
+        "reason": clean(line.reason),
     }
     # What a target has accepted and did not do is no document of what a person skips.
     if line.reference is not None or line.state in ("planned", "intent", "again", "skipped"):
-        row["reference"] = _clean(line.reference)
+        row["reference"] = clean(line.reference)
     if line.key:
-        row["request_key"] = _clean(line.key)
+        row["request_key"] = clean(line.key)
     if line.about is not None:
         about = line.about
         document = msgspec.json.decode(about.event)
         head = document if isinstance(document, dict) else {}
+        data = head.get("data")
+        report = data.get("report") if isinstance(data, dict) else about.report
         row |= {
-            "object": _clean(about.object),
+            "object": clean(about.object),
             "amounts": msgspec.json.encode(
                 {name: text(value) for name, value in about.amounts.items()}
             ).decode(),
             "sha256": about.sha256,
             "event": bytes(about.event).decode(),
-            "type": _clean(str(head.get("type", ""))),
-            "key": _clean(str(head.get("subject", ""))),
+            "request": about.request,
+            "reverses": clean(about.reverses),
+            "report": clean(report) if isinstance(report, str) else None,
+            "type": clean(str(head.get("type", ""))),
+            "key": clean(str(head.get("subject", ""))),
         }
     return row
 
 
-def _added(old: Mapping[str, Row], new: Mapping[str, Row]) -> dict[tuple[str, str], Decimal]:
-    """What rows that came to count, or count no more, add to the sums."""
+def _added(
+    old: Mapping[str, Row], new: Mapping[str, Row], taken_back: Iterable[str]
+) -> dict[tuple[str, str], Decimal]:
+    """What rows that came to count add to the sums; what counts once does so for ever.
+
+    Args:
+        old: the rows before.
+        new: and now.
+        taken_back: ids of events that were taken back before; each is taken off the sums once, however many
+            have asked for it.
+    """
     added: dict[tuple[str, str], Decimal] = {}
+    gone = set(taken_back)
     for name, row in new.items():
         before = name in old and counts(old[name]["state"], old[name]["reference"])
-        now = counts(row["state"], row["reference"])
-        if before == now or not row["object"]:
+        amounts = msgspec.json.decode(row["amounts"]) if row["object"] else {}
+        if before or not amounts or not counts(row["state"], row["reference"]):
             continue
-        for what, value in msgspec.json.decode(row["amounts"]).items():
+        if row["reverses"] is not None:
+            if row["reverses"] in gone:
+                continue
+            gone.add(row["reverses"])
+        for what, value in amounts.items():
             place = (row["object"], what)
-            amount = Decimal(value) if now else Decimal(value).copy_negate()
-            added[place] = add(added.get(place, Decimal()), amount)
+            added[place] = add(added.get(place, Decimal()), Decimal(value))
     return added
+
+
+def _taken_back(connection: Connection, sink: str, rows: Iterable[Row]) -> set[str]:
+    """Events that were taken back before, among those that rows take back."""
+    wanted = sorted({row["reverses"] for row in rows if row["reverses"] is not None})
+    columns = (EFFECTS.c.reverses, EFFECTS.c.state, EFFECTS.c.reference)
+    found: set[str] = set()
+    for some in portions(wanted):
+        told = and_(EFFECTS.c.object != "", EFFECTS.c.amounts != "{}")
+        query = select(*columns).where(EFFECTS.c.sink == sink, EFFECTS.c.reverses.in_(some), told)
+        found |= {row.reverses for row in connection.execute(query) if counts(row.state, row.reference)}
+    return found
 
 
 def _add(connection: Connection, place: dict[str, str], amount: Decimal) -> None:
@@ -343,8 +361,3 @@ def _add(connection: Connection, place: dict[str, str], amount: Decimal) -> None
     connection.execute(delete(AMOUNTS).where(this))
     total = add(Decimal(before or 0), amount)
     connection.execute(insert(AMOUNTS), [{**place, "amount": text(total)}])
-
-
-def _clean(value: str | None) -> str | None:
-    """A text that every database takes: PostgreSQL has no NUL in texts."""
-    return value.replace("\0", _GONE) if value else value

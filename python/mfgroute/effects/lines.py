@@ -15,6 +15,7 @@ State: TypeAlias = Literal[
 
 #: Sums that would have to be rounded are an error.
 _EXACT = Context(prec=100, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+_GONE = "\N{REPLACEMENT CHARACTER}"
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,13 +25,19 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
         object: what is posted to, such as ``order/DE04/4711``.
         amounts: what is added to it, by name.
         sha256: of the request's body, in hexadecimal.
-        event: the CloudEvent as JSON.
+        event: the CloudEvent as JSON; its data are null where they are large.
+        report: id of what such an event reports.
+        request: its body, where the sink can undo what it posts; `None` where it is too large to be kept.
+        reverses: id of the event whose effect it takes back.
     """
 
     object: str = ""
     amounts: Mapping[str, Decimal] = {}
     sha256: str = ""
     event: msgspec.Raw = msgspec.Raw(b"null")
+    report: str | None = None
+    request: bytes | None = None
+    reverses: str | None = None
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +69,57 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     about: About | None = None
 
 
+class Sent(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sink was brought to do by an event.
+
+    Attributes:
+        state: of the effect.
+        type: of the event.
+        key: of the event.
+        object: what was posted to.
+        reference: what the target calls it, if it gave a name.
+        request_key: what the target knows the request by; `None` where none was made.
+        request: its body; `None` where it is not kept.
+        amounts: what it added to the object.
+    """
+
+    state: str
+    type: str
+    key: str
+    object: str
+    reference: str | None
+    request_key: str | None
+    request: bytes | None
+    amounts: dict[str, Decimal]
+
+
+class Original(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an event whose report is taken back by another.
+
+    Attributes:
+        id: of the event.
+        state: of its effect.
+        reference: what the target calls it.
+        tries: how often it was sent.
+        refused: whether the last that was heard of the target is that it refuses it.
+    """
+
+    id: str
+    state: str
+    reference: str | None
+    tries: int
+    refused: bool
+
+    def is_absent(self, *, recognised: bool) -> bool:
+        """Whether its target certainly did nothing for it: it was never asked to, or refused each time.
+
+        Args:
+            recognised: whether an event that the target has done already is recognised when it is sent again,
+                so that the last answer speaks for those that were lost.
+        """
+        return not self.tries or (self.refused and (recognised or self.tries == 1))
+
+
 _decode = msgspec.json.Decoder(Line).decode
 
 
@@ -77,6 +135,19 @@ def read(lines: bytes) -> list[Line]:
 def counts(state: str, reference: str | None) -> bool:
     """Whether an effect is there: posted, or booked by a person."""
     return state == "posted" or (state == "skipped" and reference is not None)
+
+
+def ended_without(state: str, reference: str | None) -> bool:
+    """Whether an effect has ended, and nobody says that it is there.
+
+    One that was dropped with its sink may be there: nothing more will be heard of it.
+    """
+    return state in ("superseded", "dropped") or (state == "skipped" and reference is None)
+
+
+def clean(value: str | None) -> str | None:
+    """A text that every database takes: PostgreSQL has no NUL in texts."""
+    return value.replace("\0", _GONE) if value else value
 
 
 def add(one: Decimal, other: Decimal) -> Decimal:

@@ -9,16 +9,31 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+)
 
-from mfgroute.effects.lines import counts
-from mfgroute.effects.tables import AMOUNTS, CHANGES, EFFECTS, TAKEN
+from mfgroute.effects.lines import Original, Sent, clean, counts, ended_without
+from mfgroute.effects.tables import AMOUNTS, BOOKED, CHANGES, EFFECTS, PAST, TAKEN, portions
 
 #: Most effects in one answer.
 ROWS_MAX = 10_000
-_IN_MAX = 500
 _OF_A_CHANGE = ("number", "state", "attempt", "request_key", "reference", "code", "reason")
-_SHOWN = tuple(column for column in EFFECTS.c if column.name != "event")
+_WHOLE = tuple(column for column in EFFECTS.c if column.name not in ("request", "report"))
+_SHOWN = tuple(column for column in _WHOLE if column.name != "event")
+#: What was posted without a request and without a word: a reversal that a person asked of another sink.
+#: Before such rows were told apart, they named the event that is reversed there.
+_ELSEWHERE = and_(EFFECTS.c.state == "posted", EFFECTS.c.request_key.is_(None), EFFECTS.c.reference.is_(None))
 
 
 def posted(connection: Connection, sink: str, thing: str) -> dict[str, Decimal]:
@@ -36,15 +51,42 @@ def was_posted(
     """
     found: dict[str, str | None] = {}
     columns = (EFFECTS.c.id, EFFECTS.c.state, EFFECTS.c.reference, EFFECTS.c.last_ms)
-    for first in range(0, len(ids), _IN_MAX):
-        some = ids[first : first + _IN_MAX]
+    for some in portions(ids):
         query = select(*columns).where(EFFECTS.c.sink == sink, EFFECTS.c.id.in_(some))
         for row in connection.execute(query):
             if recent and recent[0] <= row.last_ms <= recent[1]:
                 continue
             if counts(row.state, row.reference):
                 found[row.id] = row.reference
+        gone = select(PAST.c.id, PAST.c.reference, PAST.c.last_ms)
+        for old in connection.execute(gone.where(PAST.c.sink == sink, PAST.c.id.in_(some))):
+            if not (recent and recent[0] <= old.last_ms <= recent[1]):
+                found[old.id] = old.reference
     return found
+
+
+def booked(connection: Connection) -> dict[tuple[str, str], str]:
+    """Documents by which people have booked what still waited to be sent, by sink and event."""
+    columns = (BOOKED.c.sink, BOOKED.c.id, BOOKED.c.reference)
+    return {(row.sink, row.id): row.reference for row in connection.execute(select(*columns))}
+
+
+def book(connection: Connection, row: dict[str, Any]) -> None:
+    """Write down such a booking, in the place of an earlier one of the event: a row of `tables.BOOKED`."""
+    unbook(connection, row["sink"], row["id"])
+    texts = {name: clean(row[name]) for name in ("reference", "who", "why")}
+    connection.execute(insert(BOOKED), [row | texts])
+
+
+def unbook(connection: Connection, sink: str, event_id: str) -> bool:
+    """Take such a booking back; whether there was one."""
+    this = and_(BOOKED.c.sink == sink, BOOKED.c.id == event_id)
+    return bool(connection.execute(delete(BOOKED).where(this)).rowcount)
+
+
+def past(connection: Connection, key: str) -> int:
+    """How many effects of the events of a key are there whose details were let go of."""
+    return connection.execute(select(func.count()).select_from(PAST).where(PAST.c.key == key)).scalar_one()
 
 
 def effects(
@@ -77,15 +119,15 @@ def effects(
     if since_ms is not None:
         wanted.append(EFFECTS.c.last_ms >= since_ms)
     rows = connection.execute(query.where(*wanted).limit(min(count_max, ROWS_MAX))).mappings()
-    return [_shown(row) for row in rows]
+    return _with_reversals(connection, [_shown(row) for row in rows])
 
 
 def show(connection: Connection, event_id: str, sink: str | None = None) -> list[dict[str, Any]]:
     """The effects of an event, each with the event and its history."""
-    query = select(EFFECTS).where(EFFECTS.c.id == event_id).order_by(EFFECTS.c.sink)
+    query = select(*_WHOLE).where(EFFECTS.c.id == event_id).order_by(EFFECTS.c.sink)
     if sink is not None:
         query = query.where(EFFECTS.c.sink == sink)
-    found = [_shown(row) for row in connection.execute(query).mappings()]
+    found = _with_reversals(connection, [_shown(row) for row in connection.execute(query).mappings()])
     for one in found:
         changes = (
             select(CHANGES)
@@ -108,7 +150,7 @@ def find(connection: Connection, query: str, *, count_max: int = 200) -> list[di
         *(EFFECTS.c[name] == query for name in ("id", "key", "object", "reference", "request_key")),
     )
     order = (EFFECTS.c.first_ms, EFFECTS.c.sink, EFFECTS.c.id)
-    rows = list(connection.execute(select(EFFECTS).where(exact).order_by(*order).limit(count_max)).mappings())
+    rows = list(connection.execute(select(*_WHOLE).where(exact).order_by(*order).limit(count_max)).mappings())
     if not rows and query:
         # A reference such as `4900012345/2026` is found by its parts, an event by a value that stands alone.
         quoted = msgspec.json.encode(query).decode()
@@ -117,28 +159,130 @@ def find(connection: Connection, query: str, *, count_max: int = 200) -> list[di
             EFFECTS.c.event.contains(quoted, autoescape=True),
         )
         part = re.compile(rf"(?<!\w){re.escape(query)}(?!\w)")
-        near = select(EFFECTS).where(inside).order_by(*order).limit(count_max)
+        near = select(*_WHOLE).where(inside).order_by(*order).limit(count_max)
         rows = [
             row
             for row in connection.execute(near).mappings()
             if part.search(row["reference"] or "") or quoted in (row["event"] or "")
         ]
-    return [_shown(row) for row in rows]
+    found = _with_reversals(connection, [_shown(row) for row in rows])
+    wanted = [PAST.c.key == query]
+    if not rows and query:
+        parts = PAST.c.reference.startswith(f"{query}/", autoescape=True)
+        wanted += [PAST.c.id == query, PAST.c.reference == query, parts]
+    return _past(connection, wanted, count_max) + found
+
+
+def _past(
+    connection: Connection, wanted: Sequence[ColumnElement[bool]], count_max: int
+) -> list[dict[str, Any]]:
+    """Effects whose details were let go of; that they are there is known for ever."""
+    rows = connection.execute(select(PAST).where(or_(*wanted)).order_by(PAST.c.last_ms).limit(count_max))
+    empty = dict.fromkeys(column.name for column in _WHOLE if column.name not in ("first_ms", "last_ms"))
+    return [
+        empty
+        | {name: row[name] for name in ("sink", "id", "key", "state", "reference")}
+        | {"type": "", "object": "", "attempts": 0, "amounts": {}, "reversed_by": None}
+        | {"first": when(row["last_ms"]), "last": when(row["last_ms"])}
+        for row in rows.mappings()
+    ]
 
 
 def of_events(connection: Connection, ids: Sequence[str]) -> list[dict[str, Any]]:
     """The effects of some events, without the events."""
     found = []
-    for first in range(0, len(ids), _IN_MAX):
-        query = select(*_SHOWN).where(EFFECTS.c.id.in_(ids[first : first + _IN_MAX]))
+    for some in portions(ids):
+        query = select(*_SHOWN).where(EFFECTS.c.id.in_(some))
         found += [_shown(row) for row in connection.execute(query).mappings()]
-    return found
+    return _with_reversals(connection, found)
 
 
 def of_key(connection: Connection, key: str) -> list[dict[str, Any]]:
     """All effects of the events of a key, with the events, the oldest first."""
-    query = select(EFFECTS).where(EFFECTS.c.key == key).order_by(EFFECTS.c.first_ms, EFFECTS.c.id)
+    query = select(*_WHOLE).where(EFFECTS.c.key == key).order_by(EFFECTS.c.first_ms, EFFECTS.c.id)
     return [_shown(row) for row in connection.execute(query).mappings()]
+
+
+def sent(connection: Connection, sink: str, event_id: str) -> Sent | None:
+    """What a sink was brought to do by an event, and with which request; `None` if nothing is known."""
+    query = select(EFFECTS).where(EFFECTS.c.sink == sink, EFFECTS.c.id == event_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        return None
+    amounts = {name: Decimal(value) for name, value in msgspec.json.decode(row["amounts"]).items()}
+    names = ("state", "type", "key", "object", "reference", "request_key", "request")
+    return Sent(**{name: row[name] for name in names}, amounts=amounts)
+
+
+def originals(connection: Connection, sink: str, key: str, report: str) -> list[Original]:
+    """The effects at a sink of the events of a key that have reported something, the oldest first.
+
+    Of an event that another took the place of, the other is there alone.
+    """
+    quoted = msgspec.json.encode(report).decode()
+    # Rows that an earlier version wrote have it in their events only.
+    said = and_(EFFECTS.c.report.is_(None), EFFECTS.c.event.contains(quoted, autoescape=True))
+    names = ("id", "state", "reference", "attempts", "report", "event")
+    query = (
+        select(*(EFFECTS.c[name] for name in names))
+        .where(EFFECTS.c.sink == sink, EFFECTS.c.key == key, EFFECTS.c.state != "superseded")
+        .where(or_(EFFECTS.c.report == clean(report), said))
+        .order_by(EFFECTS.c.first_ms, EFFECTS.c.id)
+    )
+    found = []
+    for row in connection.execute(query):
+        data = {} if row.report is not None else msgspec.json.decode(row.event).get("data")
+        if row.report is not None or (isinstance(data, dict) and data.get("report") == report):
+            refused = _was_refused(connection, sink, row.id)
+            found.append(
+                Original(
+                    id=row.id, state=row.state, reference=row.reference, tries=row.attempts, refused=refused
+                )
+            )
+    return found
+
+
+def is_denied(connection: Connection, sink: str, event_id: str, life: str) -> bool:
+    """Whether an event that comes again was in doubt: a person says that it was not posted.
+
+    What is in doubt is parked, and nobody else lets it go. A change of another life of the data folder says
+    nothing: what is in doubt there may not have been decided here.
+    """
+    newest = connection.execute(_newest_change(sink, event_id)).one_or_none()
+    return newest is not None and (newest.state, newest.life) == ("in_doubt", life)
+
+
+def taken_back(connection: Connection, sink: str) -> list[tuple[Original, str]]:
+    """Events that a sink was refused, each with one (its id) that takes it back and waits for it."""
+    original, reversal = EFFECTS.alias(), EFFECTS.alias()
+    both = and_(original.c.sink == reversal.c.sink, original.c.id == reversal.c.reverses)
+    query = (
+        select(original.c.id, original.c.attempts, reversal.c.id.label("by"))
+        .join(reversal, both)
+        .where(reversal.c.sink == sink, reversal.c.state == "planned", original.c.state == "refused")
+    )
+    return [
+        (Original(id=row.id, state="refused", reference=None, tries=row.attempts, refused=True), row.by)
+        for row in connection.execute(query)
+    ]
+
+
+def _was_refused(connection: Connection, sink: str, event_id: str) -> bool:
+    """Whether the last that was heard of a target about an event was that it refuses it."""
+    heard = _newest_change(sink, event_id).where(CHANGES.c.state != "skipped")
+    newest = connection.execute(heard).one_or_none()
+    return newest is not None and newest.state == "refused"
+
+
+def _newest_change(sink: str, event_id: str) -> Select[Any]:
+    this = and_(CHANGES.c.sink == sink, CHANGES.c.id == event_id)
+    return select(CHANGES.c.state, CHANGES.c.life).where(this).order_by(CHANGES.c.row.desc()).limit(1)
+
+
+def reversals(connection: Connection, sink: str, event_id: str) -> list[dict[str, Any]]:
+    """Effects at a sink that take back the effect of an event, or were to, without their events."""
+    query = select(*_SHOWN).where(EFFECTS.c.sink == sink, EFFECTS.c.reverses == event_id, not_(_ELSEWHERE))
+    return [_shown(row) for row in connection.execute(query.order_by(EFFECTS.c.first_ms)).mappings()]
 
 
 def keys(connection: Connection, *, since_ms: int) -> list[str]:
@@ -157,6 +301,24 @@ def when(at_ms: int) -> str:
     """Milliseconds since 1970 as RFC 3339 in UTC."""
     moment = datetime.fromtimestamp(at_ms // 1000, UTC).replace(microsecond=at_ms % 1000 * 1000)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _with_reversals(connection: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that say by what they were reversed, if they were: the newest reversal that is not given up."""
+    ids = [row["id"] for row in rows]
+    names = ("sink", "reverses", "id", "state", "reference")
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for some in portions(ids):
+        query = (
+            select(*(EFFECTS.c[name] for name in names))
+            .where(EFFECTS.c.reverses.in_(some), not_(_ELSEWHERE))
+            .order_by(EFFECTS.c.first_ms)
+        )
+        for row in connection.execute(query).mappings():
+            if not ended_without(row["state"], row["reference"]):
+                one = {name: row[name] for name in ("id", "state", "reference")}
+                found[row["sink"], row["reverses"]] = one
+    return [{**row, "reversed_by": found.get((row["sink"], row["id"]))} for row in rows]
 
 
 def _shown(row: RowMapping) -> dict[str, Any]:

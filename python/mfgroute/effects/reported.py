@@ -10,7 +10,7 @@ something else is found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -22,6 +22,8 @@ _ZERO = Decimal()
 _COMPLETED = "production.operation.completed"
 _SCRAP = "production.scrap.reported"
 _REVERSED = "production.confirmation.reversed"
+#: What a person asks for; it takes back what one sink has posted.
+REQUESTED = "integration.reversal.requested"
 #: Movement type and sign of a movement event, by its direction; the first is meant where none is said.
 _MOVED: dict[str, dict[str, tuple[str, int]]] = {
     "material.consumed": {"issue": ("261", 1), "issue_reversal": ("261", -1)},
@@ -37,7 +39,8 @@ _LISTED = {
     "byproduct": ("531", 1),
     "byproduct_reversal": ("531", -1),
 }
-_CONTRACTS = (_COMPLETED, _SCRAP, _REVERSED, *_MOVED)
+#: Contracts of the events that are counted here.
+COUNTED = (_COMPLETED, _SCRAP, _REVERSED, REQUESTED, *_MOVED)
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -57,16 +60,23 @@ class Part(msgspec.Struct, frozen=True):
 class Tally:
     """Amounts of one order, event by event in the order of their admission.
 
+    Args:
+        sink: whose reversals that people asked for are counted; without one none is.
+
     Attributes:
         sums: by name.
         unknown: reports that a reversal takes back and no event said.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sink: str | None = None) -> None:
         self.sums: dict[str, Decimal] = {}
         self.unknown: list[str] = []
+        self._sink = sink
         self._running: dict[str, Decimal] = {}
-        self._reports: dict[str, list[Part]] = {}
+        #: What can be taken back: the events that said a report, with their operations.
+        self._reports: dict[str, dict[str, str]] = {}
+        self._events: dict[str, list[Part]] = {}
+        self._apart: set[str] = set()
 
     def count(self, event: Mapping[str, Any]) -> list[Part]:
         """Count an event, and say what it adds.
@@ -77,16 +87,24 @@ class Tally:
             ValueError: a quantity is no decimal.
         """
         data = event.get("data")
-        contract = contract_of(str(event.get("type", "")))
+        contract = contract_of(str(event.get("type", "")), COUNTED)
         if not isinstance(data, Mapping) or contract is None:
             return []
         if contract == _REVERSED:
             return self._reverse(data)
+        if contract == REQUESTED:
+            mine = data.get("sink") == self._sink
+            return self._take_back(str(data.get("event")), "/event") if mine else []
         parts = _moved(contract, data) if contract in _MOVED else self._confirmed(contract, data)
         for part in parts:
             self._add(part)
-        if contract == _COMPLETED:
-            self._reports[str(data.get("report"))] = parts
+        event_id = str(event.get("id"))
+        self._events[event_id] = parts
+        if contract == _COMPLETED or (contract == _SCRAP and data.get("origin") == "in_process"):
+            # A report id is one of its operation.
+            self._reports.setdefault(str(data.get("report")), {})[event_id] = str(data.get("operation"))
+        if contract == _SCRAP:
+            self._apart.add(event_id)
         return parts
 
     def _confirmed(self, contract: str, data: Mapping[str, Any]) -> list[Part]:
@@ -113,15 +131,22 @@ class Tally:
         return _kept(parts)
 
     def _reverse(self, data: Mapping[str, Any]) -> list[Part]:
-        report = str(data.get("reverses"))
-        taken = self._reports.pop(report, None)
-        if taken is None:
+        report, operation = str(data.get("reverses")), data.get("operation")
+        known = self._reports.get(report, {})
+        event_id = next((one for one in reversed(known) if operation in (None, known[one])), None)
+        if event_id is None:
             self.unknown.append(report)
             return []
-        parts = [Part(part.name, part.amount.copy_negate(), "/reverses") for part in taken]
+        del known[event_id]
+        return self._take_back(event_id, "/reverses")
+
+    def _take_back(self, event_id: str, pointer: str) -> list[Part]:
+        """Take off what an event has added, unless that was done before."""
+        taken = self._events.pop(event_id, [])
+        parts = [Part(part.name, part.amount.copy_negate(), pointer) for part in taken]
         for part in parts:
             self._add(part)
-            if part.name in self._running:
+            if part.name in self._running and event_id not in self._apart:
                 self._running[part.name] = add(self._running[part.name], part.amount)
         return parts
 
@@ -129,10 +154,10 @@ class Tally:
         self.sums[part.name] = add(self.sums.get(part.name, _ZERO), part.amount)
 
 
-def contract_of(full_type: str) -> str | None:
-    """The contract of a type such as ``com.example.material.consumed.v1``, if it is counted here."""
+def contract_of(full_type: str, contracts: Iterable[str]) -> str | None:
+    """The contract of a type such as ``com.example.material.consumed.v1``, if it is one of these."""
     bare = full_type.rpartition(".v")[0]
-    return next((name for name in _CONTRACTS if bare == name or bare.endswith(f".{name}")), None)
+    return next((name for name in contracts if bare == name or bare.endswith(f".{name}")), None)
 
 
 def moves_itself(event: Mapping[str, Any]) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -10,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Text,
@@ -17,12 +19,15 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     update,
 )
 
 from mfgroute.errors import SchemaNewer
 
 METADATA = MetaData()
+#: Most values in one `IN`.
+_IN_MAX = 500
 
 #: What the database says of itself: ``version`` of the tables and ``node``, whose effects it holds.
 ABOUT = Table(
@@ -31,6 +36,8 @@ ABOUT = Table(
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+_REVERSES = text("reverses IS NOT NULL")
 
 #: One row for each event at each sink. Amounts are exact decimals, as texts.
 EFFECTS = Table(
@@ -52,10 +59,19 @@ EFFECTS = Table(
     Column("reason", Text),
     Column("amounts", Text, nullable=False),
     Column("event", Text),
+    #: The body, where the sink can undo what it posts.
+    Column("request", LargeBinary),
+    #: Id of the event whose effect it takes back.
+    Column("reverses", Text),
+    #: Id of what the event reports; also in the event, unless that was too large to be kept whole.
+    Column("report", Text),
     Index("effects_by_object", "object"),
     Index("effects_by_key", "key"),
     Index("effects_by_reference", "reference"),
     Index("effects_by_time", "last_ms"),
+    Index("effects_by_reversed", "reverses"),
+    # Few are reversals, and those that wait are looked for all the time.
+    Index("effects_that_reverse", "sink", "state", sqlite_where=_REVERSES, postgresql_where=_REVERSES),
 )
 
 #: Every change, in the order in which it was taken.
@@ -88,6 +104,31 @@ AMOUNTS = Table(
     Column("amount", Text, nullable=False),
 )
 
+#: Effects that are there and whose details were let go of: what keeps their events from being posted again.
+PAST = Table(
+    "past",
+    METADATA,
+    Column("sink", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reference", Text),
+    Column("last_ms", BigInteger, nullable=False),
+    Index("past_by_key", "key"),
+)
+
+#: What people have booked by hand while its event waited to be sent; when its turn comes, nothing is sent.
+BOOKED = Table(
+    "booked",
+    METADATA,
+    Column("sink", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("reference", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
 #: How far the lines of each sink are taken; `missing` lines were never seen.
 TAKEN = Table(
     "taken",
@@ -100,12 +141,58 @@ TAKEN = Table(
 )
 
 
+def portions(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Values in portions that fit into one `IN`, in their order."""
+    for first in range(0, len(values), _IN_MAX):
+        yield values[first : first + _IN_MAX]
+
+
 def _first(connection: Connection) -> None:
     METADATA.create_all(connection)
 
 
+def _with_reversals(connection: Connection) -> None:
+    """Reversals, and the requests that they need."""
+    _add_columns(connection, EFFECTS.c.request, EFFECTS.c.reverses)
+    _with_indexes(connection)
+
+
+def _with_indexes(connection: Connection) -> None:
+    for index in EFFECTS.indexes:
+        index.create(connection, checkfirst=True)
+
+
+def _with_past(connection: Connection) -> None:
+    PAST.create(connection, checkfirst=True)
+
+
+def _with_reports(connection: Connection) -> None:
+    """Reports of large events. Those of rows that are there stay in their events."""
+    _add_columns(connection, EFFECTS.c.report)
+
+
+def _with_booked(connection: Connection) -> None:
+    BOOKED.create(connection, checkfirst=True)
+
+
+def _add_columns(connection: Connection, *columns: Column[Any]) -> None:
+    """Add columns to the effects; new tables have them already."""
+    there = {column["name"] for column in inspect(connection).get_columns(EFFECTS.name)}
+    for column in columns:
+        if column.name not in there:
+            kind = column.type.compile(connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {EFFECTS.name} ADD COLUMN {column.name} {kind}")
+
+
 #: From version n to n + 1.
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_first,)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _first,
+    _with_reversals,
+    _with_past,
+    _with_reports,
+    _with_indexes,
+    _with_booked,
+)
 VERSION = len(MIGRATIONS)
 
 

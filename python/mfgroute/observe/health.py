@@ -130,6 +130,10 @@ class Pulse:
         total.update({} if self._counting is None else self._counting())
         return total
 
+    def details(self) -> Mapping[str, Any]:
+        """How its connection stands; empty if there is none."""
+        return {} if self._describing is None else self._describing()
+
     def enter(self, state: State, detail: str = "") -> None:
         """Change the state.
 
@@ -248,7 +252,7 @@ class Pulse:
             "faults": self.faults,
             "reconnects": self.reconnects,
             "counters": dict(self.counters()),
-            "details": {} if self._describing is None else self._describing(),
+            "details": dict(self.details()),
         }
 
 
@@ -307,8 +311,9 @@ def check(
         followed: how far the database of effects is, where there is one.
         draining: whether the node is about to stop.
     """
-    problems, notes, waiting = [], [], []
+    problems, notes, waiting, told = [], [], [], []
     for pulse in pulses:
+        told += pulse.details().get("notes", ())
         if pulse.quarantine:
             waiting.append(f"{pulse.kind} {pulse.name} waits for a person: {pulse.quarantine}")
         trouble = pulse.trouble(queued.get(pulse.name, 0) if pulse.kind == "sink" else 0)
@@ -332,4 +337,4 @@ def check(
         f"the effects database lacks {count} changes of sink {name}: what they said is in no answer of it"
         for name, count in (followed.missing if followed else {}).items()
     ]
-    return Health(ready=not problems, problems=problems, notes=[*waiting, *notes])
+    return Health(ready=not problems, problems=problems, notes=[*waiting, *notes, *told])

@@ -60,6 +60,7 @@ class Metrics(Collector):
         yield from _tasks(pulses)
         yield from _guards(pulses)
         yield from _adapters(pulses)
+        yield _clocks(pulses)
         yield from _recordings(pulses)
         yield _quarantine(self._quarantined())
         yield from _effects(self._followed())
@@ -170,6 +171,19 @@ def _adapters(pulses: list[Pulse]) -> Iterator[Metric]:
         for counter, count in sorted(pulse.counters().items()):
             family.add_metric([pulse.kind, pulse.name, counter], count)
     yield family
+
+
+def _clocks(pulses: list[Pulse]) -> Metric:
+    family = GaugeMetricFamily(
+        "mfgroute_edge_clock_difference_seconds",
+        "How far the clock of an edge is ahead of this node's; negative if it is behind.",
+        labels=["source", "edge"],
+    )
+    for pulse in pulses:
+        for edge in pulse.details().get("edges", ()):
+            if edge["known"] and edge["clock"] is not None:
+                family.add_metric([pulse.name, edge["id"]], edge["clock"]["ahead_s"])
+    return family
 
 
 def _effects(found: Followed | None) -> Iterator[Metric]:

@@ -29,12 +29,13 @@ from mfgroute.runtime import folder
 from mfgroute.runtime.epoch import epoch_of
 from mfgroute.runtime.ingest import THREAD_BYTES_MIN
 from mfgroute.runtime.lock import DataLock
-from mfgroute.runtime.parts import Parts, posters
+from mfgroute.runtime.parts import Parts, posters, recognises
 from mfgroute.runtime.room import look_at_disk
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes, wait
 
 if TYPE_CHECKING:
+    from mfgroute.runtime.cancelling import Cancelling
     from mfgroute.runtime.follower import Follower
 
 _log = get_logger()
@@ -65,6 +66,7 @@ class Router:
         tempo: the times.
         quarantined: for each log, bytes of torn tails that starts have kept.
         follower: brings effects into their database; `None` while no sink is a poster.
+        cancelling: ends events that were taken back before they were posted; `None` as `follower`.
     """
 
     #: Run beside the sources and sinks; each is called with the router.
@@ -86,6 +88,7 @@ class Router:
         self.draining = False
         self.quarantined: dict[str, int] = {}
         self.follower: Follower | None = None
+        self.cancelling: Cancelling | None = None
         self._given = project
         self._data_dir = data_dir
         self._adapters = adapters or Registry()
@@ -360,7 +363,8 @@ class Router:
         if self.follower is not None:
             self.follower.follow(sinks)
         elif sinks:
-            from mfgroute.runtime.follower import follower_of  # noqa: PLC0415 - as said
+            from mfgroute.runtime.cancelling import Cancelling  # noqa: PLC0415 - as said
+            from mfgroute.runtime.follower import follower_of  # noqa: PLC0415
 
             follower = follower_of(
                 project,
@@ -373,6 +377,13 @@ class Router:
             await follower.start(sinks)
             stack.push_async_callback(follower.stop)
             self.follower = follower
+            self.cancelling = Cancelling(
+                self.engine,
+                follower,
+                lambda: posters(self.project, self._adapters),
+                recognises=lambda name: recognises(name, self.project, self._adapters),
+            )
+            stack.callback(asyncio.create_task(self.cancelling.run(), name="taken back").cancel)
 
     async def _inboxes_open(self) -> None:
         """Let inboxes open, so that whoever was told that the node is ready may post at once.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sys
 import time
 from collections.abc import Callable
 from random import Random
 from typing import Any
+
+import msgspec
 
 from mfgroute.adapter import Config, Context, Poster, Sink
 from mfgroute.config.calendar import Calendar
@@ -26,6 +29,7 @@ from mfgroute.runtime.wakes import Wakes, wait
 
 _log = get_logger()
 _REASON_MAX = 4096
+_CODE_MAX = 64
 
 
 class Deliver:
@@ -71,13 +75,15 @@ class Deliver:
         self.pulse = pulse
         self._name = name
         self._writes_max = kind.writes_max
-        self._make: Callable[[], Sink] = lambda: kind(config, context)
+        told = msgspec.structs.replace(context, unsettled=self._unsettled)
+        self._make: Callable[[], Sink] = lambda: kind(config, told)
+        self._in_hand = 0
         self._limits = limits = section.limits
         effect = section.effect
         self._repeatable = effect is not None and effect.repeatable
         kept_s = None if effect is None else effect.kept
         self._memory = KeyMemory(kept_s, margin_s=limits.timeout, sent=sent, clock=clock)
-        self._posting = Posting(name, records=records, timeout_s=limits.timeout, clock=clock)
+        self._posting = Posting(name, records=records, timeout_s=limits.timeout, wall=wall, clock=clock)
         self._guard = Guard(
             limits,
             section.retry,
@@ -213,8 +219,21 @@ class Deliver:
 
         task.add_done_callback(ended)
 
+    def _unsettled(self) -> int:
+        """See `Context`. What was polled and is not being written yet counts as well."""
+        found = self._engine.stats()["sinks"].get(self._name)
+        return sys.maxsize if found is None else max(0, found["in_flight"] - self._in_hand)
+
     async def _write(self, sink: Sink, batch: Any) -> None:
         """Write one group and settle it, whatever happens."""
+        held = len(batch)
+        self._in_hand += held
+        try:
+            await self._write_group(sink, batch)
+        finally:
+            self._in_hand -= held
+
+    async def _write_group(self, sink: Sink, batch: Any) -> None:
         began = self._clock()
         with batch:
             events = batch.events
@@ -294,8 +313,8 @@ class Deliver:
                     batch.retry(
                         event, after_s=self._clamped_s(after_s), reason=reason[:_REASON_MAX], judged=judged
                     )
-                case InDoubt(reason):
-                    batch.in_doubt(event, reason[:_REASON_MAX])
+                case InDoubt(reason, code):
+                    batch.in_doubt(event, reason[:_REASON_MAX], code=code[:_CODE_MAX])
                 case _:
                     _log.error(
                         "the adapter broke its contract", sink=self._name, reason=f"outcome {outcome!r}"

@@ -92,7 +92,8 @@ def verify_all(data_dir: Path) -> list[dict[str, Any]]:
     """Read every log of a data folder, and name those that are missing.
 
     Returns:
-        For each log ``name``, what `verify` says, and ``error``: why it cannot be read, else `None`.
+        For each log ``name``, what `verify` says, ``error``: why it cannot be read, else `None`, and
+        ``newer``: whether that is because a later version wrote it.
 
     Raises:
         OSError: the folder is not there or cannot be read.
@@ -107,11 +108,18 @@ def verify_all(data_dir: Path) -> list[dict[str, Any]]:
     results: list[dict[str, Any]] = []
     for log in found:
         try:
-            results.append({"name": log.name, **verify(log), "error": None})
+            results.append({"name": log.name, **verify(log), "error": None, "newer": False})
         except LogFailed as error:
-            results.append({"name": log.name, "error": str(error)})
+            results.append({"name": log.name, "error": str(error), "newer": _is_newer(log)})
     there = {log.name for log in found}
     return results + [_missing(one["name"]) for one in known if one["name"] not in there]
+
+
+def _is_newer(log: Log) -> bool:
+    """Whether a later version wrote a segment of a log."""
+    with contextlib.suppress(LogFailed):
+        return any(one["state"] == "newer" for one in stat(log))
+    return False
 
 
 def _missing(name: str) -> dict[str, Any]:
@@ -123,6 +131,7 @@ def _missing(name: str) -> dict[str, Any]:
         "half_heads": [],
         "damage": damage,
         "error": None,
+        "newer": False,
     }
 
 

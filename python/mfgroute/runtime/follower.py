@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import secrets
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
-
-import msgspec
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mfgroute.config.load import Project
 from mfgroute.effects import lines as changes
 from mfgroute.effects import questions
 from mfgroute.effects.database import Database
-from mfgroute.effects.files import LIFE_FILE
-from mfgroute.errors import DatabaseDown, DatabaseUnfit, MfgrouteError, UnknownName
+from mfgroute.errors import DatabaseDown, DatabaseUnfit, MfgrouteError
 from mfgroute.observe.health import Followed
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.backoff import Backoff
+from mfgroute.runtime.taker import Feed, Span, Taker
 from mfgroute.runtime.tempo import Tempo
+from mfgroute.runtime.together import Together
 from mfgroute.runtime.wakes import Wakes, wait
 
 if TYPE_CHECKING:
@@ -37,127 +35,9 @@ if TYPE_CHECKING:
 
 _log = get_logger()
 _T = TypeVar("_T")
-Span: TypeAlias = tuple[int, int]
 
-#: Most lines in one transaction.
-LINES_MAX = 500
-#: Most lines that are counted to say how far behind the database is.
-LOOKED_MAX = 1000
 #: Shortest pause between two transactions that nobody waits for.
 _LINGER_S = 0.05
-
-
-class Feed(Protocol):
-    """What the follower needs of the engine."""
-
-    def effects(self, sink: str, after: int, count_max: int) -> bytes:
-        """Durable lines of a sink behind number `after`, oldest first.
-
-        Raises:
-            UnknownName: there is no such sink any more.
-        """
-
-    def effects_taken(self, sink: str, upto: int) -> None:
-        """Let go of the lines of a sink up to number `upto`.
-
-        Raises:
-            ValueError: there has never been such a line.
-        """
-
-
-class Taker:
-    """Takes lines of sinks from a feed into a database, in the thread of the caller.
-
-    Args:
-        feed: the engine.
-        database: where they go.
-        folder: the data folder, which keeps its own id.
-    """
-
-    def __init__(self, feed: Feed, database: Database, folder: Path) -> None:
-        self._feed = feed
-        self._database = database
-        self._folder = folder
-        self._life = ""
-        self._upto: dict[str, int] = {}
-
-    def drain(self, sink: str) -> int:
-        """Take all lines that are there.
-
-        Returns:
-            How many were taken.
-
-        Raises:
-            DatabaseDown: the database cannot be used now; what was taken is known.
-            DatabaseUnfit: a line is not understood.
-        """
-        count = 0
-        with contextlib.suppress(UnknownName):  # A reload has just removed the sink.
-            while read := self._read(sink, self._after(sink)):
-                upto = self._database.take(sink, self._life, read).number
-                self._upto[sink] = upto
-                self._feed.effects_taken(sink, upto)
-                count += len(read)
-                if len(read) < LINES_MAX:
-                    break
-        return count
-
-    def waiting(self, sink: str, ids: Iterable[str], recent: Span | None = None) -> dict[str, str | None]:
-        """References of events that were posted or booked by hand, as the lines say that were not taken.
-
-        Effects that ended in `recent`, in milliseconds since 1970, do not count.
-
-        Raises:
-            DatabaseDown: it is not known what was taken.
-            DatabaseUnfit: a line is not understood.
-        """
-        after, wanted, ended = self._after(sink), set(ids), {}
-        while read := self._read(sink, after):
-            for line in read:
-                after = line.number
-                if line.id not in wanted or (recent and recent[0] <= line.at_ms <= recent[1]):
-                    continue
-                if changes.counts(line.state, line.reference):
-                    ended[line.id] = line.reference
-        return ended
-
-    def _after(self, sink: str) -> int:
-        return self._upto[sink] if sink in self._upto else self._begun(sink)
-
-    def _read(self, sink: str, after: int) -> list[changes.Line]:
-        found = self._feed.effects(sink, after, LINES_MAX)
-        try:
-            return changes.read(found)
-        except msgspec.DecodeError as error:
-            raise DatabaseUnfit(
-                f"a change of an effect of {sink} behind number {after} is not understood: {error}"
-            ) from error
-
-    def behind(self, sink: str) -> tuple[int, float]:
-        """How many lines wait, at most `LOOKED_MAX`, and the age of the oldest in seconds."""
-        found = b""
-        with contextlib.suppress(UnknownName):
-            found = self._feed.effects(sink, self._upto.get(sink, 0), LOOKED_MAX)
-        if not found:
-            return 0, 0.0
-        first = msgspec.json.decode(found.partition(b"\n")[0])
-        return len(found.splitlines()), max(0.0, time.time() - first.get("at_ms", 0) / 1000)
-
-    def _begun(self, sink: str) -> int:
-        """Where to go on."""
-        if not self._life:
-            self._life = _life(self._folder, self._database.kind)
-        number = self._database.taken(sink, self._life).number
-        if number:
-            try:
-                self._feed.effects_taken(sink, number)
-            except ValueError:
-                # The folder is an older state of itself, put back by other means than `mfgroute restore`.
-                _log.warning("the data folder was set back; lines are numbered anew", sink=sink, taken=number)
-                self._life = _life(self._folder, self._database.kind, new=True)
-                number = 0
-        self._upto[sink] = number
-        return number
 
 
 class Books:
@@ -186,6 +66,7 @@ class Follower:
         folder: the node's data folder.
         url: of a PostgreSQL database, instead of SQLite in the folder.
         node: id of the node.
+        keep_s: how long effects that have ended are kept with their details.
         tempo: the times.
         random: where jitter comes from.
         wakes: wake-ups of the engine; without them it looks every `tempo.poll_s`.
@@ -201,11 +82,14 @@ class Follower:
         folder: Path,
         url: str | None = None,
         node: str,
+        keep_s: float = math.inf,
         tempo: Tempo | None = None,
         random: Random | None = None,
         wakes: Wakes | None = None,
     ) -> None:
         self._tempo = tempo or Tempo()
+        self._keep_s = keep_s
+        self._forget_at_s = 0.0
         self._database = Database(folder, url=url, node=node)
         self._taker = Taker(feed, self._database, folder)
         self._wakes = wakes
@@ -222,6 +106,10 @@ class Follower:
         self._failing_since: float | None = None
         self._why = ""
         self._missing: dict[str, int] | None = None
+        #: Every write of a sink asks about its events; those that run beside each other ask together.
+        self._posted: dict[str, Together[str | None]] = {}
+        #: Nobody else writes to these while the node runs; `None` until they were read.
+        self._booked: dict[tuple[str, str], str] | None = None
 
     async def start(self, sinks: Iterable[str]) -> None:
         """Open the database and follow. One that is down is tried again.
@@ -281,12 +169,84 @@ class Follower:
             DatabaseUnfit: it is none that this version or node can use.
         """
 
-        def call() -> dict[str, str | None]:
+        def call(ids: Sequence[str]) -> dict[str, str | None]:
             waiting = self._taker.waiting(sink, ids, recent)
             with self._database.reading() as connection:
                 return questions.was_posted(connection, sink, ids, recent) | waiting
 
-        return await self._call(call)
+        if recent is not None:
+            return await self._call(call, ids)
+        if sink not in self._posted:
+            self._posted[sink] = Together(lambda ids: self._call(call, ids))
+        return await self._posted[sink].about(ids)
+
+    async def booked(self, sink: str, ids: Iterable[str]) -> dict[str, str]:
+        """The documents of those events that a person has booked by hand at a sink while they waited.
+
+        Raises:
+            DatabaseDown: the database cannot be read now.
+        """
+        if self._booked is None:
+            self._booked = await self.ask(questions.booked, [])
+        known = self._booked
+        return {one: known[sink, one] for one in ids if (sink, one) in known}
+
+    async def book(self, row: Mapping[str, Any]) -> None:
+        """Write down that a person has booked something; its event is not sent from now on.
+
+        Args:
+            row: of `tables.BOOKED`.
+
+        Raises:
+            DatabaseDown: the database cannot be used now.
+        """
+        await self.booked("", ())
+        await self.ask(lambda connection: questions.book(connection, dict(row)), [])
+        assert self._booked is not None
+        self._booked[row["sink"], row["id"]] = row["reference"]
+
+    async def unbook(self, sink: str, event_id: str) -> bool:
+        """Take such a booking back; whether there was one.
+
+        Raises:
+            DatabaseDown: the database cannot be used now.
+        """
+        await self.booked("", ())
+        there = await self.ask(lambda connection: questions.unbook(connection, sink, event_id), [])
+        assert self._booked is not None
+        self._booked.pop((sink, event_id), None)
+        return there
+
+    async def is_denied(self, sink: str, event_id: str) -> bool:
+        """Whether an event that comes again was in doubt: a person says that it was not posted; as `sent`."""
+        # Lines are taken first, so that the life of the folder is known.
+        return await self.ask(
+            lambda connection: questions.is_denied(connection, sink, event_id, self._taker.life), [sink]
+        )
+
+    async def sent(self, sink: str, event_id: str) -> changes.Sent | None:
+        """What a sink was brought to do by an event; `None` if nothing is known of it.
+
+        Raises:
+            DatabaseDown: the database cannot be used now.
+        """
+        return await self.ask(lambda connection: questions.sent(connection, sink, event_id), [sink])
+
+    async def originals(self, sink: str, key: str, report: str) -> list[changes.Original]:
+        """The effects at a sink of the events of a key that have reported something, the oldest first.
+
+        Raises:
+            DatabaseDown: the database cannot be used now.
+        """
+        return await self.ask(lambda connection: questions.originals(connection, sink, key, report), [sink])
+
+    async def taken_back(self, sink: str) -> list[tuple[changes.Original, str]]:
+        """Events that a sink was refused, each with one (its id) that takes it back and waits for it.
+
+        Raises:
+            DatabaseDown: the database cannot be used now.
+        """
+        return await self.ask(lambda connection: questions.taken_back(connection, sink), [sink])
 
     async def ask(self, question: Callable[[Connection], _T], sinks: Sequence[str] | None = None) -> _T:
         """Take all lines of some sinks, or of all, then ask.
@@ -330,6 +290,7 @@ class Follower:
                 try:
                     if await self._call(self._drain, list(self._sinks)) or self._missing is None:
                         self._missing = await self.ask(questions.missing, [])
+                    await self._forget()
                 except MfgrouteError as error:
                     self._failed(error)
                     await asyncio.sleep(self._backoff.next_s())
@@ -337,6 +298,14 @@ class Follower:
                 self._worked()
                 await asyncio.sleep(min(_LINGER_S, pause_s))
                 await wait(woken, pause_s)
+
+    async def _forget(self) -> None:
+        """Let go of a few effects that ended long ago, now and then."""
+        now_s = time.monotonic()
+        if now_s < self._forget_at_s or math.isinf(self._keep_s):
+            return
+        gone = await self._call(self._database.forget, int((time.time() - self._keep_s) * 1000))
+        self._forget_at_s = now_s + (0.0 if gone.more else self._tempo.forget_s)
 
     def _drain(self, sinks: Iterable[str]) -> int:
         return sum(self._taker.drain(sink) for sink in sinks)
@@ -373,39 +342,8 @@ def follower_of(
         folder=folder,
         url=url.reveal() if url else None,
         node=project.model.node.id,
+        keep_s=project.model.effects.keep,
         tempo=tempo,
         random=random,
         wakes=wakes,
     )
-
-
-def _life(folder: Path, kind: str, *, new: bool = False) -> str:
-    """The random id of a data folder, made if there is none. Behind it stands the kind of its database.
-
-    Raises:
-        DatabaseDown: it cannot be read or written.
-    """
-    file = folder / LIFE_FILE
-    try:
-        life = ""
-        with contextlib.suppress(FileNotFoundError):
-            life, _, before = file.read_text(encoding="ascii").strip().partition(" ")
-            if life and before == kind and not new:
-                return life
-        if new or not life:
-            life = secrets.token_hex(16)
-        part = file.with_name(f".{LIFE_FILE}.part")
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as out:
-            out.write(f"{life} {kind}\n")
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(file)
-        above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(above)
-        finally:
-            os.close(above)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatabaseDown(f"`{file}` cannot be used: {error}") from error
-    return life

@@ -162,7 +162,9 @@ class Ingest:
     async def _take(self, source: Source, intake: Intake) -> None:
         """Submit one intake and tell the source."""
         try:
-            receipt = await self._submit(intake, synchronous=source.synchronous)
+            # What has no messages is the same to every stream.
+            patient = not (source.sorted_by_stream and intake.messages)
+            receipt = await self._submit(intake, synchronous=source.synchronous, patient=patient)
         except Full as full:
             await source.refuse(intake, full)
             return
@@ -184,11 +186,12 @@ class Ingest:
         if intake.position is not None:
             self._resume = intake.position
 
-    async def _submit(self, intake: Intake, *, synchronous: bool) -> Receipt:
+    async def _submit(self, intake: Intake, *, synchronous: bool, patient: bool = True) -> Receipt:
         """Submit all pieces of an intake, waiting for room.
 
         Raises:
-            Full: there was no room for `room_timeout_s`; only for a synchronous source.
+            Full: there was no room for `room_timeout_s`, only for a synchronous source; or there is none, if
+                not `patient`.
         """
         keeps = self._durable and intake.position is not None
         if not intake.messages and not intake.slab and not keeps:
@@ -203,7 +206,7 @@ class Ingest:
             size = sum(map(len, messages))
             metas = None if intake.metas is None else list(intake.metas)
             call = partial(self._engine.submit, self._name, messages, metas=metas, **common)
-            return await self._when_room(call, size, synchronous)
+            return await self._when_room(call, size, synchronous, patient=patient)
         slab = intake.slab
         whole = Whole()
         while True:
@@ -218,7 +221,14 @@ class Ingest:
             if whole.resume is None:
                 return whole.receipt()
 
-    async def _when_room(self, call: Callable[[], Receipt], size: int, synchronous: bool) -> Receipt:  # noqa: FBT001
+    async def _when_room(
+        self,
+        call: Callable[[], Receipt],
+        size: int,
+        synchronous: bool,  # noqa: FBT001
+        *,
+        patient: bool = True,
+    ) -> Receipt:
         """Call the engine, again after each wake-up while it is full."""
         deadline_s = asyncio.get_running_loop().time() + self._tempo.room_timeout_s
         with self._wakes.subscribe() as woken:
@@ -231,7 +241,7 @@ class Ingest:
                 except Full as full:
                     self.pulse.detail = str(full)
                     left_s = deadline_s - asyncio.get_running_loop().time()
-                    if synchronous and left_s <= 0:
+                    if not patient or (synchronous and left_s <= 0):
                         raise
                     pause_s = min(self._tempo.poll_s, left_s) if synchronous else self._tempo.poll_s
                     await self._interrupt(wait(woken, pause_s))

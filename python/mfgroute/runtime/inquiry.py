@@ -27,6 +27,10 @@ class NotOpen(MfgrouteError):  # noqa: N818 - as `Closed`
     """An effect is neither in doubt nor parked, so there is nothing to decide."""
 
 
+class NotParked(NotOpen):
+    """The event is not even parked there: perhaps it waits to be sent (`mfgroute.runtime.booking`)."""
+
+
 def question(request: Document) -> Question:
     """The question of a request to ``effects``.
 
@@ -53,7 +57,7 @@ def question(request: Document) -> Question:
             event_id = text({**asked, "verb": "effects show"}, "id")
             return lambda connection: {"effects": questions.show(connection, event_id, asked.get("sink"))}
         case verb:
-            raise BadRequest(f"effects knows list, show, resolve, not {verb}")
+            raise BadRequest(f"effects knows list, show, resolve, reverse, not {verb}")
 
 
 def nothing(request: Document) -> Document:
@@ -81,7 +85,8 @@ def resolve(engine: Any, request: Document, **more: Any) -> Document:
 
     Raises:
         BadRequest: the request lacks something.
-        NotOpen: the event is neither in doubt nor parked there, or another one comes first.
+        NotParked: the event is neither in doubt nor parked there.
+        NotOpen: another one comes first.
         MfgrouteError: the engine refuses.
     """
     asked = {**_asked(request), "verb": "effects resolve"}
@@ -92,7 +97,9 @@ def resolve(engine: Any, request: Document, **more: Any) -> Document:
     parked = _ask(engine, kind="parked", verb="list", sink=sink)
     one = next((one for one in parked if one.get("id") == event_id), None)
     if one is None:
-        raise NotOpen(f"event {event_id} is neither in doubt nor parked at {sink}{_standing(engine, asked)}")
+        raise NotParked(
+            f"event {event_id} is neither in doubt nor parked at {sink}{_standing(engine, asked)}"
+        )
     if one["cause"] not in _DECIDABLE:
         raise NotOpen(
             f"event {event_id} waits at {sink} behind an earlier event of {one['key']}: decide that one"
@@ -157,9 +164,12 @@ def _joined(events: list[Document], rows: Iterable[Document]) -> list[Document]:
             some = next(iter(effects[event["id"]].values()))
             event |= {"type": some["type"], "key": some["key"], "source": document.get("source")}
             event |= {"time": document.get("time"), "data": document.get("data")}
+        there = effects.get(event["id"], {})
         for sink in event["sinks"]:
-            if found := effects.get(event["id"], {}).get(sink["sink"]):
+            if found := there.get(sink["sink"]):
                 sink["effect"] = found
+        named = {sink["sink"] for sink in event["sinks"]}
+        event["sinks"] += [_at(one) for name, one in there.items() if name not in named]
     forgotten = [
         _forgotten(event_id, documents[event_id] or {}, list(of.values()))
         for event_id, of in effects.items()
@@ -180,8 +190,13 @@ def _forgotten(event_id: str, document: Document, effects: list[Document]) -> Do
         "source": document.get("source"),
         "time": document.get("time"),
         "data": document.get("data"),
-        "sinks": [{"sink": one["sink"], "state": "forgotten", "effect": one} for one in effects],
+        "sinks": [_at(one) for one in effects],
     }
+
+
+def _at(effect: Document) -> Document:
+    """A sink of which the database alone knows how an event stands there."""
+    return {"sink": effect["sink"], "state": "forgotten", "effect": effect}
 
 
 def _asked(request: Document) -> Document:

@@ -20,7 +20,7 @@ from mfgroute import _core
 from mfgroute.config.load import Project
 from mfgroute.errors import DatabaseDown, DatabaseUnfit, MfgrouteError
 from mfgroute.registry import Registry
-from mfgroute.runtime import folder, inquiry, requests
+from mfgroute.runtime import booking, folder, inquiry, requests, reversal
 from mfgroute.runtime.lock import DataLock
 from mfgroute.runtime.parts import posters
 from mfgroute.runtime.reconcile import reconcile
@@ -126,10 +126,50 @@ class Offline:
 
     def _effects(self, request: dict[str, Any]) -> Any:
         if inquiry.resolves(request):
-            return inquiry.resolve(self._engine, request, durable=True)
+            return self._resolve(request)
+        if reversal.asks_for(request):
+            return self._reverse(request)
         if not self._posters:
             return inquiry.nothing(request)
         return self._query(inquiry.question(request))
+
+    def _resolve(self, request: dict[str, Any]) -> Any:
+        try:
+            return inquiry.resolve(self._engine, request, durable=True)
+        except inquiry.NotParked as refused:
+            if request["request"]["sink"] not in self._posters:
+                raise
+            from mfgroute.effects import questions  # noqa: PLC0415 - only where there are effects
+
+            async def book(row: dict[str, Any]) -> None:
+                self._query(lambda connection: questions.book(connection, row))
+
+            async def unbook(sink: str, event_id: str) -> bool:
+                found: bool = self._query(lambda connection: questions.unbook(connection, sink, event_id))
+                return found
+
+            return asyncio.run(
+                booking.decide(request, refused, engine=self._engine, book=book, unbook=unbook)
+            )
+
+    def _reverse(self, request: dict[str, Any]) -> Any:
+        """Plan a reversal; one that is asked for is admitted now and posted when a node starts."""
+
+        async def ask(question: inquiry.Question) -> Any:
+            return self._query(question)
+
+        async def submit(source: str, message: bytes) -> Any:
+            return self._engine.submit(source, [message], ack="durable")
+
+        answer = reversal.reverse(
+            request,
+            engine=self._engine,
+            project=self._project,
+            adapters=Registry(),
+            ask=ask if self._posters else None,
+            submit=submit,
+        )
+        return asyncio.run(answer)
 
     def _reconcile(self, request: dict[str, Any]) -> Any:
         async def ask(question: inquiry.Question) -> Any:
@@ -147,7 +187,7 @@ class Offline:
     def _query(self, question: inquiry.Question) -> Any:
         """Bring the database of effects to where the log is, and ask it."""
         from mfgroute.effects.database import Database  # noqa: PLC0415 - only where there are effects
-        from mfgroute.runtime.follower import Taker  # noqa: PLC0415
+        from mfgroute.runtime.taker import Taker  # noqa: PLC0415
 
         model = self._project.model
         url = model.effects.url.reveal() if model.effects.url else None

@@ -29,6 +29,22 @@ def posters(project: Project, adapters: Adapters) -> list[str]:
     return [name for name, sink in sinks if issubclass(adapters.sink(sink.section.adapter), Poster)]
 
 
+def recognises(name: str, project: Project, adapters: Adapters) -> bool:
+    """Whether an event that the target of a poster has done is recognised when it is sent again.
+
+    Args:
+        name: of the sink; for one that is gone nobody vouches.
+        project: that runs.
+        adapters: where its adapter comes from.
+    """
+    sink = project.model.sinks.get(name)
+    if sink is None:
+        return False
+    # Nothing is sent by it, so it is not opened.
+    poster: Any = adapters.sink(sink.section.adapter)(sink.config, context_of(name, project))
+    return bool(poster.effect.by != "none")
+
+
 class Parts:
     """All sources and sinks of one node.
 

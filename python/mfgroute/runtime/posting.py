@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
-
-import msgspec
+from typing import Any, Protocol, cast
 
 from mfgroute.adapter import Books, Effect, Poster, Request
 from mfgroute.errors import Disconnected, LogFailed, MfgrouteError, NobodyFollows, RequestUnfit
 from mfgroute.events import Absent, Accepted, Begun, Done, Event, InDoubt, NotYet, Outcome, Refused, Retry
 from mfgroute.observe.logs import get_logger
+from mfgroute.runtime.telling import of_event, of_request
+from mfgroute.runtime.undoing import Made, Remembered, Undoing, can_undo
 
-__all__ = ["Posting", "Records", "Unasked"]
+__all__ = ["OUTCOME_MISSING", "Posting", "Records", "Unasked"]
 
 _log = get_logger()
-_ENCODER = msgspec.json.Encoder(decimal_format="string")
-_ATTRIBUTES = msgspec.json.Decoder(dict[str, msgspec.Raw])
-#: Bytes of an event that is told to its records whole. All lines that were not taken yet are in each
-#: checkpoint of the node's own log, also while a full disk lets nobody take them.
-_EVENT_MAX = 16 << 10
 #: A clock that is set back by less than this is taken for one that was merely adjusted.
 _SET_BACK_S = 60.0
 _ACCEPTED_AFTER_S = 5.0
+#: Code of an event in doubt that its target accepted, and whose outcome it never told.
+OUTCOME_MISSING = "outcome_missing"
 
 
-class Records(Protocol):
+class Records(Remembered, Protocol):
     """What is known of effects that have ended, beyond what the log still holds."""
 
     def books(self, sink: str) -> Books:
@@ -41,6 +37,12 @@ class Records(Protocol):
 
         Those whose effect ended in `recent`, in milliseconds since 1970, do not count.
         """
+
+    async def booked(self, sink: str, ids: Sequence[str]) -> Mapping[str, str]:
+        """The documents of those events that a person has booked by hand while they waited."""
+
+    async def is_denied(self, sink: str, event_id: str) -> bool:
+        """Whether an event that comes again was in doubt, so that a person says that it was not posted."""
 
 
 class Unasked(Retry, frozen=True, kw_only=True):
@@ -70,12 +72,16 @@ class Posting:
     ) -> None:
         self._sink = sink
         self._records = records
+        self._undoing = Undoing(sink, records)
         self._timeout_s = timeout_s
         self._wall = wall
         self._clock = clock
         #: When each event that may have arrived was sent last; what is not in here was sent before we began.
         self._sent: dict[str, float] = {}
         self._unsent: set[str] = set()
+        #: Those whose accepted work is over without an effect. In the log it stands as an empty reference, at
+        #: the latest when they are sent again.
+        self._over: set[str] = set()
         self._began = clock()
         #: Why the connection is lost.
         self.lost: Exception | None = None
@@ -99,39 +105,38 @@ class Posting:
             if not isinstance(outcome, Retry):
                 self._sent.pop(event_id, None)
                 self._unsent.discard(event_id)
+                self._over.discard(event_id)
         return [said[event.id] for event in events]
 
     async def _requests(
         self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome]
     ) -> list[tuple[Event, Request]]:
         """What is to be sent now, written down; what is not is `said`."""
-        fresh = [event for event in events if event.begun is None or not event.begun.attempts]
         await self._look_up(poster.effect, events, said)
-        fresh = [event for event in fresh if event.id not in said]
+        await self._booked(poster, batch, [event for event in events if event.id not in said], said)
+        fresh: list[Event] = []
         again: list[tuple[Event, Request]] = []
         for event in events:
-            if event.begun is not None and event.begun.attempts and event.id not in said:
-                request = Request(key=event.begun.key, body=event.begun.body)
-                outcome = await self._asked(poster, batch, event, event.begun, request)
-                if outcome is None:
-                    again.append((event, request))
-                else:
-                    said[event.id] = outcome
+            if event.id in said:
+                continue
+            if event.begun is None or not event.begun.attempts:
+                fresh.append(event)
+                continue
+            request = Request(key=event.begun.key, body=event.begun.body)
+            outcome = await self._asked(poster, batch, event, event.begun, request)
+            if isinstance(outcome, InDoubt):
+                outcome = await self._unless_denied(event, outcome)
+            if outcome is None:
+                again.append((event, request))
+            else:
+                said[event.id] = outcome
         rendered = await self._rendered(poster, batch, fresh, said)
+        for event, _ in again:
+            if event.begun is not None and event.begun.accepted:
+                # What was accepted before is over: from now on the outcome is that of this attempt.
+                batch.accepted(event, "")
         await self._intend(batch, [(event, request, b"") for event, request in again])
         return again + rendered
-
-    def _recognised(self, effect: Effect) -> tuple[int, int] | None:
-        """When an effect must have ended for its target to recognise the event now; `None` if it always does.
-
-        In milliseconds since 1970. What seems to be of the future was posted before the clock was set back.
-        """
-        if effect.by == "upsert" or (effect.by == "key" and effect.kept is None):
-            return None
-        now_s = self._wall()
-        if effect.by != "key" or effect.kept is None:
-            return 0, 0
-        return int((now_s - effect.kept + self._timeout_s) * 1e3), int((now_s + _SET_BACK_S) * 1e3)
 
     async def _rendered(
         self, poster: Poster, batch: Any, events: list[Event], said: dict[str, Outcome]
@@ -139,12 +144,13 @@ class Posting:
         """Requests of events that have none, written down."""
         made: list[tuple[Event, Request, bytes]] = []
         for event in events:
-            request = await self._render(poster, event)
-            if isinstance(request, Request):
-                made.append((event, request, _about(event, request)))
+            one = await self._render(poster, event)
+            if isinstance(one.outcome, Request):
+                about = of_request(event, one.outcome, reverses=one.reverses, kept=can_undo(poster))
+                made.append((event, one.outcome, about))
                 continue
-            await self._plan(batch, event)
-            said[event.id] = self._judged(event, request)
+            await self._plan(batch, event, one.reverses)
+            said[event.id] = self._judged(event, one.outcome)
         try:
             await self._intend(batch, made)
         except RequestUnfit:
@@ -169,35 +175,78 @@ class Posting:
         What somebody replays is sent to a target that recognises it: perhaps that was restored itself.
         """
         unknown = [one for one in events if one.id not in self._sent and one.id not in self._unsent]
-        ids = [one.id for one in unknown if not one.replayed]
-        replayed = [one.id for one in unknown if one.replayed]
         if self._records is None or not unknown:
             return
+        known: dict[str, str | None] = {}
         try:
-            known = dict(await self._records.was_posted(self._sink, ids)) if ids else {}
+            if ids := [one.id for one in unknown if not one.replayed]:
+                known |= await self._records.was_posted(self._sink, ids)
+            replayed = [one.id for one in unknown if one.replayed]
             if replayed and (recent := self._recognised(effect)) is not None:
                 known |= await self._records.was_posted(self._sink, replayed, recent)
         except MfgrouteError as error:
-            ids += replayed
-            said |= {event_id: Unasked(reason=str(error)) for event_id in ids}
+            said |= {one.id: Unasked(reason=str(error)) for one in unknown}
             return
         said |= {event_id: Done(reference) for event_id, reference in known.items()}
 
-    async def _render(self, poster: Poster, event: Event) -> Request | Done | Refused | NotYet | Retry:
+    async def _booked(
+        self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome]
+    ) -> None:
+        """End events that a person has booked by hand meanwhile: what they add is told, nothing is sent."""
+        if self._records is None or not events:
+            return
+        try:
+            booked = await self._records.booked(self._sink, [event.id for event in events])
+        except MfgrouteError as error:
+            said |= {event.id: Unasked(reason=str(error)) for event in events}
+            return
+        for event in events:
+            if event.id not in booked:
+                continue
+            said[event.id] = Done(booked[event.id])
+            if event.begun is not None and event.begun.attempts:
+                continue  # It was told when the request was written down.
+            one = await self._render(poster, event)
+            if isinstance(one.outcome, Retry):
+                said[event.id] = one.outcome
+            elif isinstance(one.outcome, Request):
+                about = of_request(event, one.outcome, reverses=one.reverses, kept=can_undo(poster))
+                if event.begun is None:
+                    await self._plan(batch, event, about=about)
+                else:
+                    await self._intend(batch, [(event, one.outcome, about)])
+            else:
+                await self._plan(batch, event, one.reverses)
+
+    def _recognised(self, effect: Effect) -> tuple[int, int] | None:
+        """When an effect must have ended for its target to recognise the event now; `None` if it always does.
+
+        In milliseconds since 1970. What seems to be of the future was posted before the clock was set back.
+        """
+        if effect.by not in ("key", "upsert"):
+            return 0, 0
+        if effect.by == "upsert" or effect.kept is None:
+            return None
+        now_s = self._wall()
+        return int((now_s - effect.kept + self._timeout_s) * 1e3), int((now_s + _SET_BACK_S) * 1e3)
+
+    async def _render(self, poster: Poster, event: Event) -> Made:
         books = _NoBooks() if self._records is None else self._records.books(self._sink)
         try:
-            return await poster.render(event, books)
+            return await self._undoing.render(poster, event, books)
         except MfgrouteError as error:
             # Books that cannot be read, or a target that must be asked first and is away.
-            return Retry(reason=str(error))
+            return Made(Retry(reason=str(error)))
         except Exception as error:  # noqa: BLE001 - nothing was sent; the event is at fault, or the poster
             _log.error("a request cannot be made", sink=self._sink, event_id=event.id, reason=repr(error))
-            return Refused("not_rendered", f"{type(error).__name__}: {error}")
+            return Made(Refused("not_rendered", f"{type(error).__name__}: {error}"))
 
-    async def _plan(self, batch: Any, event: Event) -> None:
+    async def _plan(
+        self, batch: Any, event: Event, reverses: str | None = None, *, about: bytes | None = None
+    ) -> None:
         """Write down that an event was looked at for which nothing is sent, so that its records begin."""
         if event.begun is None:
-            about = _ENCODER.encode({"event": _told(event)})
+            about = of_event(event, reverses=reverses) if about is None else about
             try:
                 await asyncio.to_thread(batch.intend, [(event, "", b"", about)])
             except RequestUnfit as error:
@@ -212,10 +261,8 @@ class Posting:
         self, poster: Poster, batch: Any, event: Event, begun: Begun, request: Request
     ) -> Outcome | None:
         """What has become of a request that was written down before; `None` if it is to be sent (again)."""
-        if begun.accepted is not None:
-            reference = begun.accepted
-            answer = await self._call(lambda: poster.follow(request, reference), None)
-            return self._settled(batch, event, answer)
+        if begun.accepted and event.id not in self._over:
+            return await self._followed(poster, batch, event, begun.accepted, request)
         if event.id in self._unsent:
             return None
         effect = poster.effect
@@ -227,11 +274,54 @@ class Posting:
             return self._forgotten(begun, effect.kept)
         return None
 
+    async def _followed(
+        self, poster: Poster, batch: Any, event: Event, reference: str, request: Request
+    ) -> Outcome:
+        """What the target says of a request that it accepted.
+
+        If it says that the work is over and is to be done again, nobody asks for that work any more.
+        """
+
+        async def follow() -> tuple[Any]:
+            return (await poster.follow(request, reference),)
+
+        told = await self._call(follow, None)
+        if not isinstance(told, tuple):
+            # No answer: it stands as accepted.
+            return cast("Retry", told)
+        outcome = self._settled(batch, event, told[0], asked=True)
+        if isinstance(told[0], NotYet | Retry) and isinstance(outcome, Retry):
+            self._end_work(poster.effect, batch, event, sent=outcome.sent)
+        if isinstance(told[0], Accepted) and isinstance(outcome, InDoubt) and poster.effect.by == "lookup":
+            # It can be asked before a person is. What is not there may still come: it is not sent again.
+            found = await self._looked_up(poster, event, request)
+            return outcome if found is None or isinstance(found, InDoubt) else found
+        return outcome
+
+    def _end_work(self, effect: Effect, batch: Any, event: Event, *, sent: bool) -> None:
+        """Accepted work is over without an effect: what comes next is up to the class."""
+        self._over.add(event.id)
+        if effect.repeatable or effect.by == "lookup":
+            # Else only the target can say after a restart that nothing was done.
+            batch.accepted(event, "")
+        if not sent and effect.by != "lookup":
+            self._unsent.add(event.id)
+
+    async def _unless_denied(self, event: Event, doubt: InDoubt) -> Outcome | None:
+        """The doubt, or `None` where a person has ended it: the event was not posted, and is sent again.
+
+        If no answer comes this time either, it is in doubt anew: its records say that it was sent again.
+        """
+        try:
+            denied = self._records is not None and await self._records.is_denied(self._sink, event.id)
+        except MfgrouteError as error:
+            return Unasked(reason=str(error))
+        return None if denied else doubt
+
     async def _looked_up(self, poster: Poster, event: Event, request: Request) -> Outcome | None:
         rest_s = self._timeout_s - (self._clock() - self._sent.get(event.id, self._began))
         if rest_s > 0:
-            reason = "waiting until the target is asked what became of it"
-            return Unasked(after_s=rest_s, reason=reason)
+            return Unasked(after_s=rest_s, reason="waiting until the target is asked what became of it")
         answer = await self._call(lambda: poster.ask(request), None)
         match answer:
             case Absent():
@@ -258,6 +348,7 @@ class Posting:
         began = self._clock()
         for event, _ in requests:
             self._unsent.discard(event.id)
+            self._over.discard(event.id)
             self._sent[event.id] = began
         answers = await self._call(lambda: poster.post([request for _, request in requests]), poster)
         if not isinstance(answers, list):
@@ -306,18 +397,31 @@ class Posting:
             return Retry(reason=reason, sent=True)
         return InDoubt(reason)
 
-    def _settled(self, batch: Any, event: Event, answer: Any) -> Outcome:
-        """An answer as one of the four outcomes."""
+    def _settled(self, batch: Any, event: Event, answer: Any, *, asked: bool = False) -> Outcome:
+        """An answer as one of the four outcomes; `asked` if it is one about what was accepted before."""
         match answer:
-            case Accepted(reference=reference, after_s=after_s):
-                if event.begun is None or event.begun.accepted != reference:
-                    batch.accepted(event, reference)
-                wait_s = _ACCEPTED_AFTER_S if after_s is None else after_s
-                return Retry(after_s=wait_s, reason=f"accepted as {reference}", sent=True, waits=True)
+            case Accepted():
+                return self._accepted(batch, event, answer, asked=asked)
             case NotYet() | Done() | Refused() | Retry() | InDoubt():
                 return self._judged(event, answer)
         _log.error("the adapter broke its contract", sink=self._sink, reason=f"outcome {answer!r}")
         return InDoubt(f"unknown outcome {type(answer).__name__}")
+
+    def _accepted(self, batch: Any, event: Event, answer: Accepted, *, asked: bool) -> Outcome:
+        """Wait for the outcome, as long as the adapter says; the log knows since when, whatever restarts."""
+        reference, begun = answer.reference, event.begun
+        before = begun.accepted if asked and begun is not None else None
+        if begun is not None and before is not None:
+            age_s = self._wall() - begun.last_s
+            if age_s > answer.within_s:
+                reason = (
+                    f"accepted as {reference} {age_s:.0f} s ago, and no outcome within {answer.within_s:g} s"
+                )
+                return InDoubt(reason, OUTCOME_MISSING)
+        if before != reference:
+            batch.accepted(event, reference)
+        wait_s = _ACCEPTED_AFTER_S if answer.after_s is None else answer.after_s
+        return Retry(after_s=wait_s, reason=f"accepted as {reference}", sent=True, waits=True)
 
     def _judged(self, event: Event, answer: Outcome | NotYet) -> Outcome:
         if not isinstance(answer, NotYet):
@@ -334,23 +438,3 @@ class _NoBooks:
     async def posted(self, thing: str) -> Mapping[str, Any]:
         """Raise: a sum of nothing would be posted a second time after a restart."""
         raise MfgrouteError(f"what was posted to {thing} is not recorded: no stream of this node is durable")
-
-
-def _told(event: Event) -> msgspec.Raw:
-    """The event for its records, without its data where these are large: records are no second log."""
-    if len(event.json) <= _EVENT_MAX:
-        return msgspec.Raw(event.json)
-    attributes = _ATTRIBUTES.decode(event.json)
-    return msgspec.Raw(_ENCODER.encode(attributes | {"data": None}))
-
-
-def _about(event: Event, request: Request) -> bytes:
-    """What followers are told about a request."""
-    return _ENCODER.encode(
-        {
-            "object": request.object,
-            "amounts": {name: format(amount, "f") for name, amount in request.amounts.items()},
-            "sha256": hashlib.sha256(request.body).hexdigest(),
-            "event": _told(event),
-        }
-    )

@@ -13,6 +13,8 @@ from mfgroute.config.load import Adapters, Project
 from mfgroute.errors import AdapterError, Disconnected, MfgrouteError, UnknownName
 from mfgroute.runtime.parts import context_of
 from mfgroute.runtime.requests import BadRequest
+from mfgroute.runtime.undoing import is_request
+from mfgroute.runtime.waiting import waiting
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -88,7 +90,7 @@ class Gathering:
             order: its key.
             recorded: its effects, from their database.
         """
-        from mfgroute.effects.comparison import Seen  # noqa: PLC0415 - only where it is asked for
+        from mfgroute.effects.comparison import Seen, Standing  # noqa: PLC0415 - only where it is asked for
 
         events: dict[str, Document] = {}
         sinks: dict[str, dict[str, Standing]] = {}
@@ -97,14 +99,20 @@ class Gathering:
                 events[row["id"]] = row["event"]
                 sinks.setdefault(row["id"], {})[row["sink"]] = _recorded(row)
         traced = {one["id"]: one for one in orjson.loads(self._engine.find(order))["events"]}
+        asked_for = _requests_key(order)
+        traced |= {one["id"]: one for one in orjson.loads(self._engine.find(asked_for))["events"]}
         for sink in self._sinks:
-            for event in self._read(sink, key=order):
+            unknown = False
+            for event in (*self._read(sink, key=order), *self._requests(sink, asked_for)):
                 name = event["id"]
                 events.setdefault(name, event)
                 known = sinks.setdefault(name, {})
                 standing = _standing(traced.get(name), sink)
                 if standing is not None and not (standing.state == "finished" and sink in known):
                     known[sink] = standing
+                unknown = unknown or sink not in known
+            for event in waiting(self._engine, sink, order) if unknown else ():
+                sinks[event["id"]].setdefault(sink, Standing(state="queued", posted=False))
         place = {name: index for index, name in enumerate(traced)}
         names = sorted(events, key=lambda name: place.get(name, -1))
         wanted = set(self._sinks)
@@ -113,6 +121,10 @@ class Gathering:
             for name in names
             if wanted & sinks[name].keys()
         ]
+
+    def _requests(self, sink: str, key: str) -> Iterable[Document]:
+        """Reversals at a sink that people asked for."""
+        return (one for one in self._read(sink, key=key) if is_request(str(one.get("type", ""))))
 
     def _read(self, sink: str, **chosen: Any) -> Iterable[Document]:
         """Events that a sink was given or would be given today, from the log."""
@@ -193,8 +205,6 @@ class Targets:
                 continue
             reader: Any = kind(sink.config, context_of(name, self._project))
             if not getattr(reader, "readable", True):
-                continue  # Its settings do not say how.
-            if not getattr(reader, "readable", True):
                 continue  # It can read, and its configuration does not say how.
             timeout_s = sink.section.limits.timeout
             try:
@@ -234,7 +244,23 @@ def _recorded_rows(orders: Iterable[str]) -> Callable[[Connection], dict[str, li
     """The question for the effects of orders."""
     from mfgroute.effects import questions  # noqa: PLC0415 - only where there are effects
 
-    return lambda connection: {order: questions.of_key(connection, order) for order in orders}
+    def rows(connection: Connection, order: str) -> list[Document]:
+        asked_for = questions.of_key(connection, _requests_key(order))
+        return questions.of_key(connection, order) + [one for one in asked_for if is_request(one["type"])]
+
+    return lambda connection: {order: rows(connection, order) for order in orders}
+
+
+def _requests_key(order: str) -> str:
+    """The key of reversals that people asked for, of what was posted for an order."""
+    return f"effect/{order.replace('%', '%25').replace('/', '%2F')}"
+
+
+def _past(orders: Iterable[str]) -> Callable[[Connection], dict[str, int]]:
+    """The question for how many effects of orders are known by their documents only."""
+    from mfgroute.effects import questions  # noqa: PLC0415 - only where there are effects
+
+    return lambda connection: {order: questions.past(connection, order) for order in orders}
 
 
 def _compared(
@@ -295,4 +321,10 @@ async def reconcile(
     held, unread = await Targets(project, adapters, sinks).held(orders)
     recorded = await ask(_recorded_rows(orders)) if ask else {}
     documents = await asyncio.to_thread(_compared, gathering, orders, held, recorded)
+    past = await ask(_past(orders)) if ask else {}
+    for document in documents:
+        if count := past.get(document["order"]):
+            document["notes"].append(
+                f"{count} effects are too old to be compared (`effects.keep`): only their documents are known"
+            )
     return {"orders": documents, "unread": unread}

@@ -25,6 +25,7 @@ class Tempo(msgspec.Struct, frozen=True, kw_only=True):
         drain_timeout_s: how long a stop waits for sinks.
         hang_told_s: how long the event loop may stand still before the log says so.
         hang_ended_s: how long before the process is ended.
+        forget_s: how often the database of effects lets go of what ended long ago.
     """
 
     backoff_first_s: float = 0.2
@@ -43,3 +44,4 @@ class Tempo(msgspec.Struct, frozen=True, kw_only=True):
     drain_timeout_s: float = 30.0
     hang_told_s: float = 5.0
     hang_ended_s: float = 60.0
+    forget_s: float = 600.0

@@ -79,9 +79,9 @@ impl Batch {
         self.settle(py, event, Outcome::Retry { after_ms, judged, reason })
     }
 
-    #[pyo3(signature = (event, reason=String::new()))]
-    fn in_doubt(&self, py: Python<'_>, event: &Event, reason: String) -> PyResult<()> {
-        self.settle(py, event, Outcome::InDoubt { reason })
+    #[pyo3(signature = (event, reason=String::new(), *, code=String::new()))]
+    fn in_doubt(&self, py: Python<'_>, event: &Event, reason: String, code: String) -> PyResult<()> {
+        self.settle(py, event, Outcome::InDoubt { code, reason })
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "what Python hands over")]

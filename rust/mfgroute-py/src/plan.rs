@@ -154,7 +154,7 @@ fn summary(plan: &CorePlan) -> Value {
         .map(|stream| {
             let room = stream.durable.then(|| Room::of(stream.capacity.bytes));
             json!({
-                "name": stream.name, "durable": stream.durable, "capacity": stream.capacity.bytes,
+                "name": stream.name, "durable": stream.durable, "capacity": stream.capacity.bytes, "first": stream.first,
                 "takes": room.map(|room| room.takes), "reserve": room.map(|room| room.reserve),
             })
         })

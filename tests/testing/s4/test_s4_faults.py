@@ -117,6 +117,16 @@ async def test_a_lie_names_a_document_that_does_not_exist():
         assert len(erp.ledger.effects()) == 1
 
 
+async def test_what_is_done_twice_is_answered_once_and_counted_as_a_duplicate():
+    async with system() as (erp, client):
+        erp.misbehave(Fault(kind="twice", times=1))
+        got = await client.confirm(headers=once())
+        assert (got.status, got.d["ConfirmationCount"]) == (201, "1")
+        assert [one["document"].partition("/")[2] for one in erp.ledger.effects()] == ["1", "2"]
+        assert erp.ledger.duplicates > 0
+        assert (await client.confirm(headers=once())).d["ConfirmationCount"] == "3"
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "code", "said"),
     [

@@ -11,12 +11,13 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, RowMapping, and_, create_engine, func, or_, select, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 from mfgroute.effects.questions import when
+from mfgroute.effects.server import postgresql
 from mfgroute.effects.tables import ABOUT, CHANGES, EFFECTS, VERSION
-from mfgroute.errors import DatabaseDown, DatabaseUnfit, SchemaNewer
+from mfgroute.errors import DatabaseDown, SchemaNewer
 
 __all__ = ["Changes", "Found"]
 
@@ -218,24 +219,9 @@ def _sqlite(file: Path) -> Engine:
 
 def _postgresql(url: str) -> Engine:
     options = f"-c default_transaction_read_only=on -c statement_timeout={_STATEMENT_S * 1000}"
-    try:
-        parsed = make_url(url)
-        if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
-            raise DatabaseUnfit(
-                f"the URL of the effects database begins with `{parsed.drivername}:`, expected `postgresql:`"
-            )
-        return create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
-            connect_args={"connect_timeout": _CONNECT_S, "options": options},
-            # Each statement sees what was committed before it, which `_whole` relies on.
-            isolation_level="AUTOCOMMIT",
-            pool_pre_ping=True,
-        )
-    except ArgumentError:
-        raise DatabaseUnfit(
-            "the URL of the effects database cannot be read, expected postgresql://user:password@host/name"
-        ) from None
-    except (NoSuchModuleError, ModuleNotFoundError):
-        raise DatabaseUnfit(
-            "the driver for PostgreSQL is not installed\ninstall it with `pip install 'mfgroute[postgresql]'`"
-        ) from None
+    return postgresql(
+        url,
+        connect_args={"connect_timeout": _CONNECT_S, "options": options},
+        # Each statement sees what was committed before it, which `_whole` relies on.
+        isolation_level="AUTOCOMMIT",
+    )

@@ -74,17 +74,16 @@ def _of_row(row: Row, answer: Answer, config: HttpSinkConfig) -> Outcome | NotYe
 
 def _accepted(answer: Answer, follow: Follow, config: HttpSinkConfig) -> Outcome | Accepted:
     wished_s = retry_after_s(answer.headers.get("Retry-After"))
-    after_s = wished_s if wished_s is not None else float(follow.every)
     if follow.job is not None:
         job = reference_at(document_of(answer), follow.job)
         if job is None:
             return lost(f"accepted without a job at {follow.job}", config)
-        return Accepted(reference=job, after_s=after_s)
+        return follow.accepted(job, wished_s)
     where = local_path(answer.headers.get("Location", ""), config.url)
     if where is None:
         shown = excerpt(answer.headers.get("Location", ""), 200) or "nothing"
         return lost(f"accepted with {shown} as `Location`, expected a path of the target", config)
-    return Accepted(reference=where, after_s=after_s)
+    return follow.accepted(where, wished_s)
 
 
 def local_path(location: str, url: str) -> str | None:

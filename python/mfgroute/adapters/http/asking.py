@@ -54,7 +54,7 @@ def followed(
         # Such as 404: the target no longer knows the job.
         return InDoubt(f"asked for {reference}: {said(answer)}")
     wished_s = retry_after_s(answer.headers.get("Retry-After"))
-    return Accepted(reference=reference, after_s=wished_s or float(follow.every))
+    return follow.accepted(reference, wished_s or None)
 
 
 def held(answer: Answer, read: Read) -> tuple[list[tuple[str, Decimal, str | None]], str | None]:

@@ -14,6 +14,7 @@ from mfgroute.adapters.http.request import path_text
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.web.answer import MISSING, Answer, at, decoded
 from mfgroute.errors import SettingError
+from mfgroute.events import Accepted
 from mfgroute.units import Duration
 
 __all__ = ["POINTER", "Ask", "Condition", "Follow", "Row", "Success", "document_of", "reference_at", "same"]
@@ -157,6 +158,9 @@ class Follow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         None
     )
     every: Annotated[Duration, Meta(description="How often to ask")] = Duration(10.0)
+    within: Annotated[
+        Duration, Meta(description="How long a request may stay accepted; then the event is in doubt")
+    ] = Duration(86_400.0)
 
     def __post_init__(self) -> None:
         """Refuse a path and a job that do not belong together."""
@@ -166,6 +170,11 @@ class Follow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             raise SettingError("`job` and `path` belong together", "/job" if self.path is None else "/path")
         if self.every < 0.01:
             raise SettingError("is at least 10ms", "/every")
+
+    def accepted(self, reference: str, wished_s: float | None = None) -> Accepted:
+        """That a request is accepted, to be asked for when the target wishes it, else `every`."""
+        after_s = float(self.every) if wished_s is None else wished_s
+        return Accepted(reference=reference, after_s=after_s, within_s=float(self.within))
 
 
 class Read(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -150,7 +150,7 @@ class HttpSink(Poster):
             if not error.sent:
                 raise
             # It was accepted, and that stands; it is asked again later.
-            return Accepted(reference=reference, after_s=float(follow.every))
+            return follow.accepted(reference)
         return self._masked(followed(answer, follow, reference, self._config))
 
     @property

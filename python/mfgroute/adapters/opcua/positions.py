@@ -26,6 +26,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
         endpoint: of which server.
         started: when the server began, in microseconds; `None` if it does not say.
         seen: of each node the mark of the value that was read last.
+        others: whether values of other nodes were read, too: beyond `SEEN_MAX`, or without a source time.
         detection: snapshot of the detectors, or `NOTHING`.
     """
 
@@ -33,6 +34,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str = ""
     started: int | None = None
     seen: dict[str, Mark] = {}
+    others: bool = False
     detection: msgspec.Raw = NOTHING
 
     def restarted(self, started: int | None) -> bool:
@@ -40,12 +42,20 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
         return self.started is not None and started is not None and self.started != started
 
 
-def write(endpoint: str, started: int | None, seen: Mapping[str, Mark], detection: bytes | None) -> bytes:
+def write(
+    endpoint: str,
+    started: int | None,
+    seen: Mapping[str, Mark],
+    detection: bytes | None,
+    *,
+    others: bool = False,
+) -> bytes:
     """A position."""
     memory = Memory(
         endpoint=endpoint,
         started=started,
         seen=dict(islice(seen.items(), SEEN_MAX)),
+        others=others or len(seen) > SEEN_MAX,
         detection=NOTHING if detection is None else msgspec.Raw(detection),
     )
     return msgspec.json.encode(memory)

@@ -46,6 +46,7 @@ class OpcUaSource(Source):
         self._meta: Mapping[str, str] = {}
         self._flushed = False
         self._seen: dict[str, positions.Mark] = {}
+        self._others = False
         self._started: int | None = None
         self._counts: Counter[str] = Counter()
 
@@ -69,7 +70,7 @@ class OpcUaSource(Source):
         memory = positions.read(resume, config.endpoint)
         if memory.detection != positions.NOTHING:
             self._detection.restore(bytes(memory.detection))
-        self._seen = dict(memory.seen)
+        self._seen, self._others = dict(memory.seen), memory.others
         lost: list[str] = []
         try:
             self._client = await connection.connect(config, self._context, lost.append)
@@ -80,7 +81,9 @@ class OpcUaSource(Source):
             self._counts["refused"] += 1
             raise
         self._started = await connection.started_us(self._client)
-        feed = self._feed = subscription.Feed(config, memory.seen, restarted=memory.restarted(self._started))
+        feed = self._feed = subscription.Feed(
+            config, memory.seen, others=memory.others, restarted=memory.restarted(self._started)
+        )
         self._client.on_lost = feed.lose
         if lost:
             feed.lose(lost[0])
@@ -137,6 +140,8 @@ class OpcUaSource(Source):
         for one in readings:
             if one.mark is not None:
                 self._seen[one.node] = one.mark
+            else:
+                self._others = True
             if one.gap and self._config.gap_messages:
                 said.append(gap_document(one))
             if one.node in self._raw and not one.resent:
@@ -172,6 +177,7 @@ class OpcUaSource(Source):
                 self._started,
                 self._seen,
                 self._detection.snapshot() if self._config.detect else None,
+                others=self._others,
             ),
         )
 

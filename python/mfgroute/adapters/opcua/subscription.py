@@ -64,13 +64,19 @@ class Feed:
     """What a subscription reported and nobody took yet."""
 
     def __init__(
-        self, config: OpcUaConfig, marks: Mapping[str, Mark] | None = None, *, restarted: bool = False
+        self,
+        config: OpcUaConfig,
+        marks: Mapping[str, Mark] | None = None,
+        *,
+        others: bool = False,
+        restarted: bool = False,
     ) -> None:
         """Make an empty one.
 
         Args:
             config: of the source.
             marks: of each node, the value that was seen last on an earlier connection.
+            others: whether there were nodes besides, of which nobody knows what was seen last.
             restarted: whether the server began anew since.
         """
         self.counts: Counter[str] = Counter()
@@ -86,9 +92,9 @@ class Feed:
         self._nodes: list[str] = []
         #: Nodes whose next value comes after a gap, and why.
         self._gap_nodes: dict[str, str] = {}
-        #: Newest value of each node, and those that were seen before this connection only.
+        #: Newest value of each node, and nodes that were watched before and not heard of since.
         self._marks: dict[str, Mark] = dict(marks or {})
-        self._away: set[str] = set(self._marks)
+        self._away: set[str] = {*self._marks, *(config.watched() if others else ())}
         self._away_why = "restarted" if restarted else "disconnected"
         self._historian: Historian | None = None
         self._backfilled = 0

@@ -7,16 +7,29 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+import msgspec
+
 from mfgroute.adapter import Request
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.sap import references
 from mfgroute.adapters.sap.call import Call, compact, counted, unpack
 from mfgroute.adapters.sap.config import SapSinkConfig
+from mfgroute.adapters.sap.data import operations
 from mfgroute.adapters.sap.fields import Unfit, Units, number, operation_name
 from mfgroute.adapters.sap.odata import date_literal, query, text_literal
 from mfgroute.events import Done, NotYet, Refused
 
-__all__ = ["CANCEL", "CONFIRMATIONS", "DOCUMENTS", "UNMOVE", "Cancels", "Find", "document_of", "name_of"]
+__all__ = [
+    "CANCEL",
+    "CONFIRMATIONS",
+    "DOCUMENTS",
+    "UNMOVE",
+    "Cancels",
+    "Find",
+    "described",
+    "document_of",
+    "name_of",
+]
 
 CONFIRMATIONS = "API_PROD_ORDER_CONFIRMATION_2_SRV"
 DOCUMENTS = "API_MATERIAL_DOCUMENT_SRV"
@@ -24,6 +37,9 @@ DOCUMENTS = "API_MATERIAL_DOCUMENT_SRV"
 CANCEL = "CancelProdnOrdConf"
 UNMOVE = "Cancel"
 _TEXT_MAX = 40
+_PAIRS = (("101", "102"), ("261", "262"), ("311", "312"), ("343", "344"), ("531", "532"), ("551", "552"))
+#: The movement type with which SAP cancels each of those that we post.
+_TAKEN_BACK_BY = {**dict(_PAIRS), **{back: type_ for type_, back in _PAIRS}}
 _QUANTITIES = (
     ("yield", "ConfirmationYieldQuantity"),
     ("scrap", "ConfirmationScrapQuantity"),
@@ -45,6 +61,23 @@ def document_of(row: Mapping[str, Any]) -> str:
     """What a material document is called: ``number/year``; empty if the row names none."""
     document, year = str(row.get("MaterialDocument") or ""), str(row.get("MaterialDocumentYear") or "")
     return f"{document}/{year}" if document.strip("0") and year.strip("0") else ""
+
+
+def described(call: Call, undo: Call) -> str:
+    """What a request that takes another back does in the target, in a line for a person."""
+    if undo.kind == "cancel":
+        return f"cancels confirmation {undo.undoes}; SAP takes back the goods movements that it made itself"
+    if undo.kind == "unmove":
+        types = [f"{_TAKEN_BACK_BY[one]} for {one}" for one in _types(call) if one in _TAKEN_BACK_BY]
+        return f"cancels material document {undo.undoes}" + (f": {', '.join(types)}" if types else "")
+    status = "restricted" if undo.restricted else "unrestricted"
+    return f"sets batch {undo.key.get('Batch', '')} of {undo.key.get('Material', '')} to {status} use"
+
+
+def _types(call: Call) -> list[str]:
+    """The movement types of a material document, each once."""
+    items = msgspec.json.decode(call.body).get(operations()["move"].items, {}).get("results", [])
+    return list(dict.fromkeys(str(one.get("GoodsMovementType")) for one in items))
 
 
 class Cancels:

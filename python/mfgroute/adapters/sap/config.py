@@ -51,6 +51,25 @@ class Auth(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             check_url("token_url", self.token_url, "`client_id` and `client_secret`")
 
 
+class FailedMovements(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where the target tells which goods movements of a confirmation it could not post."""
+
+    service: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9_]+$",
+            description="OData V2 service of your own on the view `I_FailedGoodsMovementItem`",
+        ),
+    ]
+    path: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9_]+$",
+            description="Its entity set, with `ConfirmationGroup` and `ConfirmationCount`",
+        ),
+    ] = "FailedGoodsMovementItem"
+
+
 class SapEffect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How one event has one effect."""
 
@@ -143,6 +162,10 @@ class SapSinkConfig(ConnectionConfig, kw_only=True):
             "make them itself"
         ),
     ] = msgspec.field(default_factory=list)
+    failed_movements: Annotated[
+        FailedMovements | None,
+        Meta(description="Where automatic goods movements that failed are read, of `goods: by_erp`"),
+    ] = None
     client: Annotated[
         Annotated[str, Meta(pattern="^[0-9]{3}$")] | None, Meta(description="SAP client, such as `100`")
     ] = None
@@ -182,6 +205,12 @@ class SapSinkConfig(ConnectionConfig, kw_only=True):
         Duration,
         Meta(description="How long a posting waits for its batch or its original; then it is refused"),
     ] = Duration(86_400)
+    accepted_within: Annotated[
+        Duration,
+        Meta(
+            description="How long a posting may stay accepted without an outcome; then the event is in doubt"
+        ),
+    ] = Duration(86_400)
     again_s: Annotated[
         float,
         Meta(
@@ -200,5 +229,7 @@ class SapSinkConfig(ConnectionConfig, kw_only=True):
             raise ValueError("needs `auth` or `cert_file`")
         if self.goods == "listed" and self.also:
             raise ValueError("`also` is not of `goods: listed`, which posts all movements")
+        if self.goods != "by_erp" and self.failed_movements is not None:
+            raise ValueError("`failed_movements` is of `goods: by_erp`")
         if len(set(self.activities.values())) != len(self.activities):
             raise ValueError("two `activities` have the same number")

@@ -11,6 +11,7 @@ from mfgroute.adapter import Held
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.sap.call import Call
 from mfgroute.adapters.sap.cancel import CONFIRMATIONS, DOCUMENTS, document_of, name_of
+from mfgroute.adapters.sap.config import FailedMovements
 from mfgroute.adapters.sap.data import base_types
 from mfgroute.adapters.sap.fields import Units, operation_name
 from mfgroute.adapters.sap.judge import said
@@ -114,6 +115,12 @@ class Lookups:
             "ProdnOrdConf2" + key_of({"ConfirmationGroup": group, "ConfirmationCount": count}) + f"/{_ITEMS}"
         )
         return len(await self._pages(CONFIRMATIONS, path, []))
+
+    async def failed_of(self, name: str, where: FailedMovements) -> int:
+        """How many goods movements of a confirmation could not be posted; raises what `batch` raises."""
+        group, _, count = name.partition("/")
+        rows = await self._rows(where.service, where.path, [("ConfirmationGroup", text_literal(group))])
+        return sum(str(row.get("ConfirmationCount", "")).lstrip("0") == count.lstrip("0") for row in rows)
 
     async def read(self, thing: str) -> Mapping[str, Held]:
         """What there is of an order or a lot; see `Reader.read`."""

@@ -11,7 +11,7 @@ import msgspec
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.sap import batch
 from mfgroute.adapters.sap.call import Call
-from mfgroute.adapters.sap.cancel import CANCEL, UNMOVE, document_of, name_of
+from mfgroute.adapters.sap.cancel import CANCEL, document_of, name_of
 from mfgroute.adapters.sap.config import SapSinkConfig
 from mfgroute.adapters.sap.judge import Verdict, judge, line_of, said
 from mfgroute.adapters.sap.lookup import Lookups, Unreadable
@@ -24,6 +24,12 @@ from mfgroute.events import Absent, Accepted, Done, InDoubt, NotYet, Outcome, Re
 __all__ = ["Posting"]
 
 _JSON = "application/json"
+#: Where a posting carries our reference.
+_REFERENCES = {
+    "confirm": "ExternalSystemConfirmation",
+    "cancel": "ExternalSystemConfirmation",
+    "move": "ReferenceDocument",
+}
 #: Words for the state of work that was accepted, in small letters.
 _AT_WORK = ("accepted", "queued", "running", "in_process")
 _FAILED = ("failed", "refused", "error")
@@ -180,12 +186,17 @@ class Posting:
         return await self._succeeded(call, answer)
 
     async def _succeeded(self, call: Call, answer: Answer) -> Posted:
-        """A 2xx counts only if it names a document; what it leaves open is looked up."""
-        row = None if messages(answer.body) else entity(answer.body, CANCEL, UNMOVE)
-        name = "" if row is None else document_of(row) if call.kind in ("move", "unmove") else name_of(row)
-        if row is not None and name:
+        """A 2xx counts only if it names a document, not another's; what it leaves open is looked up.
+
+        The cancellation of a material document carries no reference of ours, so it is always looked up.
+        """
+        row = None if messages(answer.body) else entity(answer.body, CANCEL)
+        if row is not None and _is_anothers(row, call):
+            row = None
+        name = "" if row is None else document_of(row) if call.kind == "move" else name_of(row)
+        if row is not None and name and call.kind != "unmove":
             return Done(await self._complete(call, name, row))
-        reason = f"answered {answer.status} without a document: {said(answer)}"
+        reason = f"answered {answer.status} without a document of ours: {said(answer)}"
         found = await self._looked_up(call)
         if found is None:
             return Retry(reason=reason, judged=True, sent=True)
@@ -208,41 +219,82 @@ class Posting:
         """Ask at once, about a request that has been answered; `None` if the target cannot be asked."""
         self._counters["looked_up"] += 1
         try:
-            return await self._lookups.ask(call)
+            return await self.ask(call)
         except Disconnected:
             return None
 
-    async def follow(self, call: Call, reference: str) -> Posted:
-        """Ask for the result of an accepted request at the address that the target gave."""
+    async def follow(  # noqa: PLR0911 - one for each way it can end
+        self, call: Call, reference: str
+    ) -> Posted:
+        """Ask for the result of an accepted request at the address that the target gave.
+
+        Work that may still go on stands as accepted: what does not say that it is over ends nothing.
+        """
         try:
             answer = await self._session.follow(reference)
         except AdapterError as error:
             return InDoubt(str(error))
         except Disconnected as error:
             raise Disconnected(str(error), sent=False) from error
-        if answer.status in (202, 401, 408, 425, 429) or answer.status >= 500:
+        if answer.status in (202, 401, 408, 425, 429) or 300 <= answer.status < 400 or answer.status >= 500:
             return self._accepted(call, answer, reference)
         state, answer = _result(answer)
         if state == "at work":
             return self._accepted(call, answer, reference)
         if 200 <= answer.status < 300 or answer.status == 404:
-            return await self._succeeded(call, answer)
+            outcome = await self._succeeded(call, answer)
+            is_over = state or answer.status == 404 or messages(answer.body)
+            if isinstance(outcome, Retry) and not is_over:
+                return self._accepted(call, answer, reference)
+            return outcome
         verdict = judge(answer)
+        if answer.status == 403 and verdict.means in ("token", "retry"):
+            # It is the question that the target refuses.
+            return self._accepted(call, answer, reference)
         return await self._already(call, verdict) if verdict.means == "already" else self._outcome(verdict)
 
     def _accepted(self, call: Call, answer: Answer, before: str | None = None) -> Posted:
         location = answer.headers.get("Location", "")
         where = self._session.absolute(call.service, location) if location else before
         if where is None or not self._session.is_ours(where):
+            where = before
+        if where is None:
             said_where = excerpt(location, 200) or "nowhere"
             return Retry(reason=f"accepted; its result is {said_where}", judged=True, sent=True)
         after_s = retry_after_s(answer.headers.get("Retry-After"))
-        return Accepted(reference=where, after_s=self._config.again_s if after_s is None else after_s)
+        return Accepted(
+            reference=where,
+            after_s=self._config.again_s if after_s is None else after_s,
+            within_s=self._config.accepted_within,
+        )
+
+    async def ask(self, call: Call) -> Done | Absent | InDoubt:
+        """What became of a posting, its goods movements with it; raises what `Lookups.ask` raises."""
+        found = await self._lookups.ask(call)
+        if isinstance(found, Done) and found.reference is not None:
+            return Done(await self._complete(call, found.reference, {}))
+        return found
+
+    async def _by_erp(self, name: str) -> str:
+        """The reference of a confirmation whose goods the target moves itself."""
+        where = self._config.failed_movements
+        if where is None:
+            return name
+        try:
+            failed = await self._lookups.failed_of(name, where)
+        except (Unreadable, Disconnected):
+            return f"{name} incomplete? its failed goods movements cannot be read"
+        if not failed:
+            return name
+        self._counters["posted_incomplete"] += 1
+        return f"{name} incomplete: {failed} goods movements failed"
 
     async def _complete(self, call: Call, name: str, row: dict[str, Any]) -> str:
-        """The reference of a confirmation, which says so if goods movements that it lists are missing."""
-        if call.kind != "confirm" or call.moves == 0:
+        """The reference of a confirmation, which says so if goods movements are missing."""
+        if call.kind != "confirm":
             return name
+        if call.moves == 0:
+            return await self._by_erp(name)
         listed = row.get("to_ProdnOrdConfMatlDocItm")
         inside = listed.get("results") if isinstance(listed, dict) else None
         try:
@@ -315,6 +367,13 @@ class Posting:
             self._refuses_ids = True
         if result or 200 <= answer.status < 300:
             self.honoured = result == "accepted"
+
+
+def _is_anothers(row: dict[str, Any], call: Call) -> bool:
+    """Whether what an answer names carries a reference, and it is not ours: it answers another request."""
+    name = _REFERENCES.get(call.kind, "")
+    found = str(row.get(name) or "").lower()
+    return bool(found.strip("0-")) and found != call.reference.lower()
 
 
 def _body(call: Call) -> bytes:

@@ -11,6 +11,7 @@ from aiohttp.abc import AbstractResolver
 
 from mfgroute.adapter import Books, Context, Effect, Held, Poster, Request
 from mfgroute.adapters.sap.call import Call, unpack
+from mfgroute.adapters.sap.cancel import described
 from mfgroute.adapters.sap.config import SapSinkConfig
 from mfgroute.adapters.sap.lookup import Lookups
 from mfgroute.adapters.sap.post import Posting
@@ -74,8 +75,8 @@ class SapSink(Poster):
     def counters(self) -> Mapping[str, int]:
         """What was counted.
 
-        `posted_incomplete`: confirmations without all goods movements that they list; `split`: changesets
-        sent again piece by piece; `looked_up`: postings asked about; `token_fetches`: CSRF tokens.
+        `posted_incomplete`: confirmations without all their goods movements; `split`: changesets sent again
+        piece by piece; `looked_up`: postings asked about; `token_fetches`: CSRF tokens.
         """
         return {**self._counters, "token_fetches": self._session.token_fetches}
 
@@ -121,7 +122,7 @@ class SapSink(Poster):
             Disconnected: the target cannot be asked now.
         """
         self._counters["looked_up"] += 1
-        return await self._lookups.ask(unpack(request.body))
+        return await self._posting.ask(unpack(request.body))
 
     async def follow(self, request: Request, reference: str) -> Posted:
         """Ask what became of a request that was accepted."""
@@ -139,6 +140,10 @@ class SapSink(Poster):
     def reverse(self, request: Request, reference: str, *, reason: str = "") -> Request | Refused:
         """The request that takes a posting back: the confirmation with its own movements, or the document."""
         return self._renderer.reverse(request, reference, reason)
+
+    def describe(self, request: Request, reversal: Request) -> str:
+        """What the reversal of a request does in SAP, in a line for a person."""
+        return described(unpack(request.body), unpack(reversal.body))
 
     def _say(self) -> None:
         """Say how an event has one effect, at start and when that changes."""

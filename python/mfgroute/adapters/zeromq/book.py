@@ -16,9 +16,12 @@ from mfgroute.adapters.zeromq.lane import Point
 from mfgroute.durable import write_whole
 from mfgroute.errors import AdapterError
 
-__all__ = ["Book"]
+__all__ = ["LEAP", "Book"]
 
 _FORMAT = 1
+#: By how much the count of sessions goes on when the core has heard of a higher one; a folder that was put
+#: back to what it was a day before is some thousand sessions behind.
+LEAP = 4096
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -75,6 +78,17 @@ class Book:
         self._lives += 1
         self.write({})
         return self._lives << 32 | secrets.randbits(32)
+
+    def leap(self) -> None:
+        """The core has heard of a later session of this folder: it was copied, or put back to an older state.
+
+        Counting on one by one would hide that for hours. Whether it is a fork is seen by what both have.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        self._lives += LEAP
+        self.write({})
 
     def write(self, points: dict[str, Point]) -> None:
         """Make points durable, beside those of other streams.

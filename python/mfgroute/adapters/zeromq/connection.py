@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Sequence
@@ -21,6 +22,7 @@ from mfgroute.adapters.zeromq.frames import (
     ERROR_VERSION,
     Ack,
     BadFrame,
+    Clock,
     Error,
     Ping,
     Welcome,
@@ -39,7 +41,9 @@ __all__ = ["EdgeConnection"]
 _log = get_logger(adapter="zeromq")
 
 _MESSAGE_MAX = 65_536
-#: How often, in seconds and in blocks, it is made durable how far a lane is acknowledged.
+#: First and longest pause before the core is called again, in seconds; less with quick heartbeats.
+_FIRST_S, _LONGEST_S = 1.0, 5.0
+#: How often, in seconds and in blocks, it is made durable how far a lane is acknowledged and noted.
 _KEEP_S, _KEEP_BLOCKS = 0.25, 16
 _HANDSHAKES: dict[int, str] = {
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the core does not know our key",
@@ -63,6 +67,7 @@ class EdgeConnection:
         heartbeat_s: seconds between heartbeats.
         epoch: of the data folder.
         durable: the durable streams. Others have an epoch of their own in each life.
+        wall: what our clock says, in seconds since 1970; the core is told it and nothing depends on it.
     """
 
     def __init__(
@@ -73,7 +78,9 @@ class EdgeConnection:
         heartbeat_s: float,
         epoch: int = 0,
         durable: Collection[str] = (),
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        self.wall = wall
         self.failure: MfgrouteError | None = None
         self.counts: Counter[str] = Counter()
         self._endpoint = endpoint
@@ -81,6 +88,7 @@ class EdgeConnection:
         self._heartbeat_s = heartbeat_s
         self._epoch = epoch
         self._book: Book | None = None
+        self._outlived = False
         self._durable = durable
         self._session = 0
         self._acked_many = asyncio.Event()
@@ -99,9 +107,16 @@ class EdgeConnection:
         self._handshake = "no answer"
         self._tasks: list[asyncio.Task[None]] = []
         self._keeper: asyncio.Task[None] | None = None
+        self._noted: Callable[[], int] = lambda: sys.maxsize
 
     async def open(
-        self, keys: KeyPair, core_key: bytes, *, timeout_s: float, book: Book | None = None
+        self,
+        keys: KeyPair,
+        core_key: bytes,
+        *,
+        timeout_s: float,
+        book: Book | None = None,
+        noted: Callable[[], int] | None = None,
     ) -> None:
         """Connect and wait until the core answers a ping.
 
@@ -110,11 +125,13 @@ class EdgeConnection:
             core_key: the public one of the core.
             timeout_s: how long to wait.
             book: how far each durable stream is acknowledged; `None` if no stream is durable.
+            noted: the last answer that is durable in the log, as `EdgeLane.answered` counts them; without it
+                each is at once.
 
         Raises:
             Disconnected: it does not, the keys do not fit, or the disk refuses.
         """
-        self._book = book
+        self._book, self._noted = book, noted or self._noted
         if book is not None:
             try:
                 self._session = await asyncio.to_thread(book.begin)
@@ -125,8 +142,10 @@ class EdgeConnection:
         tune(socket, message_max=_MESSAGE_MAX, linger_ms=0)
         socket.curve_publickey, socket.curve_secretkey = keys
         socket.curve_serverkey = core_key
-        socket.setsockopt(zmq.RECONNECT_IVL, 100)
-        socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2_000)
+        # Edges that lose the core at the same moment are not to come back at the same moment. libzmq doubles
+        # the first pause up to the longest, and adds to each a random time that is shorter than the first.
+        socket.setsockopt(zmq.RECONNECT_IVL, _jitter_ms(min(_FIRST_S, self._heartbeat_s / 3)))
+        socket.setsockopt(zmq.RECONNECT_IVL_MAX, _jitter_ms(min(_LONGEST_S, self._heartbeat_s)))
         monitor = socket.get_monitor_socket(_EVENTS)
         try:
             socket.connect(self._endpoint)
@@ -138,8 +157,7 @@ class EdgeConnection:
         except TimeoutError:
             raise Disconnected(f"cannot reach {self._endpoint}: {self._handshake}", sent=False) from None
         self._start(self._beat())
-        if self._book is not None:
-            self._keeper = asyncio.create_task(self._keep(self._book))
+        self._keeper = asyncio.create_task(self._keep())
 
     async def lane(self, stream: str) -> EdgeLane:
         """The lane of a stream, once the core has welcomed it."""
@@ -163,6 +181,21 @@ class EdgeConnection:
         self.counts["blocks"] += 1
         self._send(frame)
         return answer
+
+    def answer(self, lane: EdgeLane, number: int) -> asyncio.Future[bool]:
+        """The answer for a block that was posted before."""
+        if number > lane.acked.number:
+            return self._answers[lane.stream, number]
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        answer.set_result(True)
+        return answer
+
+    def answered(self, stream: str, offsets: Sequence[int], answer: int) -> None:
+        """The log is told now that these events are done; see `EdgeLane.answered`."""
+        lane = self._lanes[stream]
+        lane.answered(offsets, answer)
+        if lane.acked.number - lane.settled.number >= _KEEP_BLOCKS:
+            self._acked_many.set()
 
     def details(self) -> dict[str, Any]:
         """How the link stands: since when it is connected, how fast it is, and each lane."""
@@ -192,6 +225,9 @@ class EdgeConnection:
             # Not cancelled: what it writes must not come after what the next connection reads.
             await asyncio.wait((self._keeper,))
             self._keeper = None
+        if self._outlived and self._book is not None:
+            with contextlib.suppress(OSError):  # The next connection says what is wrong with the disk.
+                await asyncio.to_thread(self._book.leap)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -210,29 +246,38 @@ class EdgeConnection:
         settled = self._book.points.get(stream)
         return EdgeLane(self._edge, stream, self._epoch, session=self._session, settled=settled)
 
-    async def _keep(self, book: Book) -> None:
-        """Make durable how far lanes are acknowledged, then let the core forget what it remembers of that."""
+    async def _keep(self) -> None:
+        """Let the core forget what the log has durably noted; of durable streams the book says it first."""
         while self.failure is None:
             self._acked_many.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._acked_many.wait(), _KEEP_S)
-            lanes = [lane for lane in self._lanes.values() if lane.stream in self._durable]
+            lanes = [lane for lane in self._lanes.values() if lane.acked.number > lane.settled.number]
+            if not lanes:
+                continue
+            noted = self._noted()
             points: dict[str, Point] = {}
             for lane in lanes:
-                if (point := lane.checkpoint()) is not None:
+                durable = lane.stream in self._durable
+                if (point := lane.checkpoint(noted if durable else sys.maxsize)) is None:
+                    continue
+                if durable and self._book is not None:
                     points[lane.stream] = point
-            if not points:
-                continue
-            try:
-                await asyncio.to_thread(book.write, points)
-            except OSError as error:
-                # The core goes on remembering; nothing is lost by that.
-                self.counts["unkept"] += 1
-                _log.warning("edge_link_cannot_note", reason=str(error))
-                continue
-            for lane in lanes:
-                if lane.stream in points:
-                    lane.settle(points[lane.stream])
+                else:
+                    lane.settle(point)  # Its events do not outlive this process.
+            if points and self._book is not None and await self._written(self._book, points):
+                for stream, point in points.items():
+                    self._lanes[stream].settle(point)
+
+    async def _written(self, book: Book, points: dict[str, Point]) -> bool:
+        try:
+            await asyncio.to_thread(book.write, points)
+        except OSError as error:
+            # The core goes on remembering; nothing is lost by that.
+            self.counts["unkept"] += 1
+            _log.warning("edge_link_cannot_note", reason=str(error))
+            return False
+        return True
 
     async def _until(self, stream: str, condition: Callable[[], bool]) -> None:
         self._waiting[stream] += 1
@@ -260,6 +305,8 @@ class EdgeConnection:
                 continue
             if isinstance(frame, Error) and frame.code == ERROR_VERSION:
                 self._fail(AdapterError(f"{self._endpoint} speaks another version: {excerpt(frame.text)}"))
+            elif isinstance(frame, Ping):
+                self._send(encode(Clock(frame.nonce, int(self.wall() * 1e6))))
             elif isinstance(frame, Welcome | Ack | Error) and frame.stream in self._lanes:
                 self._take(self._lanes[frame.stream], frame)
 
@@ -272,6 +319,7 @@ class EdgeConnection:
         except LinkError as error:
             text = excerpt(str(error))
             if error.code == ERROR_OTHER_LIFE:
+                self._outlived = lane.stream in self._durable
                 self._fail(Disconnected(f"stream {lane.stream} to {self._endpoint}: {text}", sent=False))
                 return
             _log.error("edge_link_stopped", stream=lane.stream, code=error.code, reason=text)
@@ -288,8 +336,6 @@ class EdgeConnection:
             if answer is not None and not answer.done():
                 answer.set_result(True)
         self._released[lane.stream] = max(acked, released)
-        if acked - lane.settled.number >= _KEEP_BLOCKS:
-            self._acked_many.set()
         self._notify()
 
     async def _watch(self, monitor: zmq.asyncio.Socket) -> None:
@@ -350,3 +396,9 @@ class EdgeConnection:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             self._fail(Disconnected(f"the link failed: {task.exception()}", sent=False))
+
+
+def _jitter_ms(seconds: float) -> int:
+    """Milliseconds between half of these seconds and all."""
+    whole = max(2, round(seconds * 1000))
+    return whole // 2 + secrets.randbelow(whole // 2 + 1)

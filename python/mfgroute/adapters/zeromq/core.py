@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from mfgroute.adapters.zeromq.clocks import Clocks
 from mfgroute.adapters.zeromq.frames import (
     EMPTY_HASH,
     ERROR_CREDIT,
@@ -21,6 +24,7 @@ from mfgroute.adapters.zeromq.frames import (
     Ack,
     BadFrame,
     Block,
+    Clock,
     Error,
     Hello,
     OtherVersion,
@@ -36,6 +40,8 @@ from mfgroute.adapters.zeromq.marks import CoreLane, identity, known, load, save
 __all__ = ["CoreLink", "Received"]
 
 _LANES_MAX = 4
+#: The format has 32 bits for a credit in bytes.
+_BYTES_MAX = (1 << 32) - 1
 
 
 class _Head(msgspec.Struct):
@@ -68,15 +74,28 @@ class CoreLink:
     Args:
         credit_blocks: blocks that a lane may have sent without an answer.
         credit_bytes: bytes of those.
+        credit_total: bytes that all lanes together may have sent without an answer: each has an equal share.
         block_max: bytes of the largest frame.
         position: what `position` gave when everything that was handed on then became durable.
+        clocks: measures how far clocks of edges are off, if anybody wants to know.
     """
 
     def __init__(
-        self, *, credit_blocks: int, credit_bytes: int, block_max: int, position: bytes | None = None
+        self,
+        *,
+        credit_blocks: int,
+        credit_bytes: int,
+        block_max: int,
+        credit_total: int = sys.maxsize,
+        position: bytes | None = None,
+        clocks: Clocks | None = None,
     ) -> None:
+        self._clocks = clocks
         self._credit_blocks = credit_blocks
         self._credit_bytes = credit_bytes
+        self._credit_total = credit_total
+        #: Bytes of all lanes that wait for a receipt.
+        self._held = 0
         self._block_max = block_max
         self._lanes: dict[tuple[str, str], CoreLane] = {}
         self._saved: dict[tuple[str, str], bytes] = {}
@@ -110,6 +129,15 @@ class CoreLink:
             self._noted[name] = block.number
             self._save(lane)
 
+    def take_back(self, blocks: Sequence[Block]) -> None:
+        """These blocks were noted last and are not made durable: there was no room for them."""
+        for block in reversed(blocks):
+            name = (block.edge, block.stream)
+            lane = self._lanes.get(name)
+            if lane is not None and lane.epoch == block.epoch:
+                self._noted[name] = block.number - 1
+                self._save(lane)
+
     def position(self) -> bytes:
         """What to keep with the blocks that were noted."""
         if self.changed:
@@ -130,7 +158,12 @@ class CoreLink:
             return Received([])
         match frame:
             case Ping():
-                return Received([encode(Pong(frame.nonce))])
+                asked = None if self._clocks is None else self._clocks.ask(edge)
+                return Received([encode(one) for one in (Pong(frame.nonce), asked) if one is not None])
+            case Clock():
+                if self._clocks is not None:
+                    self._clocks.take(edge, frame)
+                return Received([])
             case Hello() | Block() if frame.edge != edge:
                 text = f"the key belongs to {edge}, the frame to {frame.edge}"
                 return self._refuse(frame, ERROR_NOT_YOU, text)
@@ -146,8 +179,9 @@ class CoreLink:
         lane = self._lanes.get((edge, stream))
         if lane is None or lane.epoch != epoch or number not in lane.pending:
             return None  # The edge started anew meanwhile and will send again.
-        del lane.pending[number]
-        lane.done[number] = level
+        self._held -= lane.pending.pop(number)
+        # With a mark comes a receipt for the mark, whatever became of events in memory.
+        lane.done[number] = LEVELS[0] if number <= lane.fleeting else level
         lowest = len(LEVELS) - 1
         before = lane.acked
         while lane.acked + 1 in lane.done:
@@ -184,11 +218,14 @@ class CoreLink:
                 f"this core has nothing of {hello.settled} blocks that were acknowledged to this edge: "
                 "it was put back, or is another one"
             )
+        if before is not None:
+            self._held -= sum(before.pending.values())
         name = (hello.edge, hello.stream)
         lane = self._lanes[name] = CoreLane(hello.edge, hello.stream, hello.epoch, hello.settled)
         if before is not None:
             self.counts["epochs"] += 1
             lane.retired.extend([*before.retired, before.epoch])
+            self.changed = True
         lane.session = hello.session
         self._noted[name] = lane.expected - 1
         self._save(lane)
@@ -225,6 +262,7 @@ class CoreLink:
                 f"this core has {lane.expected - 1} blocks, {number} were acknowledged: it was put back"
             )
         lane.expected, lane.acked = number + 1, number
+        self._held -= sum(lane.pending.values())
         lane.pending.clear()
         lane.done.clear()
         return None
@@ -249,9 +287,10 @@ class CoreLink:
             text = f"a block of {len(data)} bytes, at most {self._block_max}"
             return self._refuse(block, ERROR_CREDIT, text)
         held = sum(lane.pending.values())
-        beyond = bool(held) and held + len(data) > self._credit_bytes
+        full = held + len(data) > self._share() or self._held + len(data) > self._credit_total
+        beyond = held > 0 and full
         if block.number > lane.acked + self._credit_blocks or beyond:
-            # An honest edge does this when we restarted and grant less than before; it says hello later.
+            # An honest edge does this when it does not know yet that we grant less; it says hello later.
             self.counts["beyond_credit"] += 1
             return Received([])
         return self._take(lane, block, digest, len(data))
@@ -286,6 +325,7 @@ class CoreLink:
         lane.hear(block.settled)
         lane.take(block.number, known(digest, block.offsets, marks))
         lane.pending[block.number] = size
+        self._held += size
         self.counts["blocks"] += 1
         if len(places) < len(marks):
             block = msgspec.structs.replace(
@@ -295,6 +335,14 @@ class CoreLink:
             )
         found = (heads[place] for place in places)
         return Received([], block, tuple(None if head is None else head.source for head in found))
+
+    def _share(self) -> int:
+        """Bytes that one lane may have sent without an answer.
+
+        The same for each, of those that are silent too: what was granted stands until it is used, so the
+        shares must fit together at any time. One block is always allowed, so nobody ever has no share.
+        """
+        return min(self._credit_bytes, self._credit_total // max(1, len(self._lanes)), _BYTES_MAX)
 
     def _fork(self, lane: CoreLane) -> None:
         if not lane.forked:
@@ -310,7 +358,7 @@ class CoreLink:
                 stream=stream, epoch=lane.epoch, session=lane.session,
                 expected=lane.expected, before=lane.hashes.get(lane.expected - 1, EMPTY_HASH),
                 limit=lane.acked + self._credit_blocks,
-                bytes_max=self._credit_bytes, block_max=self._block_max,
+                bytes_max=self._share(), block_max=self._block_max,
             )
         )  # fmt: skip
 
@@ -319,7 +367,7 @@ class CoreLink:
             Ack(
                 stream=stream, epoch=lane.epoch, session=lane.session,
                 acked=lane.acked, hash=lane.hashes.get(lane.acked, EMPTY_HASH), level=lane.level,
-                limit=lane.acked + self._credit_blocks, bytes_max=self._credit_bytes,
+                limit=lane.acked + self._credit_blocks, bytes_max=self._share(),
             )
         )  # fmt: skip
 
@@ -336,7 +384,7 @@ def _life(session: int) -> int:
 def _head(event: bytes) -> _Head | None:
     try:
         return _HEADS.decode(event)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 

@@ -22,10 +22,12 @@ __all__ = [
     "ERROR_VERSION",
     "EVENTS_MAX",
     "EVENT_HEAD",
+    "HORIZON",
     "LEVELS",
     "Ack",
     "BadFrame",
     "Block",
+    "Clock",
     "Error",
     "Frame",
     "Hello",
@@ -45,6 +47,8 @@ EVENTS_MAX = 1024
 EMPTY_HASH = bytes(16)
 #: Bytes that a block spends on each event besides the event itself.
 EVENT_HEAD = 8
+#: The engine of an edge hands out no event so far behind the newest one. A power of two above its bound.
+HORIZON = 131_072
 LEVELS = ("memory", "durable", "sealed")
 
 ERROR_VERSION, ERROR_FORK, ERROR_NO_HELLO, ERROR_NOT_YOU, ERROR_CREDIT, ERROR_LANES = range(1, 7)
@@ -57,6 +61,7 @@ _BLOCK = struct.Struct(">QQQ16sQQI")
 _ITEM = struct.Struct(">II")
 _ACK = struct.Struct(">QQ16sBQI")
 _NONCE = struct.Struct(">Q")
+_CLOCK = struct.Struct(">Qq")
 _ERROR = struct.Struct(">BH")
 _CRC = struct.Struct(">I")
 
@@ -148,14 +153,23 @@ class Pong(msgspec.Struct, frozen=True):
     nonce: int
 
 
-Frame: TypeAlias = Hello | Welcome | Block | Ack | Error | Ping | Pong
+class Clock(msgspec.Struct, frozen=True):
+    """What an edge's wall clock says, in microseconds since 1970; the answer to a ping of the core."""
 
-_KINDS: dict[type, int] = {Hello: 1, Welcome: 2, Block: 3, Ack: 4, Ping: 5, Pong: 6, Error: 7}
+    nonce: int
+    time: int
+
+
+Frame: TypeAlias = Hello | Welcome | Block | Ack | Error | Ping | Pong | Clock
+
+_KINDS: dict[type, int] = {Hello: 1, Welcome: 2, Block: 3, Ack: 4, Ping: 5, Pong: 6, Error: 7, Clock: 8}
+#: Of no stream.
+_BARE = (5, 6, 8)
 
 
 def encode(frame: Frame) -> bytes:
     """The bytes of `frame`."""
-    stream, epoch = ("", 0) if isinstance(frame, Ping | Pong) else (frame.stream, frame.epoch)
+    stream, epoch = ("", 0) if isinstance(frame, Ping | Pong | Clock) else (frame.stream, frame.epoch)
     head = _HEAD.pack(MAGIC, VERSION, _KINDS[type(frame)], 0, epoch)
     data = b"".join((head, _name(stream), _body(frame)))
     return data + _CRC.pack(zlib.crc32(data))
@@ -179,7 +193,7 @@ def decode(data: bytes) -> Frame:
     _, _, kind, reserved, epoch = _HEAD.unpack_from(data)
     reader = _Reader(content[_HEAD.size :])
     stream = reader.name()
-    if reserved or (kind in (5, 6)) != (not stream):
+    if reserved or (kind in _BARE) != (not stream):
         raise BadFrame("malformed head")
     frame = _parse(reader, kind, stream, epoch)
     reader.end()
@@ -204,7 +218,7 @@ def _name(text: str) -> bytes:
     return bytes((len(data),)) + data
 
 
-def _body(frame: Frame) -> bytes:
+def _body(frame: Frame) -> bytes:  # noqa: PLR0911 - one per kind
     match frame:
         case Hello():
             level = LEVELS.index(frame.level) + 1
@@ -221,6 +235,8 @@ def _body(frame: Frame) -> bytes:
             return _ACK.pack(frame.session, frame.acked, frame.hash, level, frame.limit, frame.bytes_max)
         case Ping() | Pong():
             return _NONCE.pack(frame.nonce)
+        case Clock():
+            return _CLOCK.pack(frame.nonce, frame.time)
         case Error():
             text = frame.text.encode()[:1000]
             return _ERROR.pack(frame.code, len(text)) + text
@@ -312,6 +328,8 @@ def _parse(reader: _Reader, kind: int, stream: str, epoch: int) -> Frame:  # noq
         case 7:
             code, size = reader.numbers(_ERROR)
             return Error(stream=stream, epoch=epoch, code=code, text=reader.text(size))
+        case 8:
+            return Clock(*reader.numbers(_CLOCK))
     raise BadFrame(f"unknown kind {kind}")
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 
 import zmq
@@ -21,16 +22,27 @@ ZAP_DOMAIN = b"mfgroute"
 _ENDPOINT = "inproc://zeromq.zap.01"
 _HWM = 4096
 _TEST_S = 5.0
+#: Seconds that somebody stands in line at most: less than a handshake may take (`HANDSHAKE_IVL`).
+_LINE_MAX_S = 8.0
+#: Bytes that CURVE puts around a frame: command name, nonce, authenticator and flags (ZMTP RFC 25: 33).
+_CURVE = 64
 
 _log = get_logger(adapter="zeromq")
 
 
 def tune(socket: zmq.asyncio.Socket, *, message_max: int, linger_ms: int) -> None:
-    """Set what both ends have in common (docs/design/edge-link.md)."""
+    """Set what both ends have in common (docs/design/edge-link.md).
+
+    Args:
+        socket: of either end.
+        message_max: bytes of the largest frame that is taken.
+        linger_ms: how long what was sent may take to leave when the socket is closed.
+    """
     socket.setsockopt(zmq.IMMEDIATE, 1)
     socket.setsockopt(zmq.SNDHWM, _HWM)
     socket.setsockopt(zmq.RCVHWM, _HWM)
-    socket.setsockopt(zmq.MAXMSGSIZE, message_max)
+    # libzmq counts the bytes on the wire and cuts the connection of what is longer.
+    socket.setsockopt(zmq.MAXMSGSIZE, message_max + _CURVE)
     socket.setsockopt(zmq.LINGER, linger_ms)
     socket.setsockopt(zmq.HEARTBEAT_IVL, 5_000)
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 15_000)
@@ -40,15 +52,31 @@ def tune(socket: zmq.asyncio.Socket, *, message_max: int, linger_ms: int) -> Non
 class Guard:
     """Answers libzmq's question whether a client key is known (ZAP 1.0).
 
-    A refusal is counted and logged at most once a second, with how many were left out in between.
+    A refusal is counted and logged at most once a second, with how many were left out in between. When all
+    edges come at once, as many as `rate` are let in each second, and the others wait in line; `serve` and
+    `admit` both have to run.
+
+    Args:
+        context: of the listener.
+        edges: the keys in Z85, and whose they are.
+        counts: where it is counted.
+        rate: connections a second that are let in.
     """
 
     def __init__(
-        self, context: zmq.asyncio.Context, edges: Mapping[bytes, str], counts: Counter[str]
+        self,
+        context: zmq.asyncio.Context,
+        edges: Mapping[bytes, str],
+        counts: Counter[str],
+        *,
+        rate: float = math.inf,
     ) -> None:
+        self._pause_s = 1.0 / rate
+        self._line: deque[tuple[float, list[bytes]]] = deque()
+        self._came = asyncio.Event()
         self._edges = {bytes(z85.decode(key)): edge for key, edge in edges.items()}
         self._counts = counts
-        self._socket = context.socket(zmq.REP)
+        self._socket = context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._logged_at = -1.0
         self._left_out = 0
@@ -61,8 +89,28 @@ class Guard:
     async def serve(self) -> None:
         """Answer until cancelled. When this ends, libzmq accepts nobody, since the domain is enforced."""
         while True:
-            request = await self._socket.recv_multipart()
-            await self._socket.send_multipart(self._judge(request))
+            frames = await self._socket.recv_multipart()
+            head, request = frames[:2], frames[2:]
+            answer = self._judge(request)
+            if answer[2] == b"200":
+                self._line.append((time.monotonic(), head + answer))
+                self._came.set()
+            else:
+                await self._socket.send_multipart(head + answer)
+
+    async def admit(self) -> None:
+        """Let in who is known, one after the other, until cancelled."""
+        while True:
+            while not self._line:
+                self._came.clear()
+                await self._came.wait()
+            came_at, answer = self._line.popleft()
+            if time.monotonic() - came_at > _LINE_MAX_S:
+                self._counts["put_off"] += 1  # The edge has given up this handshake, and comes again.
+                continue
+            self._counts["connections"] += 1
+            await self._socket.send_multipart(answer)
+            await asyncio.sleep(self._pause_s)
 
     def close(self) -> None:
         """Stop answering."""

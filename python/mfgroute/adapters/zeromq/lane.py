@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mfgroute.adapters.zeromq.frames import (
     EMPTY_HASH,
     ERROR_FORK,
     ERROR_NO_HELLO,
+    HORIZON,
     LEVELS,
     Ack,
     Block,
@@ -78,11 +79,18 @@ class EdgeLane:
         self._base = self.settled.number
         self._last = self.settled.number
         self._last_hash = self.settled.hash
-        self._armed = self.settled
         self._limit = 0
         self._bytes_max = 0
         self._unacked: OrderedDict[int, tuple[bytes, bytes]] = OrderedDict()
         self._unacked_bytes = 0
+        #: In which block an event is of which the log does not know that it is done, by offset.
+        self._places: dict[int, int] = {}
+        #: Of each block how many such events it has, and the highest offset.
+        self._open: dict[int, tuple[int, int]] = {}
+        #: Of each block that has none the number of the last answer to the log.
+        self._answered: dict[int, int] = {}
+        self._points: dict[int, Point] = {}
+        self._high = -1
         self._quiet_since: float | None = None
         self._hello_due = False
 
@@ -130,6 +138,9 @@ class EdgeLane:
         )  # fmt: skip
         frame = encode(block)
         self._last, self._last_hash = number, frame_hash(frame)
+        self._places.update(dict.fromkeys(offsets, number))
+        self._open[number] = (len(offsets), max(offsets))
+        self._high = max(self._high, *offsets)
         self._unacked[number] = (frame, self._last_hash)
         self._unacked_bytes += len(frame)
         return number, frame
@@ -168,17 +179,49 @@ class EdgeLane:
         self._quiet_since = now
         return [self.hello()]
 
-    def checkpoint(self) -> Point | None:
-        """What was acknowledged before the last call of this, if that is news: to be made durable now.
+    def where(self, offset: int) -> int | None:
+        """The block in which this life has sent an event that the log still holds for not done."""
+        return self._places.get(offset)
 
-        One call behind, so that the log has taken note of these events too when the core forgets them.
+    def answered(self, offsets: Iterable[int], answer: int) -> None:
+        """The log is told now that these events are done; `answer` counts what it is told."""
+        for offset in offsets:
+            number = self._places.pop(offset, 0)
+            if number == 0:
+                continue
+            left, high = self._open.pop(number)
+            if left > 1:
+                self._open[number] = (left - 1, high)
+            else:
+                self._answered[number] = answer
+
+    def checkpoint(self, noted: int) -> Point | None:
+        """How far everything is acknowledged and durably noted by the log, if that is news.
+
+        It is to be made durable, and then the core may forget. If it forgot something that the log does not
+        know, a crash would make the log hand it out again and the core take it for new.
+
+        Args:
+            noted: the last `answer` that is durable in the log.
         """
-        news = self._armed if self._armed.number > self.settled.number else None
-        self._armed = self.acked
+        news = None
+        number = max(self.settled.number, self._base) + 1
+        while number in self._points and self._is_noted(number, noted):
+            news = self._points[number]
+            number += 1
         return news
+
+    def _is_noted(self, number: int, noted: int) -> bool:
+        if number in self._open:
+            # Somebody has set it aside. The core does not watch for it any more either.
+            return self._high - self._open[number][1] > HORIZON
+        return self._answered[number] <= noted
 
     def settle(self, point: Point) -> None:
         """A point of `checkpoint` is durable; the core may forget what it remembers up to there."""
+        for number in range(max(self.settled.number, self._base) + 1, point.number + 1):
+            self._points.pop(number, None)
+            self._answered.pop(number, None)
         self.settled = max(self.settled, point)
 
     def _on_welcome(self, welcome: Welcome) -> list[bytes]:
@@ -219,7 +262,9 @@ class EdgeLane:
         if ack.hash != known:
             raise LaneLost(f"the core has another block {ack.acked}")
         for number in range(first, ack.acked + 1):
-            self._unacked_bytes -= len(self._unacked.pop(number)[0])
+            frame, digest = self._unacked.pop(number)
+            self._unacked_bytes -= len(frame)
+            self._points[number] = Point(number, digest, ack.level)
         self.acked = Point(ack.acked, known, ack.level)
         self._quiet_since = None
 

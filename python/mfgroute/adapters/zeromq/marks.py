@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from mfgroute.adapters.zeromq.frames import EMPTY_HASH, LEVELS
+from mfgroute.adapters.zeromq.frames import EMPTY_HASH, HORIZON, LEVELS
 from mfgroute.errors import AdapterError
 
 __all__ = ["CoreLane", "Known", "identity", "load", "runs", "save"]
@@ -17,8 +17,6 @@ __all__ = ["CoreLane", "Known", "identity", "load", "runs", "save"]
 _FORMAT = 1
 _HASHES_MAX = 1024
 _RETIRED_MAX = 16
-#: The engine of an edge hands out no event so far behind the newest one. A power of two above its bound.
-_HORIZON = 131_072
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True):
@@ -63,6 +61,7 @@ class CoreLane:
         acked: all blocks up to here have their receipts.
         told: the edge will not ask about blocks up to here again.
         forked: it takes nothing until its edge begins a new epoch.
+        fleeting: blocks up to here came before a restart, in a stream that is acknowledged in memory.
         old: of each event that came from earlier sessions and may come again, by offset, its mark and the
             number of its block; 0 if the block is durable.
     """
@@ -77,6 +76,7 @@ class CoreLane:
         self.told = acked
         self.level = LEVELS[0]
         self.forked = False
+        self.fleeting = 0
         self.hashes: OrderedDict[int, bytes] = OrderedDict()
         self.pending: dict[int, int] = {}
         self.done: dict[int, str] = {}
@@ -106,7 +106,7 @@ class CoreLane:
         self._high = max(
             self._high, *(start + count - 1 for start, count in zip(starts, counts, strict=True))
         )
-        if self.old and self._high - self._old_high > _HORIZON:
+        if self.old and self._high - self._old_high > HORIZON:
             self.old.clear()
 
     def hear(self, settled: int) -> None:
@@ -143,6 +143,9 @@ class CoreLane:
         lane.expected = saved.number + 1
         if saved.hash != EMPTY_HASH:
             lane.hashes[saved.number] = saved.hash
+        if saved.level == LEVELS[0]:
+            # Or it was not acknowledged yet; then this says less than what is true.
+            lane.fleeting = saved.number
         for number in range(lane.acked + 1, lane.expected):
             lane.pending[number] = 0
         return lane

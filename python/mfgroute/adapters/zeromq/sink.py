@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta
@@ -12,7 +12,7 @@ from msgspec import Meta
 from mfgroute.adapter import Config, Context, Sink
 from mfgroute.adapters.zeromq.book import Book
 from mfgroute.adapters.zeromq.connection import EdgeConnection
-from mfgroute.adapters.zeromq.frames import EVENT_HEAD
+from mfgroute.adapters.zeromq.frames import EVENT_HEAD, EVENTS_MAX
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, load_secret, parse_public
 from mfgroute.adapters.zeromq.lane import EdgeLane
 from mfgroute.errors import AdapterError, Disconnected
@@ -23,6 +23,14 @@ __all__ = ["ZeroMqSink", "ZeroMqSinkConfig"]
 
 #: In the data folder: a file for each sink of this kind.
 FOLDER = "edge-link"
+#: How long, in seconds, a stream that does not move may hold back what comes next of other streams, and when
+#: its own events come again.
+_PATIENCE_S, _AGAIN_S = 1.0, 1.0
+#: A block has no more bytes than these, but for a single event: on a slow line nothing else is heard of the
+#: core until one is over, and after three heartbeats it would be taken for gone.
+_BLOCK_BYTES = 128 << 10
+_BEHIND = Retry(reason="an earlier event of its key goes first, in another stream", waits=True, after_s=0.0)
+_NO_CREDIT = Retry(reason="the core gives no credit", waits=True, after_s=_AGAIN_S)
 
 
 class ZeroMqSinkConfig(Config):
@@ -63,7 +71,9 @@ class ZeroMqSink(Sink):
 
     Config = ZeroMqSinkConfig
     refuses_single = False
-    batch_max = 256
+    # Of two writes that wait for credit the later one could be first, with a later event of the same key.
+    writes_max = 1
+    batch_max = 2048
     paced = True
 
     def __init__(self, config: ZeroMqSinkConfig, context: Context) -> None:
@@ -78,7 +88,10 @@ class ZeroMqSink(Sink):
             epoch=context.epoch,
             durable=context.durable if context.epoch else (),
         )
-        self._flying: dict[tuple[str, str], asyncio.Future[bool]] = {}
+        self._streams: set[str] = set()
+        self._stuck: set[str] = set()
+        #: How many events of durable streams the runtime was told are done.
+        self._answered = 0
 
     @property
     def counters(self) -> Counter[str]:
@@ -102,7 +115,9 @@ class ZeroMqSink(Sink):
         book = None
         if self._context.epoch and self._context.durable:
             book = Book(self._context.data_dir / FOLDER / f"{self._context.name}.json", self._context.epoch)
-        await self.link.open(keys, core_key, timeout_s=self._config.connect_timeout_s, book=book)
+        await self.link.open(
+            keys, core_key, timeout_s=self._config.connect_timeout_s, book=book, noted=self._noted
+        )
 
     async def write(self, events: Sequence[Event]) -> list[Outcome]:
         """Send the events, those of one stream as one block, and wait for the core's acknowledgements.
@@ -113,29 +128,87 @@ class ZeroMqSink(Sink):
         """
         if self.link.failure is not None:
             raise Disconnected(str(self.link.failure), sent=False) from self.link.failure
-        streams: dict[str, list[int]] = {}
-        for place, event in enumerate(events):
-            streams.setdefault(event.stream, []).append(place)
-        answers: list[_Answer] = [Retry(reason="the core gives no credit", waits=True)] * len(events)
+        streams, held = _by_stream(events)
+        self._streams |= streams.keys()
+        answers: list[_Answer] = [_NO_CREDIT] * len(events)
+        for place in held:
+            answers[place] = _BEHIND
+        # Each stream has its own credit, so telemetry that waits does not hold business back.
+        parts = {
+            stream: asyncio.create_task(self._part(stream, places, events, answers))
+            for stream, places in streams.items()
+        }
         try:
             async with asyncio.timeout(self._config.answer_timeout_s):
-                # Each stream has its own credit, so telemetry that waits does not hold business back.
-                await asyncio.gather(
-                    *(self._post(stream, places, events, answers) for stream, places in streams.items())
-                )
-                futures = {answer for answer in answers if isinstance(answer, asyncio.Future)}
-                if futures:
-                    await asyncio.wait(futures)
+                await self._moved(parts, answers)
         except TimeoutError:
             pass  # What has no answer by now is a retry; if it arrives, the core knows the repetition.
         except (Disconnected, AdapterError) as error:
             if not any(isinstance(answer, asyncio.Future) for answer in answers):
                 raise Disconnected(str(error), sent=False) from error
-        return [_outcome(answer) for answer in answers]
+        finally:
+            await _end(parts.values())
+        outcomes = [_outcome(answer) for answer in answers]
+        self._tell(streams, events, outcomes)
+        return outcomes
+
+    def _tell(
+        self, streams: dict[str, list[int]], events: Sequence[Event], outcomes: Sequence[Outcome]
+    ) -> None:
+        """The runtime hands these outcomes to the log before anything else runs."""
+        done = {
+            stream: [events[place].offset for place in places if isinstance(outcomes[place], Done)]
+            for stream, places in streams.items()
+        }
+        self._answered += sum(len(found) for stream, found in done.items() if stream in self._context.durable)
+        for stream, found in done.items():
+            if found:
+                self.link.answered(stream, found, self._answered)
+
+    def _noted(self) -> int:
+        """How many of what was answered is durable in the log: it notes them in the order of the answers."""
+        return self._answered - self._context.unsettled()
 
     async def close(self) -> None:
         """Leave. What is not acknowledged is sent again by the next sink."""
         await self.link.close()
+
+    async def _moved(self, parts: Mapping[str, asyncio.Task[None]], answers: Sequence[_Answer]) -> None:
+        """Wait until every stream's events are acknowledged, but not for streams that do not move.
+
+        Where there is one stream only, nothing waits behind it.
+
+        Raises:
+            Disconnected: the core is gone.
+        """
+        patience_s = _PATIENCE_S if len(self._streams) > 1 else None
+        # Those that were stuck before are waited for only if there are no others.
+        wanted = set(parts) - self._stuck or set(parts)
+        before = -1
+        while wanted:
+            await asyncio.wait(
+                [parts[stream] for stream in wanted],
+                timeout=patience_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for stream in [stream for stream, part in parts.items() if part.done()]:
+                parts[stream].result()
+                wanted.discard(stream)
+                self._stuck.discard(stream)
+            moved = sum(2 * answer.done() + 1 for answer in answers if isinstance(answer, asyncio.Future))
+            if moved == before:
+                self._stuck |= wanted
+                return
+            before = moved
+
+    async def _part(
+        self, stream: str, places: Sequence[int], events: Sequence[Event], answers: list[_Answer]
+    ) -> None:
+        """Send the events of one stream and wait until the core has acknowledged them."""
+        await self._post(stream, places, events, answers)
+        futures = {answer for place in places if isinstance(answer := answers[place], asyncio.Future)}
+        if futures:
+            await asyncio.wait(futures)
 
     async def _post(
         self, stream: str, places: Sequence[int], events: Sequence[Event], answers: list[_Answer]
@@ -144,17 +217,19 @@ class ZeroMqSink(Sink):
         lane = await self.link.lane(stream)
         chunk: list[int] = []
         empty = size = lane.size([])
+        limit = min(lane.block_max, _BLOCK_BYTES)
         for place in places:
             event = events[place]
             more = EVENT_HEAD + len(event.json)
-            flying = self._flying.get((stream, event.id))
-            if flying is not None:
-                answers[place] = flying  # Sent before a timeout, and still on its way.
+            number = lane.where(event.offset)
+            if number is not None:
+                # Sent by a write that did not wait for the answer: it is here by now, or on its way.
+                answers[place] = self.link.answer(lane, number)
             elif empty + more > lane.block_max:
                 reason = f"{len(event.json)} bytes, the core takes blocks of {lane.block_max}"
                 answers[place] = Refused("event_too_large", reason)
             else:
-                if size + more > lane.block_max:
+                if chunk and (size + more > limit or len(chunk) == EVENTS_MAX):
                     await self._block(lane, chunk, events, answers)
                     chunk, size = [], empty
                 chunk.append(place)
@@ -169,11 +244,32 @@ class ZeroMqSink(Sink):
         answer = await self.link.post(
             lane, [event.offset for event in block], [event.json for event in block]
         )
-        names = [(lane.stream, event.id) for event in block]
-        self._flying.update(dict.fromkeys(names, answer))
-        answer.add_done_callback(lambda _: [self._flying.pop(name, None) for name in names])
         for place in chunk:
             answers[place] = answer
+
+
+def _by_stream(events: Sequence[Event]) -> tuple[dict[str, list[int]], list[int]]:
+    """Where the events of each stream stand, and those that may not go yet.
+
+    Streams overtake each other on the way, so of one key there is one stream at a time.
+    """
+    streams: dict[str, list[int]] = {}
+    taken: dict[str, str | None] = {}
+    held: list[int] = []
+    for place, event in enumerate(events):
+        if taken.setdefault(event.key, event.stream) == event.stream:
+            streams.setdefault(event.stream, []).append(place)
+        else:
+            taken[event.key] = None
+            held.append(place)
+    return streams, held
+
+
+async def _end(parts: Collection[asyncio.Task[None]]) -> None:
+    """Send nothing more: what is not sent by now is a retry."""
+    for part in parts:
+        part.cancel()
+    await asyncio.gather(*parts, return_exceptions=True)
 
 
 def _outcome(answer: _Answer) -> Outcome:

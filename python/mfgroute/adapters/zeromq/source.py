@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fnmatch
 import re
 import time
@@ -19,20 +20,23 @@ from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Source
 from mfgroute.adapters.plain import excerpt
+from mfgroute.adapters.zeromq.clocks import Clocks
 from mfgroute.adapters.zeromq.core import CoreLink
 from mfgroute.adapters.zeromq.guard import ZAP_DOMAIN, Guard, require_refusal, tune
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, KeyPair, load_secret, parse_public
 from mfgroute.adapters.zeromq.waiting import Taken, Waiting
-from mfgroute.errors import AdapterError, Disconnected, MfgrouteError
+from mfgroute.errors import AdapterError, Disconnected, Full, MfgrouteError
 from mfgroute.events import Intake, Receipt
 from mfgroute.observe.logs import get_logger
-from mfgroute.units import Size
+from mfgroute.units import Duration, Rate, Size
 
 __all__ = ["EdgePeer", "ZeroMqSource", "ZeroMqSourceConfig"]
 
 _LINGER_MS = 500
 _INTAKE_EVENTS_MAX = 8192
 _INTAKE_BYTES_MAX = 4 << 20
+#: First and longest time, in seconds, for which a stream without room is left aside.
+_ASIDE_S, _ASIDE_MAX_S = 0.05, 1.0
 _ALARMS = (
     "forks",
     "other_lives",
@@ -85,11 +89,23 @@ class ZeroMqSourceConfig(Config):
     credit_size: Annotated[
         Size, Meta(description="Bytes one stream of an edge may have sent without an answer")
     ] = Size(16 << 20)
+    credit_total: Annotated[
+        Size,
+        Meta(description="Bytes that all edges together may have sent without an answer, in equal shares"),
+    ] = Size(256 << 20)
     block_max: Annotated[Size, Meta(description="Largest frame that is taken; at most 64MiB")] = Size(1 << 20)
     first: Annotated[
         tuple[str, ...],
         Meta(description="Streams of the edges that are admitted before others, the most urgent first"),
     ] = ("business",)
+    connects: Annotated[
+        Rate,
+        Meta(description="Connections of edges that are let in, one after the other; the others wait"),
+    ] = Rate(100.0)
+    clock_off_max: Annotated[
+        Duration,
+        Meta(description="How far the clock of an edge may be off before that is said; it decides nothing"),
+    ] = Duration(5.0)
 
     def __post_init__(self) -> None:
         """Refuse a list in which a key or a name would be ambiguous."""
@@ -109,6 +125,14 @@ class _Token(NamedTuple):
     blocks: tuple[tuple[str, str, int, int], ...]
 
 
+class _Aside(NamedTuple):
+    """A stream for which there is no room: until when it is left aside, for how long, and why."""
+
+    until: float
+    for_s: float
+    why: str
+
+
 class ZeroMqSource(Source):
     """Take blocks from edge nodes.
 
@@ -118,12 +142,14 @@ class ZeroMqSource(Source):
     """
 
     Config = ZeroMqSourceConfig
+    sorted_by_stream = True
 
     def __init__(self, config: ZeroMqSourceConfig, context: Context) -> None:
         self._config = config
         self._key_path: Path = context.project_dir / config.secret_key_file
         self._block_max = config.block_max
         self._ack = "sealed" if context.durable else None
+        self.clocks = Clocks(config.clock_off_max)
         self.core = self._link(None)
         self._allowed = {
             edge.id: re.compile("|".join(fnmatch.translate(source) for source in edge.sources))
@@ -135,6 +161,8 @@ class ZeroMqSource(Source):
         self._routes: dict[tuple[str, str], bytes] = {}
         self._opening: tuple[tuple[str, str, int, int], ...] = ()
         self.waiting = Waiting(config.first)
+        self._taken: list[Taken] = []
+        self._aside: dict[str, _Aside] = {}
         self._heard: dict[str, float] = {}
         self._arrived = asyncio.Event()
         self._failure: MfgrouteError | None = None
@@ -148,7 +176,7 @@ class ZeroMqSource(Source):
 
     @property
     def details(self) -> dict[str, Any]:
-        """Where it listens, and of each edge when it was heard last and how its lanes stand."""
+        """Where it listens, and of each edge when it was heard last, its clock, and how its lanes stand."""
         now = time.monotonic()
         lanes: dict[str, list[dict[str, Any]]] = {edge: [] for edge in self._allowed}
         for lane in self.core.lanes:
@@ -158,11 +186,16 @@ class ZeroMqSource(Source):
         return {
             "endpoint": self.endpoint,
             "waiting": len(self.waiting),
+            "notes": [
+                *self.clocks.notes(self._allowed),
+                *(f"blocks of edges wait: {aside.why}" for _, aside in sorted(self._aside.items())),
+            ],
             "edges": [
                 {
                     "id": edge,
                     "known": edge in self._allowed,
                     "heard_s": round(now - heard[edge], 3) if edge in heard else None,
+                    "clock": self.clocks.details(edge),
                     "lanes": found,
                 }
                 for edge, found in lanes.items()
@@ -181,10 +214,11 @@ class ZeroMqSource(Source):
         keys = load_secret(self._key_path)
         self._zmq = zmq.asyncio.Context()
         edges = {parse_public(edge.key): edge.id for edge in self._config.edges}
-        guard = self._guard = Guard(self._zmq, edges, self.counters)
+        guard = self._guard = Guard(self._zmq, edges, self.counters, rate=self._config.connects)
         guard.quiet = True
         guard.bind()
         self._start(guard.serve())
+        self._start(guard.admit())
         socket = self._socket = self._listener(keys)
         try:
             socket.bind(self._config.listen)
@@ -208,14 +242,21 @@ class ZeroMqSource(Source):
         if self._opening:
             opening, self._opening = self._opening, ()
             return Intake(position=self.core.position(), token=_Token(opening), ack=self._ack)
-        while not self.waiting and not self.core.changed:
+        while (
+            not (ready := self.waiting.streams() - (aside := self._without_room())) and not self.core.changed
+        ):
             if self._failure is not None:
                 raise self._failure
             self._arrived.clear()
-            await self._arrived.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._aside_s()):
+                    await self._arrived.wait()
         taken: list[Taken] = []
-        if self.waiting:
-            taken = self.waiting.take(events_max=_INTAKE_EVENTS_MAX, bytes_max=_INTAKE_BYTES_MAX)
+        if ready:
+            taken = self.waiting.take(
+                events_max=_INTAKE_EVENTS_MAX, bytes_max=_INTAKE_BYTES_MAX, without=aside
+            )
+        self._taken = taken
         events: list[bytes] = []
         metas: list[dict[str, str]] = []
         for block, sources in taken:
@@ -238,12 +279,34 @@ class ZeroMqSource(Source):
         assert isinstance(intake.token, _Token), "an intake of another source"
         replies: dict[tuple[str, str], bytes] = {}
         for edge, stream, epoch, number in intake.token.blocks:
+            self._aside.pop(stream, None)
             reply = self.core.acknowledge(edge, stream, epoch, number, receipt.level)
             if reply is not None:
                 replies[edge, stream] = reply  # Cumulative: the last one says it all.
         for name, reply in replies.items():
             if name in self._routes:
                 self._send(self._routes[name], reply)
+
+    async def refuse(self, intake: Intake, full: Full) -> None:
+        """Leave a stream aside for which there is no room, and go on with the others."""
+        assert isinstance(intake.token, _Token), "an intake of another source"
+        stream = intake.token.blocks[0][1]
+        taken, self._taken = self._taken, []
+        self.core.take_back([block for block, _ in taken])
+        self.waiting.put_back(taken)
+        before = self._aside.get(stream)
+        for_s = _ASIDE_S if before is None else min(2 * before.for_s, _ASIDE_MAX_S)
+        self._aside[stream] = _Aside(time.monotonic() + for_s, for_s, str(full))
+
+    def _without_room(self) -> set[str]:
+        """The streams that are left aside now."""
+        now = time.monotonic()
+        return {stream for stream, aside in self._aside.items() if aside.until > now}
+
+    def _aside_s(self) -> float | None:
+        """How long until a stream that is left aside has its next turn; `None` if there is none."""
+        ends = [aside.until for stream, aside in self._aside.items() if stream in self.waiting.streams()]
+        return max(0.0, min(ends) - time.monotonic()) if ends else None
 
     async def close(self) -> None:
         """Stop listening; acknowledgements that were given get half a second to leave."""
@@ -267,8 +330,10 @@ class ZeroMqSource(Source):
         return CoreLink(
             credit_blocks=config.credit_blocks,
             credit_bytes=config.credit_size,
+            credit_total=config.credit_total,
             block_max=self._block_max,
             position=position,
+            clocks=self.clocks,
         )
 
     def _listener(self, keys: KeyPair) -> zmq.asyncio.Socket:

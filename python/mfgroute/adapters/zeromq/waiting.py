@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from mfgroute.adapters.zeromq.frames import Block
@@ -43,9 +44,24 @@ class Waiting:
         edges.setdefault(taken.block.edge, deque()).append(taken)
         self._count += 1
 
-    def take(self, *, events_max: int, bytes_max: int) -> list[Taken]:
-        """Blocks of one stream: at least one, one of each edge in turn, until a limit is reached."""
-        edges = self._streams[self._next()]
+    def put_back(self, taken: Sequence[Taken]) -> None:
+        """What was taken is not admitted yet: it comes before what came later."""
+        for one in reversed(taken):
+            edges = self._streams.setdefault(one.block.stream, OrderedDict())
+            edges.setdefault(one.block.edge, deque()).appendleft(one)
+            edges.move_to_end(one.block.edge, last=False)
+            self._count += 1
+
+    def streams(self) -> AbstractSet[str]:
+        """The streams of which something waits."""
+        return self._streams.keys()
+
+    def take(self, *, events_max: int, bytes_max: int, without: Collection[str] = ()) -> list[Taken]:
+        """Blocks of one stream: at least one, one of each edge in turn, until a limit is reached.
+
+        Of the streams `without` nothing is taken; something of another one waits.
+        """
+        edges = self._streams[self._next(without)]
         found: list[Taken] = []
         events = size = 0
         while edges:
@@ -73,9 +89,10 @@ class Waiting:
         self._streams = {stream: edges for stream, edges in self._streams.items() if edges}
         return before - self._count
 
-    def _next(self) -> str:
+    def _next(self, without: Collection[str]) -> str:
         """The most urgent stream that waits, but for a turn of the others now and then."""
-        order = sorted(self._streams, key=lambda stream: (self._rank.get(stream, len(self._rank)), stream))
+        found = [stream for stream in self._streams if stream not in without]
+        order = sorted(found, key=lambda stream: (self._rank.get(stream, len(self._rank)), stream))
         before, times = self._row
         stream = order[0]
         if before == stream and times >= _ROW_MAX and len(order) > 1:

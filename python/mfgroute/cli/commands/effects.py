@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -9,14 +10,21 @@ import click
 from mfgroute.cli import show
 from mfgroute.cli.app import Group, session
 from mfgroute.cli.failures import FAILED, USAGE, Failure
-from mfgroute.cli.outcomes import STATES, outcome, requested, state
+from mfgroute.cli.outcomes import STATES, outcome, requested, stands, state
 
 _COUNT = 1000
+#: How a reversal stands that has no effect yet.
+_QUEUED = {
+    "queued": "waiting to be sent",
+    "in_flight": "being sent",
+    "delivered": "posted",
+    "parked": "parked",
+}
 
 
 @click.group("effects", cls=Group)
 def command() -> None:
-    """Look at what sinks have posted; say what became of an effect in doubt."""
+    """Look at what sinks have posted; say what became of an effect in doubt; have one reversed."""
 
 
 @command.command("list")
@@ -55,7 +63,7 @@ def list_(
         show.line("no effects")
         return 0
     rows = [
-        (show.age(one["last"]), one["sink"], one["object"] or one["key"], state(one), one["reference"],
+        (show.age(one["last"]), one["sink"], one["object"] or one["key"], stands(one), one["reference"],
          one["id"], _said(one))
         for one in found
     ]  # fmt: skip
@@ -98,6 +106,10 @@ def show_(*, event_id: str, sink: str | None) -> int:
                 for change in one["history"]
             ]
         )
+        if by := one.get("reversed_by"):
+            show.line(f"  reversed by event {by['id']}: {_standing(by)}")
+        if one["reverses"]:
+            show.line(f"  takes back what was posted for event {one['reverses']}")
         if one["state"] in ("in_doubt", "refused", "gave_up"):
             way = "--posted DOC|--not-posted --reason …"
             show.line(f"next: mfgroute effects resolve {event_id} --sink {one['sink']} {way}")
@@ -113,6 +125,9 @@ def show_(*, event_id: str, sink: str | None) -> int:
 @click.option("--reason", required=True, help="Why; it is recorded with who did it.")
 def resolve(*, event_id: str, sink: str, posted: str | None, not_posted: bool, reason: str) -> int:
     """Say what became of an event that is in doubt or was refused, after a look into the target.
+
+    Of one that still waits to be sent it can be said that it was booked by hand; `--not-posted` takes that
+    back.
 
     Examples:
       mfgroute effects resolve 0f7e1a2b-3c4d-8e5f-9a6b-7c8d9e0f1a2b --sink sap --posted 49001 --reason "seen"
@@ -131,11 +146,78 @@ def resolve(*, event_id: str, sink: str, posted: str | None, not_posted: bool, r
     return 0
 
 
+@command.command("reverse")
+@click.argument("event_id", metavar="EVENT-ID")
+@click.option("--sink", help="At this sink; may be left out where one alone has posted it.")
+@click.option("--reason", required=True, help="Why; it is recorded with who did it, and told to the target.")
+@click.option("--dry-run", is_flag=True, help="Show what would be posted, and post nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask whether it is meant.")
+def reverse(*, event_id: str, sink: str | None, reason: str, dry_run: bool, yes: bool) -> int:
+    """Have what was posted for an event taken back by its target, once however often it is asked for.
+
+    A confirmation is cancelled, which takes back the movements that it made; a document that was posted alone
+    is cancelled by the opposite movement. It is an effect of its own, with an event of its own.
+
+    Examples:
+      mfgroute effects reverse 0f7e1a2b-3c4d-8e5f-9a6b-7c8d9e0f1a2b --reason "counted twice" --dry-run
+      mfgroute effects reverse 0f7e1a2b-3c4d-8e5f-9a6b-7c8d9e0f1a2b --reason "counted twice" --yes
+    """
+    if not reason.strip():
+        raise Failure("the reason is empty, expected a sentence for those who ask later", code=USAGE)
+    asked = {"id": event_id, "sink": sink, "why": reason}
+    if dry_run or not yes:
+        plan = _ask("reverse", dry=True, **asked)
+        if dry_run or plan["before"]:
+            return _reversal(plan)
+        _tell_plan(plan)
+        if not sys.stdin.isatty():
+            raise Failure("nobody can be asked whether this is meant", code=USAGE, hint="add `--yes`")
+        if not click.confirm("post this reversal?", err=True):
+            show.line("nothing was posted", error=True)
+            return FAILED
+    return _reversal(_ask("reverse", **asked))
+
+
+def _reversal(plan: dict[str, Any]) -> int:
+    """Print what is or would be reversed."""
+    if session().json:
+        show.document(plan)
+        return 0
+    before = plan["before"]
+    if before:
+        known = f" as {before['reference']}" if before["reference"] else ""
+        how = state(before) if before["state"] in STATES else _QUEUED.get(before["state"], before["state"])
+        show.line(f"event {plan['id']} has a reversal already, {before['id']}: {how}{known}")
+        show.line(f"see `mfgroute trace {before['id']}`")
+        return 0
+    if not plan["sent"]:
+        _tell_plan(plan)
+        show.line("nothing was posted")
+    elif not session().quiet:
+        show.line(f"{plan['sink']} {plan['does']}")
+        show.line(f"its event is {plan['reversal']}; see `mfgroute effects show {plan['reversal']}`")
+    return 0
+
+
+def _tell_plan(plan: dict[str, Any]) -> None:
+    """Print what a reversal would do."""
+    if session().json:
+        return
+    posted = f"{plan['sink']} has posted it as {plan['reference']}" if plan["reference"] else "it was posted"
+    show.line(f"event {plan['id']} of {plan['key']}: {posted}")
+    show.line(f"  {plan['does']}")
+    show.line(f"  {requested({**plan, 'request_key': plan['request']})}")
+
+
 def _ask(verb: str, **request: Any) -> Any:
     from mfgroute.cli.node import ask  # noqa: PLC0415 - not for --help
 
     given = {name: value for name, value in request.items() if value is not None}
     return ask("effects", request={"verb": verb, **given})
+
+
+def _standing(one: dict[str, Any]) -> str:
+    return state(one) + (f" as {one['reference']}" if one["reference"] else "")
 
 
 def _said(one: dict[str, Any]) -> str:

@@ -112,7 +112,10 @@ def _link(part: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
         waits = stats["sinks"][part["name"]]
         well = part["state"] == "up" and details.get("connected_s") is not None
         events, age_s = waits["lag_events"], waits["lag_ms"] / 1000
-        more = {"waiting": {"events": events, "oldest_s": age_s if events else None}}
+        more = {
+            "waiting": {"events": events, "oldest_s": age_s if events else None},
+            "shed": waits["dropped"],
+        }
     else:
         edges = [edge for edge in details.get("edges", ()) if edge["known"]]
         heard = all(_heard(edge) for edge in edges)
@@ -138,6 +141,9 @@ def _words(link: dict[str, Any]) -> list[str]:
         lines = [f"source {link['name']} listens on {link['endpoint']}"]
     if link["kind"] == "sink":
         lines += _waits(link)
+        if link["shed"]:
+            count = "1 event was" if link["shed"] == 1 else f"{link['shed']:,} events were"
+            lines.append(f"  {count} shed since the start, for room in streams that say `drop_oldest`")
         for lane in link.get("lanes", ()):
             has = f"the core has everything up to block {lane['acked']}{_level(lane)}"
             lines.append(f"  stream {lane['stream']}: {has}")
@@ -163,6 +169,8 @@ def _edge(edge: dict[str, Any]) -> list[str]:
     else:
         heard = f"heard {_span(edge['heard_s'])} ago" + ("" if _heard(edge) else ": it is silent")
     lines = [f"  edge {edge['id']}: {heard}"]
+    if edge["known"] and edge["clock"] is not None and edge["clock"]["off"]:
+        lines.append(f"    {edge['clock']['words']}")
     for lane in edge["lanes"]:
         if lane["forked"]:
             text = "has forked: an edge was put back or copied; nothing is taken"

@@ -9,7 +9,7 @@ import click
 
 from mfgroute.cli import show
 from mfgroute.cli.app import Group, session
-from mfgroute.cli.failures import CANNOT_CREATE, DATA, IO, OK, USAGE, Failure
+from mfgroute.cli.failures import CANNOT_CREATE, CONFIGURATION, DATA, IO, OK, USAGE, Failure
 
 if TYPE_CHECKING:
     from mfgroute.runtime.folder import Log
@@ -32,8 +32,8 @@ def command() -> None:
 def verify(*, folder: Path | None) -> int:
     """Read every log and say whether it is whole.
 
-    Ends with 0 when all are, 65 when one is damaged, 74 when the disk refuses. It may run beside a node; then
-    it says what held while it read.
+    Ends with 0 when all are, 65 when one is damaged, 74 when the disk refuses, 78 when a later version wrote
+    one. It may run beside a node; then it says what held while it read.
 
     Examples:
       mfgroute log verify
@@ -54,7 +54,9 @@ def verify(*, folder: Path | None) -> int:
             show.line("nothing was deleted; `mfgroute log salvage` reads what is whole", error=True)
     if whole:
         return OK
-    return IO if refused else DATA
+    if any(one["error"] and not one["newer"] for one in results):
+        return IO
+    return CONFIGURATION if refused else DATA
 
 
 def _verdict(one: dict[str, Any]) -> str:

@@ -98,7 +98,10 @@ def _explain(sink: str, name: str, side: Document) -> None:
     """Say what is behind a difference."""
     amount: str = side["difference"]
     less = amount.startswith("-")
-    show.line(f"  {sink}: {name} is {amount.lstrip('-')} {'less' if less else 'more'} than was reported")
+    if amount == "0":
+        show.line(f"  {sink}: {name} is what was reported, and not all of it was posted from here")
+    else:
+        show.line(f"  {sink}: {name} is {amount.lstrip('-')} {'less' if less else 'more'} than was reported")
     for event in side["open"]:
         said = f": {event['said']}" if event["said"] else ""
         show.line(

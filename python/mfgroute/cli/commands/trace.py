@@ -9,7 +9,7 @@ import click
 from mfgroute.cli import show
 from mfgroute.cli.app import Command, session
 from mfgroute.cli.failures import FAILED, Failure
-from mfgroute.cli.outcomes import outcome, requested
+from mfgroute.cli.outcomes import outcome, requested, taken_back
 
 
 @click.command("trace", cls=Command)
@@ -49,12 +49,18 @@ def command(*, key: str) -> int:
         if session().verbose and "data" in event:
             show.line(f"  data {show.compact(event['data'])}")
         for sink in event["sinks"]:
-            show.line(f"  {sink['sink']}: {standing(sink)}{version(sink)}")
+            show.line(f"  {sink['sink']}: {standing(sink)}{version(sink)}{reversal(sink)}")
             if session().verbose and "effect" in sink:
                 show.line(f"    {requested(sink['effect'])}")
         if not event["sinks"]:
             show.line("  no route wants it")
     return 0
+
+
+def reversal(sink: dict[str, Any]) -> str:
+    """By what the effect of an event was taken back, for people; nothing where it was not."""
+    said = sink["state"] in ("forgotten", "finished")  # Then `outcome` has said it.
+    return "" if said or "effect" not in sink else taken_back(sink["effect"])
 
 
 def version(sink: dict[str, Any]) -> str:

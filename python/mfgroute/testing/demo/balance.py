@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from mfgroute.testing.story import SYSTEMS, Expected, Misbehave, Outcome, Story, describe
+from mfgroute.testing.story.postings import amounts
 
 __all__ = ["Balance", "balance"]
 
@@ -79,6 +81,7 @@ def balance(
         *_wrong_counts(story, first, totals, link),
         *_wrong_sinks({**sinks, "link": edge["sinks"][_LINK_SINK], _COPY: core["sinks"][_COPY]}),
         *_wrong_effects(story, ledgers),
+        *_wrong_amounts(story, ledgers["erp"]),
     ]
     effects = {name: dict(ledgers[name]["counts"]) for name in SYSTEMS}
     late = list(_late(story, ledgers))
@@ -140,12 +143,38 @@ def _wrong_effects(story: Story, ledgers: dict[str, dict[str, Any]]) -> Iterator
         for said, count in (happened - expected).items():
             often = "happened again" if said in expected else "was not expected"
             yield f"{said} {often}{_times(count)}"
-        for refusal in ledger["refusals"]:
-            yield f"{system} refused {refusal['key']}: {refusal['message']}"
+        yield from _wrong_refusals(system, story.refusals.get(system, {}), ledger["refusals"])
         wishes = [step for step in story.steps if isinstance(step, Misbehave) and step.system == system]
         wanted = {wish.kind: wish.times for wish in wishes}
         if ledger["misbehaved"] != wanted:
             yield f"{system} misbehaved {ledger['misbehaved']}, expected {wanted}"
+
+
+def _wrong_refusals(system: str, expected: dict[str, int], refusals: list[dict[str, Any]]) -> Iterator[str]:
+    left = Counter(expected)
+    for refusal in refusals:
+        if left[refusal["code"]] > 0:
+            left[refusal["code"]] -= 1
+        else:
+            yield f"{system} refused {refusal['key']}: {refusal['message']}"
+    for code, count in (+left).items():
+        yield f"{system} refused nothing as {code}{_times(count)}"
+
+
+def _wrong_amounts(story: Story, ledger: dict[str, Any]) -> Iterator[str]:
+    """Where the ERP has confirmed or moved another quantity than was reported, and what else it counted."""
+    found = amounts(ledger)
+    for order in sorted({*story.amounts, *found}):
+        wanted = {name: Decimal(value) for name, value in story.amounts.get(order, {}).items()}
+        happened = found.get(order, {})
+        for name in sorted({*wanted, *happened}):
+            if wanted.get(name) != happened.get(name):
+                is_, expected = (f"{side.get(name, Decimal(0)).normalize():f}" for side in (happened, wanted))
+                yield f"erp {order}: {name} is {is_}, expected {expected}"
+    if ledger["posted_twice"]:
+        yield f"erp posted under a reference that it had posted before{_times(ledger['posted_twice'])}"
+    for key in ledger["keys_reused"]:
+        yield f"erp was sent the request {key} again with other bytes"
 
 
 def _compared(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +19,16 @@ from mfgroute.testing.story import SYSTEMS
 
 __all__ = ["commands", "print_commands", "print_report"]
 
-_MISCHIEF = {"too_many": "429", "error": "500", "slow": "slow", "cut": "cut", "refuse": "422"}
+_MISCHIEF = {
+    "too_many": "429",
+    "error": "500",
+    "slow": "slow",
+    "cut": "cut",
+    "refuse": "locked",
+    "expired": "token expired",
+    "twice": "posted twice",
+    "lie": "forgot",
+}
 _ITEMS = ("received", "accepted", "rejected", "duplicates", "filtered", "dropped")
 
 
@@ -34,6 +44,7 @@ def print_report(
     """Print everything that a person wants to know about a run."""
     _arrived(console, last)
     _done(console, last, added)
+    _refused(console, last)
     _rejected(console, refused)
     _balance(console, added)
     for difference in added.differences:
@@ -60,7 +71,7 @@ def print_commands(console: Console, lines: Sequence[str], says: str) -> None:
 def commands(
     folder: Folder, refused: Sequence[Refused], samples: dict[str, str], last: Snapshot, *, running: bool
 ) -> list[str]:
-    """Five commands that work now: against the running nodes, or on the folder they left."""
+    """Commands that work now: against the running nodes, or on the folder they left."""
     core, edge = _path(folder.core), _path(folder.edge)
 
     def sample(name: str) -> str:
@@ -69,7 +80,7 @@ def commands(
     bad = next((one for one in refused if one.sample.endswith(".xml")), None)
     if not running:
         return [
-            f"grep -rh {_posted(last)} {core}/out",
+            f"mfgroute trace {_posted(last)} -c {core}",
             f"mfgroute try {sample(samples['mes-a'])} --source mes-a -c {edge}",
             f"mfgroute try {sample(bad.sample if bad else samples['mes-b'])} --source mes-b -c {edge}",
             f"mfgroute try {sample(samples['erp-orders'])} --source erp-orders -c {core}",
@@ -78,7 +89,9 @@ def commands(
     kept = next((one.number for one in refused if one.number is not None), 1)
     return [
         f"mfgroute trace order/DE04/1004733 -c {core}",
-        f"mfgroute trace lot/DE07/L26-1119-01 -c {core}",
+        f"mfgroute reconcile --order 1004733 -c {core}",
+        f"mfgroute trace lot/DE07/L26-111901 -c {core}",
+        f"mfgroute effects list -c {core}",
         f"mfgroute rejects show {kept} -c {edge}",
         f"mfgroute inbox -c {edge}",
         f"mfgroute try {sample(samples['mes-a'])} --source mes-a -c {edge}",
@@ -86,9 +99,9 @@ def commands(
 
 
 def _posted(last: Snapshot) -> str:
-    """The id of the event behind the ERP's first document, or its order where there is none."""
+    """The number of the ERP's first document, or an order where there is none."""
     effects = last.ledgers["erp"]["effects"]
-    return str(effects[0]["idempotency_key"]) if effects else "order/DE04/1004733"
+    return str(effects[0]["document"]) if effects else "order/DE04/1004733"
 
 
 def _path(path: Path) -> str:
@@ -126,6 +139,22 @@ def _done(console: Console, last: Snapshot, added: Balance) -> None:
         ledger = last.ledgers[system]
         mischief = ", ".join(f"{_MISCHIEF[kind]} {count}x" for kind, count in ledger["misbehaved"].items())
         table.add_row(system, kinds, str(ledger["duplicates"] or ""), mischief)
+    console.print(table)
+
+
+def _refused(console: Console, last: Snapshot) -> None:
+    """What systems refused; all of it was done in the end, or the balance says so."""
+    refused = Counter(
+        (system, one["code"], one["message"])
+        for system in SYSTEMS
+        for one in last.ledgers[system]["refusals"]
+    )
+    if not refused:
+        return
+    console.print(Text("\nWhat a system refused at first", "bold"))
+    table = _table("system", "times", "code", "message")
+    for (system, code, message), times in refused.items():
+        table.add_row(*(Text(_printable(cell)) for cell in (system, str(times), code, message)))
     console.print(table)
 
 

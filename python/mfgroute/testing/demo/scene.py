@@ -16,7 +16,8 @@ from mfgroute.testing.demo.folder import Folder, free_ports
 from mfgroute.testing.demo.openings import Change, Fault, MachinesOpening, SystemsOpening
 from mfgroute.testing.demo.processes import Child, ChildDied, Processes
 from mfgroute.testing.demo.wan import Wan
-from mfgroute.testing.story import SYSTEMS, Misbehave, Post, Signal, Signals, Story
+from mfgroute.testing.story import SYSTEMS, Misbehave, Post, Reopen, Signal, Signals, Story
+from mfgroute.testing.story.postings import told
 
 __all__ = ["TOKENS", "Scene"]
 
@@ -30,6 +31,8 @@ TOKENS = {
 #: Long, for machines with much else to do; without load it takes a tenth.
 _READY_S = 100.0
 _LOOK_S = 0.05
+#: How long a refusal is waited for, the end of an outage included.
+_PARKED_S = 90.0
 
 
 class Scene:
@@ -112,9 +115,32 @@ class Scene:
 
     async def misbehave(self, wish: Misbehave) -> None:
         """Let a system misbehave."""
-        body = {"kind": wish.kind, "times": wish.times, "after_s": wish.after_s}
+        body = {"kind": wish.kind, "times": wish.times, "after_s": wish.after_s, **wish.more}
         async with self.http.post(f"{self.urls[wish.system]}/misbehave", json=body) as answer:
             answer.raise_for_status()
+
+    async def reopen(self, step: Reopen) -> int | None:
+        """Wait until a refusal is parked, take its cause away, and try again all that waits with it.
+
+        Returns:
+            How many events are tried again; `None` if nothing was parked in time.
+        """
+        try:
+            async with asyncio.timeout(_PARKED_S):
+                while not await self._parked(step):  # noqa: ASYNC110 - another process parks it
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError:
+            return None
+        async with self.http.post(f"{self.urls[step.system]}/setup", json=step.setup) as answer:
+            answer.raise_for_status()
+        asked = {"kind": "parked", "verb": "retry-key", "key": step.key, "sink": step.system}
+        done = await ask(self._data("core"), "dead_letters", request=asked)
+        return int(done["retried"])
+
+    async def _parked(self, step: Reopen) -> bool:
+        asked = {"kind": "parked", "verb": "list", "sink": step.system}
+        found = await ask(self._data("core"), "dead_letters", request=asked)
+        return any((one["key"], one["code"]) == (step.key, step.code) for one in found)
 
     async def change(self, signal: Signal) -> None:
         """Change a node of a machine."""
@@ -130,15 +156,22 @@ class Scene:
                 found: dict[str, Any] = await answer.json()
                 return found
 
-        return dict(zip(SYSTEMS, await asyncio.gather(*map(ledger, SYSTEMS)), strict=True))
+        found = dict(zip(SYSTEMS, await asyncio.gather(*map(ledger, SYSTEMS)), strict=True))
+        return {**found, "erp": told(found["erp"])}
 
     async def stats(self, node: str) -> dict[str, Any]:
         """The counters of a node."""
         if node == "core" and self._core is None:
             assert self._gone is not None, "what it had counted was kept"
             return self._gone
-        found: dict[str, Any] = await ask(self._data(node), "stats")
-        return _both(self._gone, found) if node == "core" and self._gone else found
+        gone = self._gone
+        try:
+            found: dict[str, Any] = await ask(self._data(node), "stats")
+        except (OSError, ValueError):
+            if node == "core" and self._core is None and self._gone is not None:
+                return self._gone  # It was killed while it was asked.
+            raise
+        return _both(gone, found) if node == "core" and gone else found
 
     async def kill_core(self) -> None:
         """Kill the core; what it has counted until now stays known."""

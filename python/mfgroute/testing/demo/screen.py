@@ -20,6 +20,8 @@ __all__ = ["COLUMNS", "Line", "LiveScreen", "Mood", "Numbers", "PlainScreen", "S
 
 COLUMNS = 100
 _ROWS = 18
+#: Synchronized output (DEC private mode 2026), which other terminals ignore.
+_HOLD, _SHOW = "\x1b[?2026h", "\x1b[?2026l"
 
 Mood = Literal["note", "good", "same", "bad", "trouble", "effect"]
 _MARKS: dict[Mood, tuple[str, str]] = {
@@ -123,6 +125,7 @@ class LiveScreen(Screen):
         self._rows = max(6, min(_ROWS, console.height - 16))
         self._lines: deque[Line] = deque(maxlen=self._rows)
         self._numbers: Numbers | None = None
+        self._shown: tuple[int, tuple[Line, ...], Numbers | None] | None = None
         self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
@@ -146,10 +149,18 @@ class LiveScreen(Screen):
         self._draw()
 
     def _draw(self) -> None:
+        """Draw what has changed; a terminal that can shows each picture whole, not half of it."""
+        shown = (int(self.elapsed_s), tuple(self._lines), self._numbers)
+        if shown == self._shown:
+            return
+        self._shown = shown
         parts: list[RenderableType] = [self._head(), Text(), self._story(), Text()]
         if self._numbers is not None:
             parts += [_systems(self._numbers), Text(), _counts(self._numbers)]
+        self.console.file.write(_HOLD)
         self._live.update(Group(*parts), refresh=True)
+        self.console.file.write(_SHOW)
+        self.console.file.flush()
 
     def _head(self) -> RenderableType:
         minutes, seconds = divmod(int(self.elapsed_s), 60)
@@ -164,17 +175,18 @@ class LiveScreen(Screen):
         return head
 
     def _story(self) -> RenderableType:
-        story = Table.grid(padding=(0, 1))
-        story.width = min(COLUMNS, self.console.width)
-        story.add_column(width=1)
-        story.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-        story.add_column(justify="right", no_wrap=True)
-        for line in self._lines:
-            mark, style = _MARKS[line.mood]
-            story.add_row(Text(mark, style), Text(line.text), Text(line.verdict, style))
-        for _ in range(self._rows - len(self._lines)):
-            story.add_row("", "", "")
-        return story
+        width = min(COLUMNS, self.console.width)
+        rows = [_row(line, width) for line in self._lines]
+        return Group(*rows, *[Text()] * (self._rows - len(rows)))
+
+
+def _row(line: Line, width: int) -> Text:
+    """A line of the story. Its text has all the room that its own verdict leaves."""
+    mark, style = _MARKS[line.mood]
+    verdict = Text(line.verdict, style)
+    text = Text(line.text)
+    text.truncate(width - verdict.cell_len - 4, overflow="ellipsis", pad=True)
+    return Text.assemble((f"{mark} ", style), text, "  ", verdict, no_wrap=True, overflow="crop")
 
 
 def _systems(numbers: Numbers) -> RenderableType:
@@ -209,7 +221,8 @@ def _counts(numbers: Numbers) -> RenderableType:
             ("sent, no answer ", "dim"),
             f"{numbers.in_doubt}   ",
             ("parked ", "dim"),
-            f"{numbers.parked}   ",
+            (f"{numbers.parked}", "yellow" if numbers.parked else ""),
+            "   ",
             ("unaccounted ", "dim"),
             (f"{numbers.unaccounted}", "red" if numbers.unaccounted else "green"),
         ),

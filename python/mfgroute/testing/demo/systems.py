@@ -1,5 +1,7 @@
 """The process of the business systems: ERP, WMS, QMS, MES, CMMS and portal, each a web server.
 
+The ERP answers as the services of SAP S/4HANA do, the others take events as they are.
+
 The first line on standard input holds their master data, the answer on standard output their addresses. It
 ends with its input.
 """
@@ -14,11 +16,14 @@ from typing import Any
 import msgspec
 
 from mfgroute.testing.demo.openings import Fault, SystemsOpening
-from mfgroute.testing.simulators import SIMULATORS, Effect, Ledger, Simulator
+from mfgroute.testing.simulators import SIMULATORS, Effect, Ledger, S4Simulator, Simulator
+from mfgroute.testing.simulators.s4.faults import Fault as S4Fault
+from mfgroute.testing.simulators.s4.faults import Kind
+from mfgroute.testing.story import SYSTEMS
 
 
 class _PostsTwice(Ledger):
-    """Does its first work twice, as an ERP without idempotency would after a lost answer."""
+    """Does its first work twice, as a system without idempotency would after a lost answer."""
 
     def post(self, **given: Any) -> Effect:
         """Record an effect, the first one with a twin."""
@@ -44,9 +49,21 @@ class _Forgets(Ledger):
 
 
 _FAULTY: dict[Fault, type[Ledger]] = {"posts-twice": _PostsTwice, "forgets": _Forgets}
+_FAULTY_ERP: dict[Fault, Kind] = {"posts-twice": "twice", "forgets": "lie"}
 
 
-def _simulator(name: str, opening: SystemsOpening) -> Simulator:
+def _erp(opening: SystemsOpening) -> S4Simulator:
+    simulator = S4Simulator()
+    simulator.setup(opening.setup["erp"])
+    if "erp" in opening.faults:
+        # Of an order that nothing else delays, so that its first confirmation is hit.
+        simulator.misbehave(S4Fault(kind=_FAULTY_ERP[opening.faults["erp"]], times=1, name="1004733"))
+    return simulator
+
+
+def _simulator(name: str, opening: SystemsOpening) -> Simulator | S4Simulator:
+    if name == "erp":
+        return _erp(opening)
     kind = SIMULATORS[name]
     simulator = kind()
     fault = opening.faults.get(name)
@@ -63,7 +80,7 @@ async def _serve() -> None:
     opening = msgspec.json.decode(await reader.readline(), type=SystemsOpening)
     async with contextlib.AsyncExitStack() as running:
         urls = {}
-        for name in SIMULATORS:
+        for name in SYSTEMS:
             urls[name] = (await running.enter_async_context(_simulator(name, opening))).url
         print(msgspec.json.encode(urls).decode(), flush=True)  # noqa: T201 - whoever started this reads it
         await reader.read()

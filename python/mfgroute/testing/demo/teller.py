@@ -11,18 +11,31 @@ from mfgroute.testing.demo.balance import Balance, balance
 from mfgroute.testing.demo.scene import Scene
 from mfgroute.testing.demo.screen import Line, Mood, Numbers, Screen
 from mfgroute.testing.demo.wan import Wan
-from mfgroute.testing.story import SYSTEMS, Drop, Misbehave, Outcome, Post, Signals, Step, Story, describe
+from mfgroute.testing.story import (
+    SYSTEMS,
+    Drop,
+    Misbehave,
+    Outcome,
+    Post,
+    Reopen,
+    Signals,
+    Step,
+    Story,
+    describe,
+)
 
 __all__ = ["Refused", "Snapshot", "Teller"]
 
 _LOOK_S = 0.2
+#: How often in a row the core must have counted nothing new to be at rest.
+_RESTS = 3
 #: How long nothing may change before the wait for quiet is given up.
 _STILL_S = 10.0
 #: As above, when a line has to be found again first.
 _STILL_AFTER_OUTAGE_S = 45.0
 #: With an outage: before which steps of the story something happens. From the cut on to its end only the
 #: edge is posted to.
-_CUT, _KILL, _START, _MEND = 9, 14, 24, 29
+_CUT, _KILL, _START, _MEND = 9, 14, 26, 31
 #: In the message whose quantity is converted by a factor of its material.
 _CARTONS = b'"uom":"KAR"'
 _ENDINGS = {"application/json": "json", "application/xml": "xml"}
@@ -109,9 +122,7 @@ class Teller:
             wan.cut()
             self._screen.line(Line("trouble", "the line between edge and core is cut", "the edge goes on"))
         elif number == _KILL:
-            # What it has counted is taken over into the balance, so nothing may be under way.
-            while any(map(_waiting, (await self._scene.stats("core"))["sinks"].values())):  # noqa: ASYNC110
-                await asyncio.sleep(_LOOK_S)
+            await self._until_core_rests()
             await self._scene.kill_core()
             self._screen.line(Line("trouble", "the core is killed", "kill -9"))
         elif number == _START:
@@ -122,6 +133,21 @@ class Teller:
             wan.mend()
             count = waits["queued"] + waits["in_flight"]
             self._screen.line(Line("good", "the line is back", f"{count} events waited"))
+
+    async def _until_core_rests(self) -> None:
+        """Wait until the core does nothing, since its counters of now stand for it once it is killed.
+
+        What it had received when the line was cut may not have been counted yet when it is asked first.
+        """
+        before: Any = None
+        same = 0
+        while same < _RESTS:
+            now = await self._scene.stats("core")
+            counted = (now["sources"], now["sinks"])
+            waits = any(map(_waiting, now["sinks"].values()))
+            same = same + 1 if counted == before and not waits else 0
+            before = counted
+            await asyncio.sleep(_LOOK_S)
 
     async def _play(self, number: int, step: Step) -> None:
         match step:
@@ -139,6 +165,15 @@ class Teller:
                 await self._scene.misbehave(step)
                 often = "once" if step.times == 1 else f"{step.times} times"
                 self._screen.line(Line("trouble", f"from now on {step.says}", often))
+            case Reopen():
+                await self._reopen(step)
+
+    async def _reopen(self, step: Reopen) -> None:
+        retried = await self._scene.reopen(step)
+        if retried is None:
+            self.surprises.append(f"{step.system} refused nothing of {step.key} as {step.code}")
+        else:
+            self._screen.line(Line("good", step.says, f"{retried} event{'s' * (retried != 1)}"))
 
     async def _post(self, number: int, step: Post) -> None:
         sample = f"{number:02}-{step.source}.{_ENDINGS[step.content_type]}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import msgspec
 from aiohttp import web
 
 from mfgroute.testing.simulators.ledger import Effect, Ledger, Misbehaviour, Mischief, Refusal
+from mfgroute.testing.simulators.listening import Listening
 from mfgroute.testing.simulators.rest import RestDoor
 
 __all__ = ["CloudEvent", "Made", "Simulator", "canonical"]
@@ -51,7 +52,7 @@ def canonical(type_: str) -> str:
     return name
 
 
-class Simulator:
+class Simulator(Listening):
     """A business system on loopback that keeps a ledger and misbehaves on request.
 
     Subclasses say in `accepts` which events they take at which path and implement `make`. A request is
@@ -72,12 +73,10 @@ class Simulator:
         self.ledger = Ledger(
             self.system, kept_s=kept_s, upsert=self.upsert, first_document=self.first_document
         )
-        self.url = ""
         #: How often a job of the REST door is asked for before it has ended.
         self.job_polls = 2
         self._misbehaviours: list[Misbehaviour] = []
         self._chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
-        self._runner: web.AppRunner | None = None
 
     def make(self, name: str, event: CloudEvent) -> Made:
         """Judge an event and do what it asks for.
@@ -120,27 +119,6 @@ class Simulator:
     def behave(self) -> None:
         """Stop misbehaving."""
         self._misbehaviours.clear()
-
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen; `url` says where."""
-        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        self._runner = runner
-        await web.TCPSite(runner, host, port).start()
-        self.url = f"http://{host}:{runner.addresses[0][1]}"
-
-    async def stop(self) -> None:
-        """Stop listening. The ledger stays."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
 
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 20)

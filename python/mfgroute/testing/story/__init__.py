@@ -2,8 +2,9 @@
 
 It covers make-to-order (S1), three plants with one contract (S3) and a quality hold (S4): four orders, an
 MES that posts JSON, one that speaks B2MML, a line that drops CSV files, three presses, a QMS, and an ERP
-that is busy, broken and cut off for a while. The demo plays it, then compares ledgers and counters with
-`Story.sources`, `Story.effects` and the totals.
+that is busy, broken, locked and cut off for a while and refuses a closed period until a person opens it. The
+demo plays it, then compares ledgers and counters with `Story.sources`, `Story.effects`, `Story.amounts` and
+the totals.
 
 Items are counted as in promise 1: each event that a message makes is one, each ignored element of an
 `each` is one *filtered*, and a refused message is one *rejected*.
@@ -12,6 +13,7 @@ Items are counted as in promise 1: each event that a message makes is one, each 
 * `messages`: the documents that the plants write.
 * `chapters`: the steps, in order.
 * `expected`: every effect that it must have.
+* `postings`: the ledger of the ERP in the words of the story.
 * `play`: the whole story.
 """
 
@@ -22,6 +24,7 @@ from mfgroute.testing.story.model import (
     Misbehave,
     Outcome,
     Post,
+    Reopen,
     Signal,
     Signals,
     Step,
@@ -36,6 +39,7 @@ __all__ = [
     "Misbehave",
     "Outcome",
     "Post",
+    "Reopen",
     "Signal",
     "Signals",
     "Step",

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from mfgroute.adapters.sap.references import guid
 from mfgroute.testing.simulators.documents import loipro, nc_webhook
 from mfgroute.testing.story.messages import (
     ORDERS,
@@ -18,9 +19,9 @@ from mfgroute.testing.story.messages import (
     mes_a_receipt,
     performance,
 )
-from mfgroute.testing.story.model import Drop, Misbehave, Outcome, Post, Signal, Signals, Step
+from mfgroute.testing.story.model import Drop, Misbehave, Outcome, Post, Reopen, Signal, Signals, Step
 
-__all__ = ["evening", "hold", "line_c", "morning", "orders", "plant_b", "presses", "trouble"]
+__all__ = ["closing", "evening", "hold", "line_c", "morning", "orders", "plant_b", "presses", "trouble"]
 
 
 def _mes_a(body: bytes, says: str, **outcome: Any) -> Post:
@@ -95,11 +96,11 @@ def morning() -> Sequence[Step]:
                 "1004733",
                 10,
                 **scrap,
-                lot="L26-1124-01",
+                lot="L26-112401",
                 reason="M3",
                 qty={"bad": 4, "uom": "ST"},
             ),
-            "MES A reports 4 pieces of bad material: lot L26-1124-01 must be inspected",
+            "MES A reports 4 pieces of bad material: lot L26-112401 must be inspected",
             accepted=2,
         ),
         _mes_a(
@@ -110,7 +111,7 @@ def morning() -> Sequence[Step]:
                 "1004733",
                 10,
                 **scrap,
-                lot="L26-1124-02",
+                lot="L26-112402",
                 reason="M1",
                 qty={"bad": 1, "uom": "ST"},
             ),
@@ -126,36 +127,36 @@ def morning() -> Sequence[Step]:
 
 
 def plant_b() -> Sequence[Step]:
-    """MES B confirms two operations in B2MML and sends one broken file."""
+    """MES B confirms two operations in B2MML, the first in a closed period, and sends one broken file."""
     extruder = performance(
-        "PERF-20261130-0457",
+        "PERF-20261031-0457",
         "1004711",
         Segment(
             "88121",
             "20",
             "EXTR-2",
-            "2026-11-30T22:02:00+01:00",
-            "2026-12-01T00:41:00+01:00",
+            "2026-10-31T14:02:00+01:00",
+            "2026-10-31T21:41:00+01:00",
             [
-                Actual("Produced", "FG-900", "L26-1130-02", "198.500", "KG", scrap="1.500"),
+                Actual("Produced", "FG-900", "L26-103102", "198.500", "KG", scrap="1.500"),
                 Actual("Consumed", "RM-555", "R26-0907", "240.0", "L"),
                 Actual("Material Consumed", "RM-555", "R26-0911", "13.25", "L"),
                 Actual("By-product Produced", "FG-900", "", "850", "G"),
-                Actual("Retained Sample", "FG-900", "L26-1130-02", "0.200", "KG"),
+                Actual("Retained Sample", "FG-900", "L26-103102", "0.200", "KG"),
             ],
         ),
     )
     bagging = performance(
-        "PERF-20261201-0003",
+        "PERF-20261102-0003",
         "1004711",
         Segment(
             "88122",
             "30",
             "PACK-1",
-            "2026-12-01T01:10:00+01:00",
-            "2026-12-01T02:20:00+01:00",
+            "2026-11-02T06:10:00+01:00",
+            "2026-11-02T07:20:00+01:00",
             [
-                Actual("Produced", "FG-900", "L26-1130-02", "198.300", "KG"),
+                Actual("Produced", "FG-900", "L26-103102", "198.300", "KG"),
                 Actual("Consumed", "RM-555", "R26-0911", "0.5", "KG"),
             ],
         ),
@@ -163,7 +164,7 @@ def plant_b() -> Sequence[Step]:
     return [
         _mes_b(
             extruder,
-            "MES B finishes operation 0020 in B2MML (night shift of last month)",
+            "MES B finishes operation 0020 in B2MML, in a month that the ERP has closed",
             accepted=4,
             filtered=2,
         ),
@@ -174,7 +175,7 @@ def plant_b() -> Sequence[Step]:
 
 
 def trouble() -> Sequence[Step]:
-    """Two bad messages of MES A, and an ERP that is busy, broken, slow and cut off."""
+    """Two bad messages of MES A, and an ERP that is busy, broken, locked, slow and cut off."""
     return [
         _mes_a(
             mes_a_completion("A-1101", "08:00:00", "1004744", 10, 7, state="PART", uom="XX", wc="PRESS-8"),
@@ -186,11 +187,34 @@ def trouble() -> Sequence[Step]:
             "MES A sends a work center that nobody knows",
             rejects=("lookup_missing",),
         ),
-        Misbehave(system="erp", kind="too_many", times=2, after_s=1.0, says="the ERP answers 429"),
-        Misbehave(system="erp", kind="error", times=2, after_s=0.0, says="the ERP answers 500"),
+        Misbehave(system="erp", kind="too_many", times=2, says="the ERP answers 429"),
+        Misbehave(system="erp", kind="error", times=2, says="the ERP answers 500"),
+        Misbehave(
+            system="erp",
+            kind="expired",
+            times=1,
+            says="the ERP forgets its CSRF tokens",
+            more={"name": "1004733"},
+        ),
+        Misbehave(
+            system="erp",
+            kind="refuse",
+            times=2,
+            says="order 1004744 is open on a screen of the ERP: CO/469",
+            more={
+                "name": "1004744",
+                "message": "order_locked",
+                "text": "Order 1004744 is already being processed by OTHERUSER",
+            },
+        ),
         Misbehave(system="erp", kind="slow", times=1, after_s=1.0, says="the ERP is slow"),
         Misbehave(
-            system="erp", kind="cut", times=2, after_s=0.0, says="the ERP posts and drops the connection"
+            system="erp",
+            kind="cut",
+            times=2,
+            says="the ERP posts and drops the connection",
+            # Of the next report, by its reference: what is cut was posted, and nothing else happens to it.
+            more={"when": "after", "name": guid("confirmation", "DE04", "1004733", "0010", "A-1006")},
         ),
         Misbehave(system="wms", kind="too_many", times=1, after_s=1.0, says="the WMS answers 429"),
         _mes_a(
@@ -210,7 +234,7 @@ def trouble() -> Sequence[Step]:
         ),
         _mes_a(
             mes_a_completion(
-                "A-1103", "10:00:00", "1004744", 10, 120, state="DONE", wc="PRESS-8", lot="L26-1124-07"
+                "A-1103", "10:00:00", "1004744", 10, 120, state="DONE", wc="PRESS-8", lot="L26-112407"
             ),
             "MES A finishes order 1004744",
             accepted=1,
@@ -221,11 +245,11 @@ def trouble() -> Sequence[Step]:
 def line_c() -> Sequence[Step]:
     """Line C drops two files; one row is English, one is exported twice."""
     first = (
-        '1004755;10;0000088231;24.11.2026;07:55:00;1.234,50;12,25;kg;M3;"Mischer 4; Nord";1,75;L26-1124-31;T'
+        '1004755;10;0000088231;24.11.2026;07:55:00;1.234,50;12,25;kg;M3;"Mischer 4; Nord";1,75;L26-112431;T'
     )
-    second = '1004755;10;0000088232;24.11.2026;08:30:00;234,5;;kg;;"Mischer 4; Nord";0,5;L26-1124-32;T'
-    english = '1004755;10;0000088233;24.11.2026;09:10:00;1,234.50;0;kg;;"Mischer 4; Nord";0,5;L26-1124-33;T'
-    final = '1004755;10;0000088234;24.11.2026;11:45:00;1.500;0;kg;;"Mischer 4; Nord";2,25;L26-1124-34;E'
+    second = '1004755;10;0000088232;24.11.2026;08:30:00;234,5;;kg;;"Mischer 4; Nord";0,5;L26-112432;T'
+    english = '1004755;10;0000088233;24.11.2026;09:10:00;1,234.50;0;kg;;"Mischer 4; Nord";0,5;L26-112433;T'
+    final = '1004755;10;0000088234;24.11.2026;11:45:00;1.500;0;kg;;"Mischer 4; Nord";2,25;L26-112434;E'
     return [
         Drop(
             source="line-c",
@@ -310,7 +334,7 @@ def presses() -> Sequence[Step]:
 
 def hold() -> Sequence[Step]:
     """The QMS raises a nonconformance twice and closes it; the shop floor reports two findings."""
-    lots = ["L26-1119-01", "L26-1119-02"]
+    lots = ["L26-111901", "L26-111902"]
 
     def webhook(event: str, at_ms: int) -> bytes:
         return nc_webhook(
@@ -333,7 +357,7 @@ def hold() -> Sequence[Step]:
             outcome=Outcome(**outcome),
         )
 
-    finding = {"mat": "100-210", "code": "D-12", "text": "Grat", "lots": ["L26-1124-01"]}
+    finding = {"mat": "100-210", "code": "D-12", "text": "Grat", "lots": ["L26-112401"]}
     raised = webhook("nc.raised", 1_795_516_805_123)
     return [
         post(raised, "QMS raises NC-2026-0815: two lots are held in ERP and WMS", accepted=3),
@@ -357,16 +381,29 @@ def hold() -> Sequence[Step]:
 def evening() -> Sequence[Step]:
     """Pallets go to stock."""
     pallet = mes_a_receipt(
-        "A-1010", "11:00:00", "1004733", 20, 214, sscc="340123450000000017", lot="L26-1124-01"
+        "A-1010", "11:00:00", "1004733", 20, 214, sscc="340123450000000017", lot="L26-112401"
     )
     return [
         _mes_a(pallet, "MES A brings order 1004733 to stock", accepted=2),
         _mes_a(pallet, "MES A sends the receipt again", duplicates=2),
         _mes_a(
             mes_a_receipt(
-                "A-1110", "11:30:00", "1004744", 10, 120, sscc="340123450000000024", lot="L26-1124-07"
+                "A-1110", "11:30:00", "1004744", 10, 120, sscc="340123450000000024", lot="L26-112407"
             ),
             "MES A brings order 1004744 to stock",
             accepted=2,
         ),
+    ]
+
+
+def closing() -> Sequence[Step]:
+    """A person looks at what waits."""
+    return [
+        Reopen(
+            system="erp",
+            key="order/DE07/1004711",
+            code="period_closed",
+            setup={"open_periods": ["2026-10"]},
+            says="accounting opens October again, and somebody retries what waits",
+        )
     ]

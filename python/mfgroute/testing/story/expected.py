@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["EXPECTED", "Expected", "describe"]
+__all__ = ["AMOUNTS", "EXPECTED", "Expected", "describe"]
 
 
 class Expected(msgspec.Struct, frozen=True, order=True):
@@ -32,6 +32,8 @@ class Expected(msgspec.Struct, frozen=True, order=True):
 
 def describe(effect: dict[str, Any]) -> str:
     """What tells an effect of a ledger from others of its kind: report, quantities, what else matters."""
+    if "detail" in effect:
+        return str(effect["detail"])
     body, details = effect["body"], effect["details"]
     quantity = body.get("quantity", {})
     amount = quantity.get("good", quantity.get("value"))
@@ -58,33 +60,33 @@ def _count(number: int, noun: str) -> str:
 
 
 _A, _A2, _B, _C = "order/DE04/1004733", "order/DE04/1004744", "order/DE07/1004711", "order/DE11/1004755"
-_LOT_1, _LOT_2 = "lot/DE07/L26-1119-01", "lot/DE07/L26-1119-02"
+_LOT_1, _LOT_2 = "lot/DE07/L26-111901", "lot/DE07/L26-111902"
 
 _ERP = (
-    ("confirmation", _A, "A-1002, 100 H87, 2 scrap, partial"),
-    ("scrap_confirmation", _A, "A-1003, 4 H87"),
-    ("scrap_confirmation", _A, "A-1004, 1 H87"),
-    ("goods_issue", _A, "A-1005/r26-1002, 7.91 KGM"),
-    ("goods_issue", _A, "A-1005/r26-1003, 4.588 KGM"),
-    ("confirmation", _A, "A-1006, 120 H87, final"),
-    ("confirmation", _A, "A-1007, 214 H87, partial"),
-    ("confirmation", _A, "A-1008, 0 H87, final"),
-    ("goods_receipt", _A, "A-1010, 214 H87"),
-    ("confirmation", _A2, "A-1103, 120 H87, final"),
-    ("goods_receipt", _A2, "A-1110, 120 H87"),
-    ("confirmation", _B, "88121, 198.5 KGM, 1.5 scrap, final"),
-    ("goods_issue", _B, "88121/2, 189.84 KGM"),
-    ("goods_issue", _B, "88121/3, 10.481 KGM"),
-    ("byproduct_receipt", _B, "88121/4, 0.85 KGM"),
-    ("confirmation", _B, "88122, 198.3 KGM, final"),
-    ("goods_issue", _B, "88122/2, 0.5 KGM"),
-    ("confirmation", _C, "0000088231, 1234.5 KGM, 12.25 scrap, partial"),
-    ("confirmation", _C, "0000088232, 234.5 KGM, partial"),
-    ("confirmation", _C, "0000088234, 1500 KGM, final"),
-    ("lot_restricted", _LOT_1, "NC-2026-0815/L26-1119-01"),
-    ("lot_restricted", _LOT_2, "NC-2026-0815/L26-1119-02"),
-    ("lot_released", _LOT_1, "NC-2026-0815/L26-1119-01/release"),
-    ("lot_released", _LOT_2, "NC-2026-0815/L26-1119-02/release"),
+    ("confirmation", _A, "A-1002, 0010, 100 PC, 2 scrap"),
+    ("scrap_confirmation", _A, "A-1003, 0010, 0 PC, 4 scrap"),
+    ("scrap_confirmation", _A, "A-1004, 0010, 0 PC, 1 scrap"),
+    ("goods_issue", _A, "A-1005/r26-1002, 7.91 KG RM-555 of R26-1002"),
+    ("goods_issue", _A, "A-1005/r26-1003, 4.588 KG RM-555 of R26-1003"),
+    ("confirmation", _A, "A-1006, 0010, 120 PC, final"),
+    ("confirmation", _A, "A-1007, 0020, 214 PC"),
+    ("confirmation", _A, "A-1008, 0020, 0 PC, final"),
+    ("goods_receipt", _A, "A-1010, 214 PC 100-210 of L26-112401"),
+    ("confirmation", _A2, "A-1103, 0010, 120 PC, final"),
+    ("goods_receipt", _A2, "A-1110, 120 PC 100-210 of L26-112407"),
+    ("confirmation", _B, "88121, 0020, 198.5 KG, 1.5 scrap, final"),
+    ("goods_issue", _B, "88121/2, 189.84 KG RM-555 of R26-0907"),
+    ("goods_issue", _B, "88121/3, 10.481 KG RM-555 of R26-0911"),
+    ("byproduct_receipt", _B, "88121/4, 0.85 KG FG-900"),
+    ("confirmation", _B, "88122, 0030, 198.3 KG, final"),
+    ("goods_issue", _B, "88122/2, 0.5 KG RM-555 of R26-0911"),
+    ("confirmation", _C, "0000088231, 0010, 1234.5 KG, 12.25 scrap"),
+    ("confirmation", _C, "0000088232, 0010, 234.5 KG"),
+    ("confirmation", _C, "0000088234, 0010, 1500 KG, final"),
+    ("lot_restricted", _LOT_1, "FG-900"),
+    ("lot_restricted", _LOT_2, "FG-900"),
+    ("lot_released", _LOT_1, "FG-900"),
+    ("lot_released", _LOT_2, "FG-900"),
 )
 _WMS = (
     ("staging", _A, "1004733/0010/0020, 12.5 KGM, to 20-PRS07"),
@@ -93,13 +95,13 @@ _WMS = (
     ("staging", _C, "1004755/0010/0010, 3050 KGM, to 30-MIX04"),
     ("receipt", _A, "A-1010, 214 H87"),
     ("receipt", _A2, "A-1110, 120 H87"),
-    ("shipment_blocked", _LOT_1, "NC-2026-0815/L26-1119-01"),
-    ("shipment_blocked", _LOT_2, "NC-2026-0815/L26-1119-02"),
-    ("shipment_unblocked", _LOT_1, "NC-2026-0815/L26-1119-01/release"),
-    ("shipment_unblocked", _LOT_2, "NC-2026-0815/L26-1119-02/release"),
+    ("shipment_blocked", _LOT_1, "NC-2026-0815/L26-111901"),
+    ("shipment_blocked", _LOT_2, "NC-2026-0815/L26-111902"),
+    ("shipment_unblocked", _LOT_1, "NC-2026-0815/L26-111901/release"),
+    ("shipment_unblocked", _LOT_2, "NC-2026-0815/L26-111902/release"),
 )
 _QMS = (
-    ("inspection", "lot/DE04/L26-1124-01", "A-1003"),
+    ("inspection", "lot/DE04/L26-112401", "A-1003"),
     ("nonconformance", "nonconformance/DE04/D-502", "D-502, major"),
 )
 _MES = (
@@ -134,3 +136,25 @@ EXPECTED: tuple[Expected, ...] = tuple(
     )
     for row in rows
 )
+
+#: What the ERP has confirmed and moved for each order in the end, see `postings.amounts`. It moves 200-004 by
+#: itself, 76.8 rolls for 214 pieces, good or bad, rounded at each confirmation.
+AMOUNTS: dict[str, dict[str, str]] = {
+    _A: {
+        "operation/0010/yield": "220",
+        "operation/0010/scrap": "7",
+        "operation/0020/yield": "214",
+        "movement/261/200-004/backflush": "81.466",
+        "movement/261/RM-555/document": "12.498",
+        "movement/101/100-210/document": "214",
+    },
+    _A2: {"operation/0010/yield": "120", "movement/101/100-210/document": "120"},
+    _B: {
+        "operation/0020/yield": "198.5",
+        "operation/0020/scrap": "1.5",
+        "operation/0030/yield": "198.3",
+        "movement/261/RM-555/document": "200.821",
+        "movement/531/FG-900/document": "0.85",
+    },
+    _C: {"operation/0010/yield": "2969", "operation/0010/scrap": "12.25"},
+}

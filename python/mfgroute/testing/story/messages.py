@@ -147,7 +147,7 @@ def mes_a_completion(
     bad: int = 0,
     uom: str = "ST",
     wc: str = "PRESS-7",
-    lot: str = "L26-1124-01",
+    lot: str = "L26-112401",
 ) -> bytes:
     """A confirmation of MES A."""
     quantity = {"good": good, "bad": bad, "uom": uom}

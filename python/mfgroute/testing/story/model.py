@@ -7,9 +7,21 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from mfgroute.testing.simulators.ledger import Mischief
+from mfgroute.testing.simulators.s4.faults import Kind
 from mfgroute.testing.story.expected import Expected
 
-__all__ = ["SYSTEMS", "Drop", "Misbehave", "Outcome", "Post", "Signal", "Signals", "Step", "Story"]
+__all__ = [
+    "SYSTEMS",
+    "Drop",
+    "Misbehave",
+    "Outcome",
+    "Post",
+    "Reopen",
+    "Signal",
+    "Signals",
+    "Step",
+    "Story",
+]
 
 Node = Literal["edge", "core"]
 
@@ -96,16 +108,39 @@ class Signals(msgspec.Struct, frozen=True, kw_only=True, tag="signals"):
 
 
 class Misbehave(msgspec.Struct, frozen=True, kw_only=True, tag="misbehave"):
-    """A system misbehaves for some requests."""
+    """A system misbehaves for some requests.
+
+    Attributes:
+        kind: of a simulator that takes events, or of the ERP: `mfgroute.testing.simulators.s4.Fault`.
+        more: what else the ERP is told of the fault.
+    """
 
     system: str
-    kind: Mischief
+    kind: Mischief | Kind
     times: int
-    after_s: float
+    says: str
+    after_s: float = 0.0
+    more: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Reopen(msgspec.Struct, frozen=True, kw_only=True, tag="reopen"):
+    """A person waits for a refusal, takes its cause away, and has what waits tried again.
+
+    Attributes:
+        system: that refused.
+        key: business object whose events wait.
+        code: of the refusal.
+        setup: what changes in the system.
+    """
+
+    system: str
+    key: str
+    code: str
+    setup: dict[str, Any]
     says: str
 
 
-Step: TypeAlias = Post | Drop | Signals | Misbehave
+Step: TypeAlias = Post | Drop | Signals | Misbehave | Reopen
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,11 +150,15 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
         setup: master data of systems, for ``POST /setup``.
         steps: in order; a step begins when the one before was answered.
         expected: every effect, exactly once.
+        amounts: order -> name -> what the ERP has confirmed and moved in the end, see `postings.amounts`.
+        refusals: system -> code -> how often it refuses something.
     """
 
     setup: dict[str, dict[str, Any]]
     steps: tuple[Step, ...]
     expected: tuple[Expected, ...]
+    amounts: dict[str, dict[str, str]]
+    refusals: dict[str, dict[str, int]]
 
     @property
     def effects(self) -> dict[str, dict[str, int]]:
@@ -135,7 +174,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
         """What each source must have counted."""
         sums: dict[str, Outcome] = {}
         for step in self.steps:
-            if not isinstance(step, Misbehave):
+            if not isinstance(step, Misbehave | Reopen):
                 sums[step.source] = sums.get(step.source, Outcome()).plus(step.outcome)
         return sums
 

@@ -57,6 +57,8 @@ pub struct StreamConfig {
     pub durable: bool,
     /// How long finished events stay on the disk, in milliseconds; they go first when room is needed.
     pub keep_ms: u64,
+    /// A sink is handed its events before those of other streams.
+    pub first: bool,
 }
 
 /// A sink.

@@ -26,7 +26,7 @@ pub struct Begun {
     pub attempts: u32,
     /// When the first of this was written down, milliseconds since 1970.
     pub first_ms: u64,
-    /// When the last attempt was.
+    /// When the last attempt was, or when the target accepted it.
     pub last_ms: u64,
     /// The target has taken it under this reference, and says later what became of it.
     pub accepted: Option<Arc<str>>,
@@ -68,7 +68,7 @@ pub(super) struct Stepped<'a> {
 pub(super) enum Ending<'a> {
     Posted { reference: Option<&'a str> },
     Refused { code: &'a str, reason: &'a str },
-    InDoubt { reason: &'a str },
+    InDoubt { code: &'a str, reason: &'a str },
     GaveUp { reason: &'a str },
     Skipped { reason: &'a str, posted_as: Option<&'a str> },
     Superseded { by: &'a str },
@@ -91,7 +91,7 @@ impl<'a> Ending<'a> {
         Some(match cause {
             Cause::Refused { code, reason } => Self::Refused { code, reason },
             Cause::Tries { reason } => Self::GaveUp { reason },
-            Cause::InDoubt { reason } => Self::InDoubt { reason },
+            Cause::InDoubt { code, reason } => Self::InDoubt { code, reason },
             Cause::Behind => return None,
         })
     }
@@ -101,7 +101,9 @@ impl<'a> Ending<'a> {
         match self {
             Self::Posted { reference } => ("posted", reference, None, None),
             Self::Refused { code, reason } => ("refused", None, Some(code), Some(reason)),
-            Self::InDoubt { reason } => ("in_doubt", None, None, Some(reason)),
+            Self::InDoubt { code, reason } => {
+                ("in_doubt", None, Some(code).filter(|code| !code.is_empty()), Some(reason))
+            }
             Self::GaveUp { reason } => ("gave_up", None, None, Some(reason)),
             Self::Skipped { reason, posted_as } => ("skipped", posted_as, None, Some(reason)),
             Self::Superseded { by } => ("superseded", Some(by), None, None),
@@ -133,7 +135,8 @@ struct Open {
 pub(super) struct Effects {
     /// By the place of the event in the order of admission.
     open: BTreeMap<u64, Open>,
-    lines: VecDeque<(u64, Arc<[u8]>)>,
+    /// Those that nobody has taken; their numbers end with the last.
+    lines: VecDeque<Arc<[u8]>>,
     /// Number of the last line, of the last that is on its way to the disk, and of the last that is durable.
     last: u64,
     sent: u64,
@@ -177,18 +180,19 @@ impl Effects {
                 ("again", None)
             }
             Step::Accepted => {
+                // A target that gives another reference each time has accepted it once.
+                if begun.accepted.is_none() {
+                    begun.last_ms = at_ms;
+                }
                 begun.accepted = Some(key.into());
                 ("accepted", Some(key))
             }
-            Step::Gone => ("dropped", None),
+            Step::Gone => return self.end(at.ordinal, at_ms, Ending::Dropped),
         };
         if open.kept {
             let told = (state, reference, None, None);
             let line = line_of(self.last + 1, at_ms, open, told, about);
             self.tell(line);
-        }
-        if step == Step::Gone {
-            self.open.remove(&at.ordinal);
         }
     }
 
@@ -229,7 +233,12 @@ impl Effects {
     fn tell(&mut self, line: Vec<u8>) {
         self.last += 1;
         self.bytes += line.len() as u64;
-        self.lines.push_back((self.last, line.into()));
+        self.lines.push_back(line.into());
+    }
+
+    /// Number of the first line that nobody has taken.
+    fn first(&self) -> u64 {
+        self.last + 1 - self.lines.len() as u64
     }
 
     /// Number of the last line if the lines before it are not on their way to the disk yet: now they are.
@@ -251,10 +260,8 @@ impl Effects {
 
     /// Durable lines behind a number.
     pub(super) fn read(&self, after: u64, count_max: usize) -> Vec<Arc<[u8]>> {
-        let begin = self.lines.partition_point(|(number, _)| *number <= after);
-        let durable = |line: &&(u64, Arc<[u8]>)| line.0 <= self.shown;
-        let lines = self.lines.iter().skip(begin).take(count_max).take_while(durable);
-        lines.map(|(_, line)| Arc::clone(line)).collect()
+        let place = |number: u64| number.saturating_add(1).saturating_sub(self.first()) as usize;
+        self.lines.iter().take(place(self.shown)).skip(place(after)).take(count_max).cloned().collect()
     }
 
     /// Forgets lines up to a number. Says whether they have been shown.
@@ -262,9 +269,10 @@ impl Effects {
         if upto > self.shown {
             return false;
         }
-        while self.lines.front().is_some_and(|(number, _)| *number <= upto) {
-            let taken = self.lines.pop_front();
-            self.bytes -= taken.map_or(0, |(_, line)| line.len() as u64);
+        while self.first() <= upto
+            && let Some(line) = self.lines.pop_front()
+        {
+            self.bytes -= line.len() as u64;
         }
         true
     }
@@ -279,9 +287,8 @@ impl Effects {
         if self.last == 0 && self.open.is_empty() {
             return;
         }
-        let first = self.lines.front().map_or(self.last + 1, |(number, _)| *number);
-        facts.note(&Fact::Effects { sink, first });
-        for (_, line) in &self.lines {
+        facts.note(&Fact::Effects { sink, first: self.first() });
+        for line in &self.lines {
             facts.note(&Fact::Line { sink, line });
         }
         for Open { at, id, begun, rests, .. } in self.open.values().filter(|open| open.kept) {

@@ -42,7 +42,7 @@ fn refused() -> Outcome {
 }
 
 fn in_doubt() -> Outcome {
-    Outcome::InDoubt { reason: "no answer".into() }
+    Outcome::InDoubt { code: String::new(), reason: "no answer".into() }
 }
 
 #[test]
@@ -91,6 +91,32 @@ fn every_change_is_one_line_with_the_next_number() {
     assert_eq!(lines[1]["key"], "k1");
     assert_eq!((&lines[4]["code"], &lines[4]["reason"]), (&"M7/053".into(), &"period closed".into()));
     assert_eq!((&lines[5]["reference"], &lines[5]["id"]), (&"4900000001".into(), &lines[0]["id"]));
+}
+
+#[test]
+fn since_when_a_target_has_accepted_something_is_known_after_a_restart() {
+    let mut rig = Rig::new();
+    rig.admit(1);
+    let one = rig.poll_one();
+    rig.intend(&one, "k1", b"POST /a").unwrap();
+    rig.clock.advance(1_000);
+    rig.engine.accepted(0, one.id, "job 7").unwrap();
+    rig.clock.advance(1_000);
+    rig.engine.accepted(0, one.id, "job 8").unwrap();
+    rig.end(&one, &retry());
+    rig.reopen();
+    rig.clock.advance(60_000);
+    let one = rig.poll_one();
+    let begun = one.begun.clone().unwrap();
+    assert_eq!((begun.accepted.as_deref(), begun.last_ms - begun.first_ms), (Some("job 8"), 1_000));
+    let (code, reason) = ("outcome_missing".to_owned(), "nobody knows".to_owned());
+    rig.end(&one, &Outcome::InDoubt { code, reason });
+    let cause = Cause::InDoubt { code: "outcome_missing".into(), reason: "nobody knows".into() };
+    assert_eq!(rig.engine.parked(0).unwrap()[0].cause, cause);
+    rig.reopen();
+    assert_eq!(rig.engine.parked(0).unwrap()[0].cause, cause);
+    let line = rig.lines(0).pop().unwrap();
+    assert_eq!((&line["state"], &line["code"]), (&"in_doubt".into(), &"outcome_missing".into()));
 }
 
 #[test]

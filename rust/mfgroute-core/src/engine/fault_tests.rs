@@ -207,6 +207,7 @@ fn open(path: &std::path::Path, faults: &Arc<Faults>, clock: &Arc<TestClock>) ->
         when_full,
         durable: true,
         keep_ms,
+        first: false,
     };
     let config = EngineConfig {
         streams: vec![

@@ -40,6 +40,10 @@ impl State {
         let logs = self.open_streams(config)?;
         let streams = self.install_streams(config, logs);
         let sinks = self.install_sinks(config);
+        let first: Vec<bool> = self.streams.iter().map(|stream| stream.config.first).collect();
+        for sink in &mut self.sinks {
+            sink.put_first(&first, now.steady_ms);
+        }
         let sources = self.install_sources(config);
         self.flush(Vec::new(), now);
         Ok(Installed { streams, sinks, sources })

@@ -10,7 +10,7 @@ use super::clock::Now;
 use super::config::SinkNo;
 use super::effect::{Step, Stepped};
 use super::fact::{At, Fact};
-use super::lanes::{DeliveryId, Phase};
+use super::lanes::DeliveryId;
 use super::sink::Sink;
 use super::state::State;
 use super::stored::Stored;
@@ -87,6 +87,10 @@ impl Engine {
     ///
     /// Nothing of it may be sent. Some of it may have been written down, which then counts as an attempt.
     pub fn intend(&self, sink: SinkNo, intentions: &[Intention<'_>]) -> Result<(), IntendError> {
+        // Not under the lock: what is told may be long.
+        if !intentions.iter().all(|one| is_tellable(one.about)) {
+            return Err(IntendError::NotTellable);
+        }
         let now = self.inner.clock.now();
         let ticket = self.lock().intend(sink, intentions, now)?;
         if ticket == 0 {
@@ -105,8 +109,7 @@ impl Engine {
         let now = self.inner.clock.now();
         let mut state = self.lock();
         let at = state.sink_mut(sink).ok_or(IntendError::Stale)?;
-        let held = at.lanes.get(delivery).filter(|held| held.phase == Phase::InFlight && !held.settling);
-        let held = held.ok_or(IntendError::Stale)?;
+        let held = at.lanes.undecided(delivery).ok_or(IntendError::Stale)?;
         let place = held.at(sink);
         let id = held.record.as_ref().map_or(0, |record| Stored::read(record.bytes()).id);
         at.effects.begun(place.ordinal).ok_or(IntendError::Stale)?;
@@ -164,14 +167,10 @@ impl State {
 impl Sink {
     fn intend(&mut self, one: &Intention<'_>, most: u64, now: Now) -> Result<(), IntendError> {
         let Intention { delivery, key, request, about } = *one;
-        let held = self.lanes.get(delivery).filter(|held| held.phase == Phase::InFlight && !held.settling);
-        let held = held.ok_or(IntendError::Stale)?;
+        let held = self.lanes.undecided(delivery).ok_or(IntendError::Stale)?;
         let bytes = (key.len() + request.len() + about.len()) as u64;
         if bytes > most {
             return Err(IntendError::TooLarge { bytes, most });
-        }
-        if !is_tellable(about) {
-            return Err(IntendError::NotTellable);
         }
         let Some(record) = &held.record else { return Err(IntendError::Stale) };
         let (id, at) = (Stored::read(record.bytes()).id, held.at(self.no));

@@ -35,7 +35,7 @@ pub(super) enum Phase {
 }
 
 /// One event of a lane.
-#[expect(clippy::struct_excessive_bools, reason = "five things that are independently so or not")]
+#[expect(clippy::struct_excessive_bools, reason = "seven things that are independently so or not")]
 #[derive(Clone, Debug)]
 pub(super) struct Held {
     pub(super) lane: u64,
@@ -51,6 +51,8 @@ pub(super) struct Held {
     pub(super) replayed: bool,
     /// Its outcome is known and not durable yet.
     pub(super) settling: bool,
+    /// It will wait again, or be parked, once that is durable: until then nothing of its lane is handed out.
+    pub(super) returning: bool,
     /// Its record was dropped from the log while it was in flight.
     pub(super) gone: bool,
     /// Counted tries.
@@ -59,6 +61,8 @@ pub(super) struct Held {
     pub(super) attempts: u32,
     /// The target may have seen it before.
     pub(super) redelivered: bool,
+    /// It goes before events of other keys that are not so.
+    pub(super) first: bool,
     /// Successes of the sink at its last try.
     pub(super) mark: Option<u64>,
     /// The next event of the lane; kept by [`Lanes`].
@@ -77,10 +81,12 @@ impl Held {
             copy: false,
             replayed: false,
             settling: false,
+            returning: false,
             gone: false,
             tries: 0,
             attempts: 0,
             redelivered: false,
+            first: false,
             mark: None,
             next: END,
         }
@@ -101,6 +107,41 @@ struct Lane {
     last: u32,
     in_flight: u32,
     waiting: u32,
+    /// Those of the waiting that go first.
+    urgent: u32,
+    /// Those of all that are copies.
+    copies: u32,
+    /// Those in flight that are about to wait again or to be parked.
+    returning: u32,
+}
+
+impl Lane {
+    const EMPTY: Self =
+        Self { first: END, last: END, in_flight: 0, waiting: 0, urgent: 0, copies: 0, returning: 0 };
+
+    fn count(&mut self, held: &Held) {
+        self.copies += u32::from(held.copy);
+        self.returning += u32::from(held.returning);
+        match held.phase {
+            Phase::InFlight => self.in_flight += 1,
+            Phase::Waiting { .. } => {
+                self.waiting += 1;
+                self.urgent += u32::from(held.first);
+            }
+        }
+    }
+
+    fn discount(&mut self, held: &Held) {
+        self.copies -= u32::from(held.copy);
+        self.returning -= u32::from(held.returning);
+        match held.phase {
+            Phase::InFlight => self.in_flight -= 1,
+            Phase::Waiting { .. } => {
+                self.waiting -= 1;
+                self.urgent -= u32::from(held.first);
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -158,18 +199,17 @@ impl Lanes {
         (u64::from(slot.generation) == id.0 >> 32).then_some(slot.held.as_ref())?
     }
 
+    /// An event that is with the caller, and about which nothing was decided.
+    pub(super) fn undecided(&self, id: DeliveryId) -> Option<&Held> {
+        self.get(id).filter(|held| held.phase == Phase::InFlight && !held.settling)
+    }
+
     /// Adds an event to its lane, at its place in the order of admission.
     pub(super) fn add(&mut self, held: Held) -> DeliveryId {
         let (lane, ordinal) = (held.lane, held.ordinal);
-        let (in_flight, waiting) = match held.phase {
-            Phase::InFlight => (1, 0),
-            Phase::Waiting { .. } => (0, 1),
-        };
+        let mut queue = self.by_key.get(&lane).copied().unwrap_or(Lane::EMPTY);
+        queue.count(&held);
         let index = self.place(held);
-        let queue = self.by_key.get(&lane).copied();
-        let mut queue = queue.unwrap_or(Lane { first: END, last: END, in_flight: 0, waiting: 0 });
-        queue.in_flight += in_flight;
-        queue.waiting += waiting;
         let before = self.predecessor(&queue, ordinal);
         let after = match before {
             END => std::mem::replace(&mut queue.first, index),
@@ -185,13 +225,11 @@ impl Lanes {
 
     /// Takes an event out of its lane.
     pub(super) fn remove(&mut self, id: DeliveryId) -> Option<Held> {
-        let (lane, phase) = self.get(id).map(|held| (held.lane, held.phase))?;
+        let held = self.get(id)?;
+        let lane = held.lane;
         let index = id.index() as u32;
         let mut queue = self.by_key.get(&lane).copied()?;
-        match phase {
-            Phase::InFlight => queue.in_flight -= 1,
-            Phase::Waiting { .. } => queue.waiting -= 1,
-        }
+        queue.discount(held);
         let after = self.after(index);
         if queue.first == index {
             queue.first = after;
@@ -222,20 +260,30 @@ impl Lanes {
             return;
         }
         let Some(held) = self.slots.get_mut(id.index()).and_then(|slot| slot.held.as_mut()) else { return };
-        let before = held.phase == Phase::InFlight;
+        let Some(queue) = self.by_key.get_mut(&held.lane) else { return };
+        queue.discount(held);
         change(held);
-        let (after, lane) = (held.phase == Phase::InFlight, held.lane);
-        let Some(queue) = self.by_key.get_mut(&lane) else { return };
-        match (before, after) {
-            (false, true) => (queue.in_flight, queue.waiting) = (queue.in_flight + 1, queue.waiting - 1),
-            (true, false) => (queue.in_flight, queue.waiting) = (queue.in_flight - 1, queue.waiting + 1),
-            _ => {}
-        }
+        queue.count(held);
     }
 
     /// How many events of the lane are in flight, and how many wait.
     pub(super) fn load(&self, lane: u64) -> (u32, u32) {
         self.by_key.get(&lane).map_or((0, 0), |queue| (queue.in_flight, queue.waiting))
+    }
+
+    /// Whether an event of the lane that is in flight is about to wait again or to be parked.
+    pub(super) fn is_held_up(&self, lane: u64) -> bool {
+        self.by_key.get(&lane).is_some_and(|queue| queue.returning > 0)
+    }
+
+    /// Whether an event waits in the lane that goes before those of other lanes.
+    pub(super) fn is_urgent(&self, lane: u64) -> bool {
+        self.by_key.get(&lane).is_some_and(|queue| queue.urgent > 0)
+    }
+
+    /// Whether an event of the lane comes back from the parked ones.
+    pub(super) fn has_copy(&self, lane: u64) -> bool {
+        self.by_key.get(&lane).is_some_and(|queue| queue.copies > 0)
     }
 
     /// The first event of the lane that waits.

@@ -41,6 +41,7 @@ mod open;
 mod parked;
 mod people;
 mod poll;
+mod ready;
 mod redo;
 mod rerun;
 mod room;
@@ -63,7 +64,11 @@ mod fact_tests;
 #[cfg(test)]
 mod fault_tests;
 #[cfg(test)]
+mod first_tests;
+#[cfg(test)]
 mod model;
+#[cfg(test)]
+mod order_tests;
 #[cfg(test)]
 mod rerun_model;
 #[cfg(test)]

@@ -31,7 +31,7 @@ enum Step {
     Settle { sink: u16, pick: usize, how: u8 },
     Act { sink: u16, pick: usize, how: u8 },
     Advance { ms: u64 },
-    Install { capacity: u64, discard: bool },
+    Install { capacity: u64, discard: bool, first: u8 },
     Reopen,
 }
 
@@ -48,7 +48,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0_u16..3, 0_usize..8, 0_u8..7).prop_map(|(sink, pick, how)| Step::Act { sink, pick, how }),
         2 => (0_u64..4_000).prop_map(|ms| Step::Advance { ms }),
         1 => Just(Step::Reopen),
-        1 => (2_u64..12, prop::bool::weighted(0.1)).prop_map(|(capacity, discard)| Step::Install { capacity, discard }),
+        1 => (2_u64..12, prop::bool::weighted(0.1), 0_u8..4)
+            .prop_map(|(capacity, discard, first)| Step::Install { capacity, discard, first }),
     ]
 }
 
@@ -78,6 +79,8 @@ struct Model {
     /// Where the engine lives, if it does on a disk.
     home: Option<Home>,
     capacity: u64,
+    /// Streams whose events go first, as bits.
+    first: u8,
     /// The id of what took the place of an event at a sink, by sink, stream and number.
     edited: HashMap<(u16, u16, u64), u128>,
     /// Edits of this life of the engine, by sink.
@@ -91,11 +94,11 @@ impl Model {
             Some(home) => home.open(&options(), &clock),
             None => Engine::new(&options(), clock.clone()),
         };
-        engine.install(&config(8, None, home.is_some()), &[], "model").unwrap();
+        engine.install(&config((8, 0), None, home.is_some()), &[], "model").unwrap();
         let kind = "done/1".into();
         let (events, seen) = (Vec::new(), HashMap::new());
         let (next, edited, edits) = ([0; 2], HashMap::new(), [0; 3]);
-        Self { engine, clock, events, seen, next, kind, home, capacity: 8, edited, edits }
+        Self { engine, clock, events, seen, next, kind, home, capacity: 8, first: 0, edited, edits }
     }
 
     /// Waits until everything that was said is durable and has taken effect.
@@ -110,7 +113,7 @@ impl Model {
         let _ = self.engine.close();
         self.edits = [0; 3];
         self.engine = home.open(&options(), &self.clock);
-        self.engine.install(&config(self.capacity, None, true), &[], "model").unwrap();
+        self.engine.install(&config((self.capacity, self.first), None, true), &[], "model").unwrap();
         for fate in self.events.iter_mut().flat_map(|event| &mut event.fates) {
             if let Some(Fate::InFlight(_)) = fate {
                 *fate = Some(Fate::Open);
@@ -125,7 +128,10 @@ impl Model {
             Step::Settle { sink, pick, how } => self.settle(sink, pick, how),
             Step::Act { sink, pick, how } => self.act(sink, pick, how),
             Step::Advance { ms } => self.clock.advance(ms),
-            Step::Install { capacity, discard } => self.install(capacity, discard),
+            Step::Install { capacity, discard, first } => {
+                self.first = first;
+                self.install(capacity, discard);
+            }
             Step::Reopen => self.reopen(),
         }
         self.quiesce();
@@ -282,7 +288,7 @@ impl Model {
         let reason = String::new();
         let (outcome, fate) = match how {
             0 | 1 => (Outcome::Refused { code: "c".into(), reason }, Fate::Refused),
-            2 => (Outcome::InDoubt { reason }, Fate::InDoubt),
+            2 => (Outcome::InDoubt { code: String::new(), reason }, Fate::InDoubt),
             3 | 4 => (Outcome::Retry { after_ms: Some(100), judged: true, reason }, Fate::Open),
             5 => (Outcome::Released, Fate::Open),
             _ => (Outcome::Done { reference: None }, Fate::Final),
@@ -301,13 +307,16 @@ impl Model {
     fn install(&mut self, capacity: u64, discard: bool) {
         self.capacity = capacity;
         let durable = self.home.is_some();
-        if discard && self.engine.install(&config(capacity, Some(1), durable), &[], "model").is_err() {
+        if discard
+            && self.engine.install(&config((capacity, self.first), Some(1), durable), &[], "model").is_err()
+        {
             self.engine
-                .install(&config(capacity, Some(1), durable), &[SINKS[1].to_owned()], "model")
+                .install(&config((capacity, self.first), Some(1), durable), &[SINKS[1].to_owned()], "model")
                 .unwrap();
             self.set_final(1, |_| true);
         }
-        let numbers = self.engine.install(&config(capacity, None, durable), &[], "model").unwrap();
+        let numbers =
+            self.engine.install(&config((capacity, self.first), None, durable), &[], "model").unwrap();
         assert_eq!(numbers.sinks, [0, 1, 2]);
     }
 

@@ -26,6 +26,8 @@ pub enum Cause {
     },
     /// It was sent and the outcome is unknown.
     InDoubt {
+        /// Our own, where there is one for this.
+        code: String,
         /// What is known.
         reason: String,
     },
@@ -57,7 +59,8 @@ impl fmt::Display for Cause {
         match self {
             Self::Refused { code, reason } => write!(f, "refused ({code}): {reason}"),
             Self::Tries { reason } => write!(f, "tries used up: {reason}"),
-            Self::InDoubt { reason } => write!(f, "sent, no answer: {reason}"),
+            Self::InDoubt { code, reason } if code.is_empty() => write!(f, "sent, no answer: {reason}"),
+            Self::InDoubt { code, reason } => write!(f, "sent, no outcome ({code}): {reason}"),
             Self::Behind => f.write_str("waiting behind an earlier event of its key"),
         }
     }

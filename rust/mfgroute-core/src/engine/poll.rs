@@ -63,6 +63,21 @@ impl Delivery {
     }
 }
 
+/// An event that was not taken from its log yet, as it will stand in its lane.
+struct New {
+    held: Held,
+    record: Record,
+}
+
+/// What a look for the bytes of an event comes to.
+enum Bytes {
+    Read(Record),
+    /// For now.
+    Unreadable,
+    /// The bound on parked events has no room for them.
+    TooMany,
+}
+
 /// One poll of one sink.
 pub(super) struct Poll<'a> {
     pub(super) sink: &'a mut Sink,
@@ -100,14 +115,55 @@ impl<'a> Poll<'a> {
     pub(super) fn run(&mut self) -> bool {
         self.sink.wake_due(self.now.steady_ms);
         let fed = self.replays && self.feed();
-        for lane in std::mem::take(&mut self.sink.spilled) {
-            self.freed |= self.sink.spill(self.streams, lane, self.now);
-            self.sink.promote(lane, self.now.steady_ms);
+        self.spill();
+        if self.look_ahead() {
+            return true;
         }
         if self.drain_ready() {
+            // Nothing is ready any more: it is their turn.
+            self.spill();
             self.scan_logs();
         }
         self.batch.is_empty() && (fed || self.scanned >= SCAN_MAX)
+    }
+
+    /// Parks what waits in the lanes for a parked event, as far as it is its turn and there is room.
+    fn spill(&mut self) {
+        for lane in std::mem::take(&mut self.sink.spilled) {
+            self.freed |= self.sink.spill(self.streams, lane, self.now);
+            if !self.sink.spilled.contains(&lane) {
+                self.sink.promote(lane, self.now.steady_ms);
+            }
+        }
+    }
+
+    /// Takes what was admitted before the newest event that goes first into its lanes, as far as the cursors reach, so
+    /// that this event can go before those of other keys, and still comes after those of its own. Says whether there is
+    /// more of it. Nothing is parked here: what waits for a parked event would take the room of what comes before it.
+    fn look_ahead(&mut self) -> bool {
+        while self.has_first() {
+            if self.scanned >= SCAN_MAX {
+                return true;
+            }
+            let Some(New { held, .. }) = self.next_new(false) else { break };
+            let (lane, first) = (held.lane, held.first);
+            if self.sink.parked.blocks(lane, held.ordinal) {
+                self.sink.spilled.insert(lane);
+            }
+            let waiting = self.sink.lanes.load(lane).1;
+            self.take(held);
+            // One on the list is enough, but for an event that takes those before it along.
+            if waiting == 0 || first {
+                self.sink.promote(lane, self.now.steady_ms);
+            }
+        }
+        self.scanned >= SCAN_MAX && self.has_first()
+    }
+
+    /// Whether the cursors have something before them in a stream whose events go first.
+    fn has_first(&self) -> bool {
+        let streams = self.streams.iter().zip(&self.sink.cursors).zip(&self.sink.first);
+        streams.into_iter().any(|((stream, cursor), first)| *first && cursor.next() < stream.log.visible())
     }
 
     /// Takes events of a replay whose turn it is, as far as the bounds on parked events have room for their bytes.
@@ -134,7 +190,7 @@ impl<'a> Poll<'a> {
             bytes += size;
             job.take(chosen, size);
             let mut held = self.sink.taken(chosen.lane, chosen.ordinal, chosen.stream, chosen.seq);
-            (held.copy, held.replayed, held.redelivered) = (true, true, true);
+            (held.copy, held.replayed, held.redelivered, held.first) = (true, true, true, false);
             held.record = Some(record.detached());
             self.sink.parked.hold(size);
             self.sink.counts.matched += 1;
@@ -148,72 +204,92 @@ impl<'a> Poll<'a> {
     /// Hands out what is ready. Says whether the batch has room for more.
     fn drain_ready(&mut self) -> bool {
         let mut held_back = Vec::new();
-        let mut room = true;
+        let (mut room, mut full) = (true, false);
         while self.batch.len() < self.events_max {
-            let Some(id) = self.sink.ready.pop_front() else { break };
-            let Some(held) = self.sink.lanes.get(id) else { continue };
-            let (lane, copy) = (held.lane, held.copy);
-            if self.sink.next_of(lane, self.now.steady_ms) != Some(id) {
-                continue;
-            }
-            let Some(record) = self.bytes_of(held) else {
-                held_back.push(id);
-                continue;
+            // Once the bound on parked events is reached, only those go on that it does not stop.
+            let Some(entry) = self.sink.ready.pop(full) else { break };
+            let Some(held) = self.sink.may_go(entry, self.now.steady_ms) else { continue };
+            let (lane, passes) = (held.lane, held.copy || self.sink.must_pass(held.lane));
+            let record = match self.bytes_of(held, passes) {
+                Bytes::Read(record) => record,
+                Bytes::Unreadable => {
+                    held_back.push(entry);
+                    continue;
+                }
+                Bytes::TooMany => {
+                    full = true;
+                    if entry.copies {
+                        held_back.push(entry);
+                    } else {
+                        self.sink.ready.put_back(entry);
+                    }
+                    continue;
+                }
             };
             if !self.fits(&record) {
-                self.sink.ready.push_front(id);
+                self.sink.ready.put_back(entry);
                 room = false;
                 break;
             }
-            if !self.sink.may_hand_out(record.len() as u64, copy) && !self.sink.must_pass(lane) {
-                held_back.push(id);
-                continue;
-            }
-            self.hand_out(id, record);
+            self.sink.ready.gone(entry.first);
+            self.hand_out(entry.id, record);
             if !self.sink.config.one_per_key {
                 self.sink.promote(lane, self.now.steady_ms);
             }
         }
-        let stopped = !held_back.is_empty();
-        self.sink.ready.extend(held_back);
+        let stopped = full || !held_back.is_empty();
+        for entry in held_back {
+            self.sink.ready.push(entry.id, entry.first, entry.copies);
+        }
         room && !stopped && self.batch.len() < self.events_max
     }
 
     /// Goes through the logs in order of admission.
     fn scan_logs(&mut self) {
         while self.batch.len() < self.events_max && self.scanned < SCAN_MAX {
-            let Some((stream, seq)) = self.next_wanted() else { return };
-            let Some(record) = self.streams.get(usize::from(stream)).and_then(|s| s.read(seq)) else {
-                return;
-            };
-            let stored = Stored::read(record.bytes());
-            let held = self.sink.taken(stored.lane, stored.ordinal, stream, seq);
-            let bytes = record.len() as u64;
-            if self.sink.parked.blocks(held.lane, held.ordinal) {
-                if !self.sink.may_park(bytes) {
-                    return;
-                }
-                self.sink.note_parked(&held, &record, &Cause::Behind, true, self.now.wall_ms);
-                self.sink.parked.add(&held, &record, Cause::Behind, true, self.now.wall_ms);
-                self.take(stream);
-                self.sink.counts.queued -= 1;
-                self.freed |= self.sink.finish(self.streams, stream, seq);
-                continue;
-            }
+            let Some(New { held, record }) = self.next_new(true) else { return };
             let (in_flight, waiting) = self.sink.lanes.load(held.lane);
-            let behind = waiting > 0 || self.sink.is_replayed(held.lane);
+            let held_up = self.sink.lanes.is_held_up(held.lane) || self.sink.is_replayed(held.lane);
+            let behind = waiting > 0 || held_up;
             if behind || (in_flight > 0 && self.sink.config.one_per_key) {
-                self.take(stream);
-                self.sink.lanes.add(held);
+                let (lane, first) = (held.lane, held.first);
+                self.take(held);
+                if first {
+                    self.sink.promote(lane, self.now.steady_ms);
+                }
                 continue;
             }
-            if !self.fits(&record) || !self.sink.may_hand_out(bytes, false) {
+            if !self.fits(&record) || !self.sink.may_hand_out(record.len() as u64, false) {
                 return;
             }
-            self.take(stream);
-            let id = self.sink.lanes.add(held);
+            self.sink.ready.gone(held.first);
+            let id = self.take(held);
             self.hand_out(id, record);
         }
+    }
+
+    /// The next event that the cursors have not taken. If those that wait for a parked one are to be parked, the next
+    /// one that does not.
+    fn next_new(&mut self, park: bool) -> Option<New> {
+        while self.scanned < SCAN_MAX {
+            let (stream, seq) = self.next_wanted()?;
+            let record = self.streams.get(usize::from(stream))?.read(seq)?;
+            let stored = Stored::read(record.bytes());
+            if !park || !self.sink.parked.blocks(stored.lane, stored.ordinal) {
+                let held = self.sink.seen(stored.lane, stored.ordinal, stream, seq);
+                return Some(New { held, record });
+            }
+            if !self.sink.may_park(record.len() as u64) {
+                return None;
+            }
+            let held = self.sink.taken(stored.lane, stored.ordinal, stream, seq);
+            self.sink.note_parked(&held, &record, &Cause::Behind, true, self.now.wall_ms);
+            self.sink.parked.add(&held, &record, Cause::Behind, true, self.now.wall_ms);
+            self.pass(stream);
+            self.sink.counts.queued -= 1;
+            self.freed |= self.sink.finish(self.streams, stream, seq);
+        }
+        None
     }
 
     /// The oldest event that the cursors have not taken and the sink wants.
@@ -257,7 +333,14 @@ impl<'a> Poll<'a> {
             .map(|(_, stream, seq)| (stream, seq))
     }
 
-    fn take(&mut self, stream: StreamNo) {
+    /// Takes an event from its log into its lane.
+    fn take(&mut self, held: Held) -> DeliveryId {
+        self.pass(held.stream);
+        self.sink.tried.remove(&(held.stream, held.seq));
+        self.sink.lanes.add(held)
+    }
+
+    fn pass(&mut self, stream: StreamNo) {
         self.scanned += 1;
         self.sink.cursor(stream).and_then(mfgroute_log::Cursor::take);
     }
@@ -266,9 +349,18 @@ impl<'a> Poll<'a> {
         self.batch.is_empty() || self.bytes + record.len() as u64 <= self.bytes_max
     }
 
-    fn bytes_of(&self, held: &Held) -> Option<Record> {
+    /// The bytes of an event, if the bound on parked events has room for them, or if it passes that.
+    fn bytes_of(&self, held: &Held, passes: bool) -> Bytes {
+        let has_room = |bytes| passes || self.sink.may_hand_out(bytes, false);
+        if !has_room(0) {
+            return Bytes::TooMany;
+        }
         let logged = || self.streams.get(usize::from(held.stream))?.read(held.seq);
-        held.record.clone().or_else(logged)
+        match held.record.clone().or_else(logged) {
+            None => Bytes::Unreadable,
+            Some(record) if has_room(record.len() as u64) => Bytes::Read(record),
+            Some(_) => Bytes::TooMany,
+        }
     }
 
     fn hand_out(&mut self, id: DeliveryId, record: Record) {

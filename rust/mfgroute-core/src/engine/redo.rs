@@ -161,7 +161,8 @@ impl State {
             Named::MemoryStream | Named::DurableStream if usize::from(number) == self.streams.len() => {
                 let durable = what == Named::DurableStream;
                 let (capacity, when_full) = (UNBOUND, WhenFull::Block);
-                let config = StreamConfig { name, capacity, when_full, durable, keep_ms: u64::MAX };
+                let config =
+                    StreamConfig { name, capacity, when_full, durable, keep_ms: u64::MAX, first: false };
                 self.streams.push(Stream::new(config));
                 for sink in &mut self.sinks {
                     sink.durable.push(durable);
@@ -238,11 +239,11 @@ impl State {
             return;
         };
         let Some(sink) = self.sinks.get_mut(usize::from(at.sink)) else { return };
-        let reason = reason.to_owned();
+        let (code, reason) = (code.to_owned(), reason.to_owned());
         let cause = match cause {
-            0 => Cause::Refused { code: code.to_owned(), reason },
+            0 => Cause::Refused { code, reason },
             1 => Cause::Tries { reason },
-            2 => Cause::InDoubt { reason },
+            2 => Cause::InDoubt { code, reason },
             _ => Cause::Behind,
         };
         if let Some(how) = Ending::parked(&cause) {

@@ -46,7 +46,7 @@ pub(super) fn config(sinks: &[&str], keep_ms: u64) -> EngineConfig {
     let capacity = Bound { count: 100_000, bytes: 1 << 20 };
     let (name, when_full, durable) = ("business".to_owned(), WhenFull::Block, true);
     EngineConfig {
-        streams: vec![StreamConfig { name, capacity, when_full, durable, keep_ms }],
+        streams: vec![StreamConfig { name, capacity, when_full, durable, keep_ms, first: false }],
         sinks: sinks.iter().map(|name| SinkConfig::new((*name).to_owned())).collect(),
         sources: vec![SourceConfig { name: "mes".into(), rejects_max: capacity, holds_keys: false }],
     }

@@ -58,6 +58,7 @@ fn open(machine: &Machine, count: u64) -> Engine {
         when_full: WhenFull::Block,
         durable,
         keep_ms: 0,
+        first: false,
     };
     let config = EngineConfig {
         streams: vec![stream("business", true), stream("telemetry", false)],

@@ -46,6 +46,8 @@ pub enum Outcome {
     },
     /// Sent, and the outcome is unknown.
     InDoubt {
+        /// Our own, where there is one for this; else empty.
+        code: String,
         /// What is known.
         reason: String,
     },
@@ -89,11 +91,11 @@ pub(super) enum Decision {
 impl Desk<'_> {
     /// Decides about one delivery; `None` if it is not in flight, or if it was decided about before.
     pub(super) fn decide(&mut self, id: DeliveryId, outcome: Outcome) -> Option<Decision> {
-        let held = self.sink.lanes.get(id).filter(|held| held.phase == Phase::InFlight && !held.settling)?;
+        let held = self.sink.lanes.undecided(id)?;
         Some(match outcome {
             Outcome::Done { reference } => Decision::Done { reference },
             Outcome::Refused { code, reason } => Decision::Park(Cause::Refused { code, reason }),
-            Outcome::InDoubt { reason } => Decision::Park(Cause::InDoubt { reason }),
+            Outcome::InDoubt { code, reason } => Decision::Park(Cause::InDoubt { code, reason }),
             Outcome::Retry { .. } | Outcome::Released if held.gone => Decision::DropGone,
             Outcome::Released => Decision::Wait,
             Outcome::Retry { after_ms, judged, reason } => {
@@ -182,7 +184,7 @@ impl Desk<'_> {
         self.sink.counts.queued += 1;
         self.sink.lanes.change(id, |held| {
             held.phase = Phase::Waiting { due_ms };
-            held.settling = false;
+            (held.settling, held.returning) = (false, false);
             if !held.copy {
                 held.record = None;
             }
@@ -254,11 +256,17 @@ impl Sink {
         open && streams.get_mut(usize::from(stream)).is_some_and(|stream| stream.finish(seq))
     }
 
-    /// Moves events of a lane that wait for a parked one to the parked ones, as far as there is room.
+    /// Moves events of a lane that wait for a parked one to the parked ones, as far as it is their turn and there is
+    /// room.
     pub(super) fn spill(&mut self, streams: &mut [Stream], lane: u64, now: Now) -> bool {
         let mut freed = false;
         while let Some(id) = self.blocked(lane) {
+            let turn = self.turn(now.steady_ms);
             let Some(held) = self.lanes.get(id) else { break };
+            if !held.copy && (held.ordinal > turn || !self.may_park(0)) {
+                self.spilled.insert(lane);
+                break;
+            }
             let logged = || streams.get(usize::from(held.stream))?.read(held.seq);
             let Some(record) = held.record.clone().or_else(logged) else {
                 self.spilled.insert(lane);
@@ -274,6 +282,7 @@ impl Sink {
             self.note_parked(&held, &record, &Cause::Behind, true, now.wall_ms);
             self.parked.add(&held, &record, Cause::Behind, true, now.wall_ms);
             if !held.copy {
+                self.ready.parked();
                 freed |= self.finish(streams, held.stream, held.seq);
             }
         }
@@ -328,6 +337,7 @@ impl Sink {
         held.record = Some(record);
         held.copy = true;
         held.redelivered = redelivered;
+        held.first = self.goes_first(stream);
         self.enqueue(held, now.steady_ms);
     }
 }

@@ -1,7 +1,7 @@
 //! A sink: cursors, lanes, parked events and counters.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use mfgroute_log::mutant::{self, Mutant};
 use mfgroute_log::{Cursor, Record};
@@ -14,6 +14,7 @@ use super::job::{self, Job};
 use super::journal::{Journal, Settled, Settlement};
 use super::lanes::{DeliveryId, Held, Lanes, Phase};
 use super::parked::{Cause, Parked};
+use super::ready::{Entry, Ready};
 use super::settle::Decision;
 use super::stored::Stored;
 
@@ -40,8 +41,8 @@ pub(super) struct Sink {
     /// By stream.
     pub(super) cursors: Vec<Cursor>,
     pub(super) lanes: Lanes,
-    /// Events that may be handed out; entries that no longer may are passed over.
-    pub(super) ready: VecDeque<DeliveryId>,
+    /// Events that may be handed out.
+    pub(super) ready: Ready,
     /// Events that wait for a time.
     pub(super) due: BinaryHeap<Reverse<(u64, DeliveryId)>>,
     pub(super) parked: Parked,
@@ -54,6 +55,8 @@ pub(super) struct Sink {
     pub(super) facts: Facts,
     /// Streams whose events are on a disk.
     pub(super) durable: Vec<bool>,
+    /// Streams whose events go before those of others.
+    pub(super) first: Vec<bool>,
     /// Tries that an earlier life of the node made, by stream and number.
     pub(super) tried: BTreeMap<(StreamNo, u64), (u32, u32)>,
     /// Events below, by stream, may have been sent by an earlier life of the node.
@@ -73,7 +76,7 @@ impl Sink {
             paused: false,
             cursors: Vec::new(),
             lanes: Lanes::default(),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             due: BinaryHeap::new(),
             parked: Parked::default(),
             spilled: BTreeSet::new(),
@@ -81,6 +84,7 @@ impl Sink {
             reserved: (0, 0),
             facts: Facts::default(),
             durable: Vec::new(),
+            first: Vec::new(),
             tried: BTreeMap::new(),
             sent_to: Vec::new(),
             job: None,
@@ -110,12 +114,45 @@ impl Sink {
 
     /// An event as it is first taken from a log.
     pub(super) fn taken(&mut self, lane: u64, ordinal: u64, stream: StreamNo, seq: u64) -> Held {
+        let held = self.seen(lane, ordinal, stream, seq);
+        self.tried.remove(&(stream, seq));
+        held
+    }
+
+    /// An event of a log that may be left there for now.
+    pub(super) fn seen(&self, lane: u64, ordinal: u64, stream: StreamNo, seq: u64) -> Held {
         let mut held = Held::waiting(lane, ordinal, stream, seq);
-        if let Some((tries, attempts)) = self.tried.remove(&(stream, seq)) {
+        if let Some(&(tries, attempts)) = self.tried.get(&(stream, seq)) {
             (held.tries, held.attempts) = (tries, attempts);
         }
         held.redelivered = self.sent_to.get(usize::from(stream)).is_some_and(|&end| seq < end);
+        held.first = self.goes_first(stream);
         held
+    }
+
+    /// Whether events of a stream go before those of others.
+    #[inline]
+    pub(super) fn goes_first(&self, stream: StreamNo) -> bool {
+        self.first.get(usize::from(stream)).copied().unwrap_or(false)
+    }
+
+    /// Learns of what streams events go first; what was taken from them before does so too. What is replayed does not.
+    pub(super) fn put_first(&mut self, first: &[bool], now_ms: u64) {
+        if self.first == first {
+            return;
+        }
+        self.first = first.to_vec();
+        let goes_first = |held: &Held| self.goes_first(held.stream) && !held.replayed;
+        let changed: Vec<_> = self
+            .lanes
+            .iter()
+            .filter(|(_, held)| goes_first(held) != held.first)
+            .map(|(id, held)| (id, held.lane))
+            .collect();
+        for (id, lane) in changed {
+            self.lanes.change(id, |held| held.first = !held.first);
+            self.promote(lane, now_ms);
+        }
     }
 
     pub(super) fn cursor(&mut self, stream: StreamNo) -> Option<&mut Cursor> {
@@ -136,8 +173,7 @@ impl Sink {
     /// all parked events, and those of this lane come after it. Without this nothing would ever move
     /// again; with it the bound may be passed by that one event.
     pub(super) fn must_pass(&self, lane: u64) -> bool {
-        let copy = |id| self.lanes.get(id).is_some_and(|held| held.copy);
-        self.parked.counts().0 == 0 && self.reserved.0 == 0 && self.lanes.line(lane).any(copy)
+        self.parked.counts().0 == 0 && self.reserved.0 == 0 && self.lanes.has_copy(lane)
     }
 
     /// Whether the bound on parked events leaves room to copy one more.
@@ -157,10 +193,35 @@ impl Sink {
         (count + self.reserved.0, bytes + self.reserved.1)
     }
 
-    /// Puts the next event of a lane on the ready list, if there is one and nothing forbids it.
+    /// Whether an entry of the ready list may still go: its event is the next one of its lane, and what waits before
+    /// one that goes first is on that list too.
+    pub(super) fn may_go(&self, entry: Entry, now_ms: u64) -> Option<&Held> {
+        let held = self.lanes.get(entry.id)?;
+        let listed_twice = !entry.first && self.lanes.is_urgent(held.lane);
+        (!listed_twice && self.next_of(held.lane, now_ms) == Some(entry.id)).then_some(held)
+    }
+
+    /// Up to which place in the order of admission it is the turn of what waits for a parked event to be parked. What
+    /// was taken from the logs for the sake of one that goes first takes no room from what is ready and older, and
+    /// none from what goes first unless it is the turn of the rest.
+    pub(super) fn turn(&mut self, now_ms: u64) -> u64 {
+        if !self.first.contains(&true) {
+            return u64::MAX;
+        }
+        while let Some(entry) = self.ready.pop_rest() {
+            if let Some(ordinal) = self.may_go(entry, now_ms).map(|held| held.ordinal) {
+                self.ready.put_back(entry);
+                return ordinal;
+            }
+        }
+        if self.ready.is_turn_of_rest() { u64::MAX } else { 0 }
+    }
+
+    /// Makes the next event of a lane ready, if there is one and nothing forbids it. It goes first if one that waits
+    /// behind it does.
     pub(super) fn promote(&mut self, lane: u64, now_ms: u64) {
         if let Some(id) = self.next_of(lane, now_ms) {
-            self.ready.push_back(id);
+            self.ready.push(id, self.lanes.is_urgent(lane), self.lanes.has_copy(lane));
         }
     }
 
@@ -174,6 +235,9 @@ impl Sink {
     pub(super) fn next_of(&self, lane: u64, now_ms: u64) -> Option<DeliveryId> {
         let replayed = self.is_replayed(lane);
         if (self.config.one_per_key || replayed) && self.lanes.load(lane).0 > 0 {
+            return None;
+        }
+        if self.lanes.is_held_up(lane) {
             return None;
         }
         let id = self.lanes.first_waiting(lane)?;
@@ -326,7 +390,7 @@ pub(super) fn parked<'a>(
     let (number, code, reason) = match cause {
         Cause::Refused { code, reason } => (0, code.as_str(), reason.as_str()),
         Cause::Tries { reason } => (1, "", reason.as_str()),
-        Cause::InDoubt { reason } => (2, "", reason.as_str()),
+        Cause::InDoubt { code, reason } => (2, code.as_str(), reason.as_str()),
         Cause::Behind => (3, "", ""),
     };
     Fact::Parked {

@@ -34,6 +34,7 @@ pub(super) fn config(sinks: &[&str]) -> EngineConfig {
         when_full: WhenFull::Block,
         durable: false,
         keep_ms: 0,
+        first: false,
     };
     EngineConfig {
         streams: vec![stream("business"), stream("telemetry")],
@@ -57,7 +58,10 @@ impl Rig {
     pub(super) fn new(config: &EngineConfig) -> Self {
         let clock = Arc::new(TestClock::default());
         let options = EngineOptions { dedup_window: 1_000, seed: Some(1), ..EngineOptions::default() };
-        let engine = Engine::new(&options, clock.clone());
+        Self::on(Engine::new(&options, clock.clone()), clock, config)
+    }
+
+    pub(super) fn on(engine: Engine, clock: Arc<TestClock>, config: &EngineConfig) -> Self {
         engine.install(config, &[], "test").unwrap();
         Self { engine, clock, kind: "done/1".into(), next: 1.into() }
     }

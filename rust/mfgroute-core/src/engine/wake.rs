@@ -140,7 +140,8 @@ impl State {
                 continue;
             }
             desk.sink.note_decision(id, &decision, now.wall_ms);
-            desk.sink.lanes.change(id, |held| held.settling = true);
+            let returning = matches!(decision, Decision::Retry { .. } | Decision::Park(_));
+            desk.sink.lanes.change(id, |held| (held.settling, held.returning) = (true, returning));
             later.push(Later::Settle { sink: no, id, decision });
         }
         self.flush(later, now);

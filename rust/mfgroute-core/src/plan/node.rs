@@ -70,7 +70,8 @@ pub fn engine(main: &Node, plan: &mut Plan, file: &mut File<'_>) {
         let keep_ms =
             stream.get("keep").and_then(Node::text).map_or(Some(KEEP_MS), duration_ms).unwrap_or(KEEP_MS);
         let name = name.text.clone();
-        plan.engine.streams.push(StreamConfig { name, capacity, when_full, durable, keep_ms });
+        let first = goes_first(&name, stream, plan);
+        plan.engine.streams.push(StreamConfig { name, capacity, when_full, durable, keep_ms, first });
     }
     for contract in &plan.contracts {
         let found = plan.engine.streams.iter().position(|stream| stream.name == contract.stream);
@@ -90,6 +91,15 @@ pub fn engine(main: &Node, plan: &mut Plan, file: &mut File<'_>) {
     }
     let window = main.get("node").and_then(|node| file.number(node, "dedup_window"));
     plan.dedup_window = window.map_or(crate::dedup::WINDOW_DEFAULT, |window| window as usize);
+}
+
+/// Whether a sink gets the events of a stream before those of others: commands wait for nobody, unless the stream says it.
+fn goes_first(name: &str, stream: &Node, plan: &Plan) -> bool {
+    if let Some(Value::Bool(first)) = stream.get("first").map(|first| &first.value) {
+        return *first;
+    }
+    let mut contracts = plan.contracts.iter().filter(|contract| contract.stream == name).peekable();
+    contracts.peek().is_some() && contracts.all(|contract| contract.kind == "command")
 }
 
 /// A stream that has no room for a message that a source may take would refuse it for good.

@@ -174,7 +174,10 @@ impl Names {
 pub(super) fn cause_json(cause: &Cause) -> Json {
     let (code, reason) = match cause {
         Cause::Refused { code, reason } => (Some(code.as_str()), reason.as_str()),
-        Cause::Tries { reason } | Cause::InDoubt { reason } => (None, reason.as_str()),
+        Cause::Tries { reason } => (None, reason.as_str()),
+        Cause::InDoubt { code, reason } => {
+            (Some(code.as_str()).filter(|code| !code.is_empty()), reason.as_str())
+        }
         Cause::Behind => (None, "waiting behind an earlier event of its key"),
     };
     json!({"cause": cause.as_str(), "code": code, "reason": reason})

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mfgroute.testing.simulators.s4.goods import Goods, Posted, check_order, unit_of
 from mfgroute.testing.simulators.s4.master import ISO, Switches
 from mfgroute.testing.simulators.s4.messages import refusal
-from mfgroute.testing.simulators.s4.model import CONFIRMATION, CONFIRMED_ITEM, HEADER, ITEM
+from mfgroute.testing.simulators.s4.model import CONFIRMATION, CONFIRMED_ITEM, FAILED, HEADER, ITEM
 from mfgroute.testing.simulators.s4.store import Row, Unit
 from mfgroute.testing.simulators.s4.wire import NO_GUID, ZERO, amount, plain, quantity
 
@@ -118,7 +118,9 @@ class Confirmations:
         if not items:
             return _NOTHING
         if fail_goods:
-            return Posted(None, [], [], [_unposted(item) for item in items])
+            failed = Posted(None, [], [], [_unposted(item) for item in items])
+            self._keep_failed(unit, row, failed)
+            return failed
         header = {**HEADER.empty(), "PostingDate": row["PostingDate"], "DocumentDate": None}
         posted = self._goods.post(
             unit,
@@ -129,7 +131,26 @@ class Confirmations:
             partly=own or self._switches.failed_movements == "save",
         )
         self._link(unit, row, posted)
+        self._keep_failed(unit, row, posted)
         return posted
+
+    @staticmethod
+    def _keep_failed(unit: Unit, row: Row, posted: Posted) -> None:
+        """Keep movements that could not be posted, to be posted by a person one day."""
+        for place, one in enumerate(posted.failed, 1):
+            known = {
+                **FAILED.empty(),
+                "FailedGoodsMovement": str(unit.next_number("failed", 1)),
+                "FailedGoodsMovementItem": str(place),
+                "ConfirmationGroup": row["ConfirmationGroup"],
+                "ConfirmationCount": row["ConfirmationCount"],
+                "OrderID": row["OrderID"],
+                "Plant": row["Plant"],
+                "Material": one["material"],
+                "GoodsMovementType": one["movement_type"],
+                "QuantityInEntryUnit": one["quantity"],
+            }
+            unit.put(FAILED.table, FAILED.key(known), known)
 
     @staticmethod
     def _link(unit: Unit, row: Row, posted: Posted) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Fault", "Faults", "Subject"]
+__all__ = ["Fault", "Faults", "Kind", "Subject"]
 
 Kind = Literal[
     "too_many",
@@ -25,13 +25,15 @@ Kind = Literal[
     "redirect",
     "html",
     "error_in_200",
+    "other",
     "expired",
     "lie",
+    "twice",
     "accepted",
     "movements_fail",
 ]
 #: Those that act where the work is done, on each change by itself; the others act on the connection.
-_INSIDE = ("slow", "refuse", "lie", "accepted", "movements_fail")
+_INSIDE = ("slow", "refuse", "lie", "twice", "accepted", "movements_fail")
 
 
 class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -43,8 +45,9 @@ class Fault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             `message`; ``hang`` does not answer for `after_s`; ``trickle`` sends its answer one byte each
             `after_s`; ``endless`` sends a body that never ends; ``torn`` cuts in the middle of the answer;
             ``bomb`` sends `size` zeros, packed; ``redirect`` points to `location`; ``html`` answers 200 with
-            a logon page; ``error_in_200`` answers 200 with an error; ``expired`` forgets every token;
-            ``lie`` answers as if it had done what it has not; ``accepted`` answers 202 and does it later;
+            a logon page; ``error_in_200`` answers 200 with an error; ``other`` does the work and names
+            somebody else's document and reference; ``expired`` forgets every token; ``lie`` answers as if it
+            had done what it has not; ``twice`` does it twice; ``accepted`` answers 202 and does it later;
             ``movements_fail`` saves a confirmation without its goods movements.
         when: of a connection: ``before`` anything was done or ``after`` it was committed.
         times: for how many requests; without it, until told otherwise.

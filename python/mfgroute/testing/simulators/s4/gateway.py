@@ -159,6 +159,13 @@ class Gateway:
         unit.put("repeats", call.headers["requestid"].upper(), row)
         return answer
 
+    def _forget(self, unit: Unit, call: Call) -> None:
+        """Take a request that was answered for new when it comes again."""
+        request_id = call.headers.get("requestid", "").upper()
+        row = unit.get("repeats", request_id)
+        if row is not None:
+            unit.put("repeats", request_id, {**row, "at": 0.0})
+
     # Changes
 
     def subject(self, call: Call) -> Subject:
@@ -221,7 +228,10 @@ class Gateway:
                     raise _scripted(fault, self.subject(calls[0]))
                 if fault is not None and kind == "accepted":
                     return [self._remember(unit, call, self._accept(unit, call, fault)) for call in calls]
-                return [self._one(unit, call, fail_goods=kind == "movements_fail") for call in calls]
+                answers = [self._one(unit, call, fail_goods=kind == "movements_fail") for call in calls]
+                for call in calls if kind == "twice" else ():
+                    self._changes.run(unit, self.base, call)
+                return answers
         except ODataError as error:
             if self._switches.repeat_failures:
                 answer = self._refused(calls[0], error)
@@ -299,6 +309,8 @@ class Gateway:
         except ODataError as error:
             unit.roll_back(mark)
             answer = self._refused(call, error)
+            if not self._switches.repeat_failures:
+                self._forget(unit, call)
         row = {"polls": "0", "call": str(job["call"]), "answer": _packed(answer)}
         unit.put("jobs", number, dict(row))
         return row

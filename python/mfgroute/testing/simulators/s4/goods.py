@@ -104,12 +104,12 @@ class Goods:
         self._today = today
 
     def check_period(self, unit: Unit, day: str) -> None:
-        """Refuse a closed period; what we say of open ones is this month and the one before it."""
-        period = unit.get("periods", day[:7])
-        if period is not None and not period["open"]:
+        """Refuse a closed period; open ones are said to be this month and, unless closed, the one before."""
+        if _closed(unit, day):
             today = self._today()
             before = today.replace(day=1) - timedelta(days=1)
-            raise refusal("period", f"{today:%Y/%m}", f"{before:%Y/%m}", self._switches.company_code)
+            first = today if _closed(unit, before.isoformat()) else before
+            raise refusal("period", f"{today:%Y/%m}", f"{first:%Y/%m}", self._switches.company_code)
 
     def post(
         self,
@@ -313,6 +313,11 @@ class Goods:
         for item in items:
             unit.put(ITEM.table, ITEM.key(item), {**item, "GoodsMovementIsCancelled": True})
         return posted
+
+
+def _closed(unit: Unit, day: str) -> bool:
+    period = unit.get("periods", day[:7])
+    return period is not None and not period["open"]
 
 
 def check_order(unit: Unit, number: str) -> Row:

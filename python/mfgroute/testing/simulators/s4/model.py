@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import NamedTuple
-
+from mfgroute.testing.simulators.s4.entities import Entity, Function, Service
+from mfgroute.testing.simulators.s4.entities import fields as _fields
 from mfgroute.testing.simulators.s4.store import Row
 from mfgroute.testing.simulators.s4.wire import Field
 
@@ -15,6 +13,7 @@ __all__ = [
     "CONFIRMED_ITEM",
     "DECISION",
     "DEFAULTS",
+    "FAILED",
     "HEADER",
     "INDEXED",
     "ITEM",
@@ -26,68 +25,6 @@ __all__ = [
     "Service",
     "metadata",
 ]
-
-
-@dataclass(frozen=True, eq=False)
-class Entity:
-    """An entity type and its set.
-
-    Attributes:
-        name: of the type.
-        path: of the set.
-        table: of the store.
-        keys: properties that make the key, in the order of the metadata.
-        fields: properties by name.
-        children: navigation property -> (set, properties that both have in common).
-    """
-
-    name: str
-    path: str
-    table: str
-    keys: tuple[str, ...]
-    fields: dict[str, Field]
-    children: dict[str, tuple[str, tuple[str, ...]]]
-
-    def key(self, row: Row) -> str:
-        """The key of a row in its table."""
-        return "/".join(str(row[name]) for name in self.keys)
-
-    @cached_property
-    def _blank(self) -> Row:
-        return {name: field.empty for name, field in self.fields.items()}
-
-    def empty(self) -> Row:
-        """A row that nobody gave values."""
-        return dict(self._blank)
-
-
-class Function(NamedTuple):
-    """A function import, called with POST.
-
-    Attributes:
-        parameters: name -> whether it must be there.
-        returns: set that its answer is of.
-    """
-
-    parameters: dict[str, bool]
-    returns: str
-
-
-class Service(NamedTuple):
-    """A service: its sets and functions by name."""
-
-    entities: dict[str, Entity]
-    functions: dict[str, Function]
-
-
-def _fields(text: str) -> dict[str, Field]:
-    """Properties of lines such as ``S10 OrderID Plant``."""
-    fields: dict[str, Field] = {}
-    for line in text.split("\n"):
-        kind, *names = line.split() or [""]
-        for name in names:
-            fields[name] = Field(name, kind[0], int(kind[1:] or 0))
-    return fields
 
 
 CONFIRMATION = Entity(
@@ -189,6 +126,27 @@ S3  StorageType
 S10 StorageBin
 S50 MaterialDocumentItemText
 S3  EntryUnit EntryUnitISOCode EntryUnitSAPCode
+D13 QuantityInEntryUnit
+"""),
+    {},
+)
+
+#: Goods movements of confirmations that could not be posted, as a service that a customer makes of the view
+#: `I_FailedGoodsMovementItem` shows them; there is no such service of the vendor's.
+FAILED = Entity(
+    "FailedGoodsMovementItemType",
+    "FailedGoodsMovementItem",
+    "failed_items",
+    ("FailedGoodsMovement", "FailedGoodsMovementItem"),
+    _fields("""
+N10 FailedGoodsMovement
+N4  FailedGoodsMovementItem
+N10 ConfirmationGroup
+N8  ConfirmationCount
+N12 OrderID
+S40 Material
+S4  Plant
+S3  GoodsMovementType
 D13 QuantityInEntryUnit
 """),
     {},
@@ -381,6 +339,7 @@ SERVICES: dict[str, Service] = {
         },
     ),
     "API_BATCH_SRV": _service((BATCH,)),
+    "Z_FAILED_GOODS_MOVEMENT_SRV": _service((FAILED,)),
     "API_INSPECTIONLOT_SRV": _service((LOT, DECISION)),
 }
 
@@ -394,6 +353,7 @@ DEFAULTS: dict[str, Row] = {
 INDEXED = {
     CONFIRMATION.table: ("ExternalSystemConfirmation", "OrderID"),
     CONFIRMED_ITEM.table: ("ConfirmationGroup",),
+    FAILED.table: ("ConfirmationGroup",),
     HEADER.table: ("ReferenceDocument", "MaterialDocument"),
     ITEM.table: ("MaterialDocument", "ReversedMaterialDocument", "ManufacturingOrder"),
     SERIAL.table: ("MaterialDocument",),

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
 
+from mfgroute.testing.simulators.listening import Listening
 from mfgroute.testing.simulators.s4.faults import Fault, Faults
 from mfgroute.testing.simulators.s4.gateway import Gateway
 from mfgroute.testing.simulators.s4.ledger import Books
@@ -28,6 +30,11 @@ __all__ = ["S4Simulator"]
 
 _CHUNK = 1 << 16
 _STATUS = {"error": 500, "error_in_200": 200, "too_many": 429}
+#: What an answer in JSON names documents and references by, and for each character another one.
+_NAMED = re.compile(
+    rb'("(?:ExternalSystemConfirmation|ReferenceDocument|ConfirmationCount|MaterialDocument)": ?")([^"]+)'
+)
+_NEXT = bytes.maketrans(b"0123456789abcdefGHIJKLMNOPQRSTUVWXYZ", b"1234567890bcdefaHIJKLMNOPQRSTUVWXYZG")
 _LOGON = b"<html><head><title>Logon</title></head><body><form>User Password</form></body></html>"
 
 
@@ -35,7 +42,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class S4Simulator:
+class S4Simulator(Listening):
     """An ERP that answers as the OData services of SAP S/4HANA are documented to.
 
     Args:
@@ -59,7 +66,6 @@ class S4Simulator:
         now: Callable[[], datetime] = _utc_now,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.url = ""
         self.switches = switches or Switches()
         if kept_s is not None:
             self.switches.id_kept_s = kept_s
@@ -78,7 +84,6 @@ class S4Simulator:
             now=now,
         )
         self._stopping = asyncio.Event()
-        self._runner: web.AppRunner | None = None
         if setup is not None:
             self.take(setup)
 
@@ -115,26 +120,14 @@ class S4Simulator:
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; `url` says where."""
         self._stopping.clear()
-        runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        self._runner = runner
-        await web.TCPSite(runner, host, port).start()
-        self.url = self._gateway.base = f"http://{host}:{runner.addresses[0][1]}"
+        await super().start(host, port)
+        self._gateway.base = self.url
 
     async def stop(self) -> None:
         """Stop listening; who waits for an answer gets none. The ledger stays."""
         self._stopping.set()
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await super().stop()
         self.store.close()
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
 
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 24)
@@ -205,6 +198,8 @@ class S4Simulator:
         if fault.kind == "expired":
             self.sessions.expire()
             return _response(await self._gateway.answer(call))
+        if fault.kind == "other":
+            return _response(_of_another(await self._gateway.answer(call)))
         answer = await self._gateway.answer(call) if fault.when == "after" else None
         return await self._play(fault, request, answer, call.service)
 
@@ -302,6 +297,12 @@ def _call(request: web.Request, body: bytes) -> Call:
         headers=headers,
         body=body,
     )
+
+
+def _of_another(answer: Answer) -> Answer:
+    """An answer that names other documents and references, of the same length."""
+    body = _NAMED.sub(lambda found: found[1] + found[2].translate(_NEXT), answer.body)
+    return Answer(status=answer.status, headers=answer.headers, body=body)
 
 
 def _response(answer: Answer) -> web.Response:

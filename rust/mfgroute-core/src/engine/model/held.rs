@@ -84,7 +84,7 @@ struct Story {
 }
 
 fn holding() -> EngineConfig {
-    let mut config = config(6, None, true);
+    let mut config = config((6, 0), None, true);
     config.sources.iter_mut().for_each(|source| source.holds_keys = true);
     config
 }

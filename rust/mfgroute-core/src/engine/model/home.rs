@@ -53,7 +53,8 @@ pub(super) fn check_progress(sink: &Sink, now: u64) {
         assert!(caused || tried, "event {} waits behind nothing", event.number);
     }
     for (id, held) in sink.lanes.iter().filter(|(_, held)| held.phase != Phase::InFlight) {
-        let listed = sink.ready.contains(&id) || sink.due.iter().any(|entry| entry.0.1 == id);
+        let listed =
+            sink.ready.iter().any(|ready| ready == id) || sink.due.iter().any(|entry| entry.0.1 == id);
         assert!(sink.next_of(held.lane, now) != Some(id) || listed, "an event that is due is on no list");
         let blocked = sink.parked.blocks(held.lane, held.ordinal);
         assert!(
@@ -63,8 +64,8 @@ pub(super) fn check_progress(sink: &Sink, now: u64) {
     }
 }
 
-/// What the engine is told, perhaps without one of its sinks.
-pub(super) fn config(capacity: u64, without: Option<usize>, durable: bool) -> EngineConfig {
+/// What the engine is told: capacity of its streams, and which go first; perhaps without one of its sinks.
+pub(super) fn config((capacity, first): (u64, u8), without: Option<usize>, durable: bool) -> EngineConfig {
     let bound = |count| Bound { count, bytes: 1 << 20 };
     let sink = |(number, name): (usize, &&str)| {
         let mut sink = SinkConfig::new(*name);
@@ -75,16 +76,17 @@ pub(super) fn config(capacity: u64, without: Option<usize>, durable: bool) -> En
         sink.one_per_key = number != 2;
         sink
     };
-    let stream = |name: &str, when_full| StreamConfig {
+    let stream = |name: &str, when_full, bit: u8| StreamConfig {
         name: name.into(),
         capacity: bound(capacity),
         when_full,
         durable,
         keep_ms: 0,
+        first: first & bit != 0,
     };
     let kept = SINKS.iter().enumerate().filter(|(number, _)| Some(*number) != without);
     EngineConfig {
-        streams: vec![stream("business", WhenFull::Block), stream("telemetry", WhenFull::DropOldest)],
+        streams: vec![stream("business", WhenFull::Block, 1), stream("telemetry", WhenFull::DropOldest, 2)],
         sinks: kept.map(sink).collect(),
         sources: vec![SourceConfig { name: "mes".into(), rejects_max: bound(20), holds_keys: false }],
     }

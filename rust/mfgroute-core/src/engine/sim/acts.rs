@@ -247,7 +247,7 @@ impl History {
         let own = Fate::Parked(sink == 0);
         let (outcome, maybe, sent) = match how {
             0 => (Outcome::Refused { code: "c".into(), reason }, vec![own], true),
-            1 => (Outcome::InDoubt { reason }, vec![Fate::Parked(true)], true),
+            1 => (Outcome::InDoubt { code: String::new(), reason }, vec![Fate::Parked(true)], true),
             2 | 3 => {
                 let after_ms = (how == 2).then_some(700);
                 (Outcome::Retry { after_ms, judged: true, reason }, vec![Fate::Open, own], true)

@@ -25,6 +25,7 @@ fn open(machine: &Machine, clock: &Arc<TestClock>) -> (Engine, Committer) {
         when_full: WhenFull::DropOldest,
         durable: true,
         keep_ms: 0,
+        first: false,
     };
     let config = EngineConfig {
         streams: vec![stream],

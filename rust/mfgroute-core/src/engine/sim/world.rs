@@ -104,7 +104,7 @@ impl History {
         let mut dice = Dice::new(seed);
         let mut more = Dice::new(seed ^ 0x0EFF_EC75);
         let machine = Machine::new(Dice::new(dice.draw()));
-        let swarm = Swarm::draw(&mut dice);
+        let swarm = Swarm::draw(seed, &mut dice);
         let model = Model { drops: swarm.drops, ..Model::default() };
         Self {
             dice,
