@@ -99,9 +99,10 @@ def commands(
 
 
 def _posted(last: Snapshot) -> str:
-    """The number of the ERP's first document, or an order where there is none."""
+    """The number of the ERP's first confirmation, or an order where there is none; a lot's status has no number."""
     effects = last.ledgers["erp"]["effects"]
-    return str(effects[0]["document"]) if effects else "order/DE04/1004733"
+    confirmed = (str(one["document"]) for one in effects if one["what"] == "confirmation")
+    return next(confirmed, "order/DE04/1004733")
 
 
 def _path(path: Path) -> str:
