@@ -187,7 +187,7 @@ def turn(number: int, options: argparse.Namespace) -> list[Run]:
     python = Run("pytest, property tests" if only else "pytest, all", seed)
     python.run(pytest(seed, property_tests() if only else ["tests"]))
     runs = [rust, mutants, python]
-    if number == 1:
+    if number == 1 and not options.random:
         runs.append(faults(seed, options))
     return runs
 
@@ -341,6 +341,9 @@ def main() -> int:
         default=[],
         metavar="NAME",
         help="nothing but these files with faults in real processes, such as test_effects",
+    )
+    parser.add_argument(
+        "--random", action="store_true", help="nothing but the random tests, no faults in real processes"
     )
     options = parser.parse_args()
     known = {Path(test.partition("::")[0]).stem for test in SHOWING if test.startswith("tests/")}

@@ -99,7 +99,7 @@ def commands(
 
 
 def _posted(last: Snapshot) -> str:
-    """The number of the ERP's first confirmation, or an order where there is none; a lot's status has no number."""
+    """The number of the first confirmation (a lot's status has none), or an order where there is none."""
     effects = last.ledgers["erp"]["effects"]
     confirmed = (str(one["document"]) for one in effects if one["what"] == "confirmation")
     return next(confirmed, "order/DE04/1004733")
