@@ -99,6 +99,8 @@ class Config(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     #: Settings whose values are kept with events or sent in the open: `check` refuses `${...}` in them,
     #: because it may be a secret.
     stored: ClassVar[frozenset[str]] = frozenset()
+    #: Settings that list names of sinks of the project: `check` refuses names that no sink has.
+    sink_names: ClassVar[frozenset[str]] = frozenset()
 
     def misfits(self, schemas: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """What cannot work with the contracts of the project, found by `check`.

@@ -174,6 +174,11 @@ CASES = [
         (10, 41, "no sink is called `epr`", "did you mean `erp`?"),
     ),
     (
+        "a name of a sink in the settings of a source",
+        NODE + "sources:\n  told: {adapter: effects, sinks: [epr]}\nsinks:\n  erp: {adapter: fake}\n",
+        (4, 36, "no sink is called `epr`", "did you mean `erp`?"),
+    ),
+    (
         "a recording without a bound",
         NODE + "sources:\n  plant: {adapter: fake, record: {keep: 7d}}\n",
         (4, 34, "`sources.plant.record` has no `size`", "most bytes; the oldest messages go first"),

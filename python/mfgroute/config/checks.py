@@ -139,6 +139,22 @@ def check_routes(
             notes.error(f"{pointer}/match/type", f"route `{route.name}` matches no type")
 
 
+def check_sink_names(sources: Mapping[str, Any], sinks: Mapping[str, Any], notes: Notes) -> None:
+    """Note names in the settings of sources that no sink has.
+
+    Args:
+        sources: as `mfgroute.config.model.Source`, by name.
+        sinks: as they are written, by name.
+        notes: where it is noted.
+    """
+    for name, source in sources.items():
+        for setting in sorted(source.config.sink_names):
+            place = f"/sources/{escape(name)}/{escape(setting)}"
+            for index, sink in enumerate(getattr(source.config, setting)):
+                if sink not in sinks:
+                    notes.error(f"{place}/{index}", f"no sink is called `{sink}`", close(sink, sinks))
+
+
 def check_listen(http: Http, inboxes: Mapping[str, bool], notes: Notes) -> None:
     """Note a listener that is open to the network without tokens or without TLS.
 

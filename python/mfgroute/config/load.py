@@ -190,6 +190,7 @@ class _Reader:
         sources = self._adapted("sources", document)
         sinks = self._adapted("sinks", document)
         routes = self._routes(document)
+        checks.check_sink_names(sources, _map(document, "sinks"), notes)
         checks.check_routes(routes, _map(document, "sources"), _map(document, "sinks"), notes)
         http = self._http(document)
         effects = self._effects(document, streams)

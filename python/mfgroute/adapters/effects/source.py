@@ -26,6 +26,8 @@ _log = get_logger(adapter="effects")
 class EffectsSourceConfig(Config):
     """Which effects are confirmed, and where their database is."""
 
+    sink_names = frozenset({"sinks"})
+
     sinks: Annotated[
         tuple[str, ...],
         Meta(description="Only effects of these sinks; without it those of all posters of the node"),
