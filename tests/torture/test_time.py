@@ -17,6 +17,11 @@ from tests.runtime.durable_node import CLIENTS, ORDERS, SOURCES, Clients
 from tests.runtime.wall_clock import DAY, WallClock
 
 
+@pytest.fixture
+def clock(tmp_path):
+    return WallClock(tmp_path)
+
+
 def in_order_once(target):
     """Whether each report of each order has arrived once, after those before it."""
     by_order = defaultdict(list)
@@ -47,13 +52,28 @@ def test_a_daemon_that_stands_still_and_goes_on_loses_and_repeats_nothing_and_ke
     assert node.stop() == 0
 
 
+def test_a_machine_that_stands_still_and_wakes_hours_later_loses_and_repeats_nothing(start, target, clock):
+    # As a virtual machine that is paused: for the node no time passes, and its wall clock jumps.
+    clock.set(0)
+    node, clients = start(prefix=clock.prefix), Clients()
+    try:
+        clients.go_on(node.address)
+        for hours in (1, 6, 12):
+            clients.more(50)
+            node.process.send_signal(signal.SIGSTOP)
+            clock.set(hours * 3_600)
+            node.process.send_signal(signal.SIGCONT)
+        clients.more(50)
+    finally:
+        node.process.send_signal(signal.SIGCONT)
+        clients.end()
+    assert target.until(clients.ledger) == set()
+    assert in_order_once(target)
+    assert node.stop() == 0
+
+
 #: Seconds that the wall clock is off, one after the other.
 JUMPS = (0, 400 * DAY, -3_600, 3_600, -400 * DAY)
-
-
-@pytest.fixture
-def clock(tmp_path):
-    return WallClock(tmp_path)
 
 
 def mfgroute(project, *command):

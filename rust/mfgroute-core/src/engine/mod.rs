@@ -58,6 +58,8 @@ mod wait;
 mod wake;
 
 #[cfg(test)]
+mod backlog_tests;
+#[cfg(test)]
 mod effect_tests;
 #[cfg(test)]
 mod fact_tests;
