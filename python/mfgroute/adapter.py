@@ -362,7 +362,10 @@ class Reader(Protocol):
 
 
 class Reverser(Protocol):
-    """A poster that knows how to undo what it posted."""
+    """A poster that knows how to undo what it posted.
+
+    One whose settings say whether it does has a property `reversible`; where that is false it is none.
+    """
 
     def reverse(
         self, request: Request, reference: str, *, posted: Mapping[str, Decimal], reason: str = ""

@@ -192,11 +192,16 @@ def _planned(
             f"the adapter {sink.section.adapter} of {name} cannot undo what it posted: reverse "
             f"{sent.reference or 'it'} in the target"
         )
+    # Nothing is sent by it, so it is not opened.
+    reverser: Any = kind(sink.config, context_of(name, project))
+    if not can_undo(reverser):
+        raise NotReversible(
+            f"no setting of {name} says how the adapter {sink.section.adapter} takes back what it posted: "
+            f"reverse {sent.reference or 'it'} in the target"
+        )
     original = original_of(sent)
     if isinstance(original, Refused):
         raise NotReversible(original.reason)
-    # Nothing is sent by it, so it is not opened.
-    reverser: Any = kind(sink.config, context_of(name, project))
     made: Request | Refused = reverser.reverse(original, sent.reference or "", posted=posted, reason=why)
     if isinstance(made, Refused):
         raise NotReversible(f"{name} cannot reverse event: {made.reason}")

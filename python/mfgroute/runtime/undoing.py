@@ -69,8 +69,8 @@ def is_request(event_type: str) -> bool:
 
 
 def can_undo(poster: Any) -> bool:
-    """Whether a poster, or its class, is a `Reverser`."""
-    return callable(getattr(poster, "reverse", None))
+    """Whether a poster, or its class, is a `Reverser`, and no setting of it is missing for that."""
+    return callable(getattr(poster, "reverse", None)) and bool(getattr(poster, "reversible", True))
 
 
 def original_of(sent: Sent | None) -> Request | Refused:
