@@ -364,13 +364,19 @@ class Reader(Protocol):
 
 
 class Reverser(Protocol):
-    """A poster that knows how to undo what it posted."""
+    """A poster that knows how to undo what it posted.
 
-    def reverse(self, request: Request, reference: str, *, reason: str = "") -> Request | Refused:
+    One whose settings say whether it does has a property `reversible`; where that is false it is none.
+    """
+
+    def reverse(
+        self, request: Request, reference: str, *, posted: Mapping[str, Decimal], reason: str = ""
+    ) -> Request | Refused:
         """Make the request that undoes a posted one, with the reference that it was posted under.
 
-        The same for the same arguments, but for a posting date that is today's. `reason` is a person's and
-        goes where the target has room for it. Sends nothing. `Refused` where there is nothing to undo.
+        The same for the same arguments, but for a posting date that is today's. `posted` is what the sink's
+        books hold of the object of the request. `reason` is a person's and goes where the target has room
+        for it. Sends nothing. `Refused` where there is nothing to undo.
         """
 
     def describe(self, request: Request, reversal: Request) -> str:

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from mfgroute.adapter import Request
 from mfgroute.adapters.http import HttpSink
-from mfgroute.adapters.http.request import packed, unpacked
+from mfgroute.adapters.http.kept import packed, unpacked
 from mfgroute.errors import ConfigError
 from mfgroute.events import Done, InDoubt, Refused
 from mfgroute.project import load_plan

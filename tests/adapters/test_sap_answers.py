@@ -22,7 +22,7 @@ async def plant(context):
 async def test_a_cancellation_is_not_done_by_the_document_of_another(plant, kind, data):
     sink = await plant.sink()
     request, done = await plant.post(sink, kind, data)
-    undo = sink.reverse(request, done.reference, reason="twice")
+    undo = sink.reverse(request, done.reference, reason="twice", posted={})
     assert await sink.ask(undo) == Absent()
     plant.erp.misbehave(Fault(kind="other", times=1, path="_SRV"))
     (outcome,) = await sink.post([undo])
@@ -34,7 +34,7 @@ async def test_a_cancellation_is_not_done_by_the_document_of_another(plant, kind
 async def test_a_material_document_is_cancelled_only_when_its_cancellation_is_found(plant):
     sink = await plant.sink()
     request, done = await plant.post(sink, "material.consumed", MOVEMENT)
-    undo = sink.reverse(request, done.reference, reason="twice")
+    undo = sink.reverse(request, done.reference, reason="twice", posted={})
     plant.erp.misbehave(Fault(kind="lie", times=1))
     (lied,) = await sink.post([undo])
     assert (lied.judged, lied.sent) == (True, True)

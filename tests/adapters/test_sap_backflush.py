@@ -29,7 +29,7 @@ async def test_automatic_movements_that_failed_are_read_where_the_target_tells_t
     assert "10047331/2 incomplete" in caplog.text
     assert (await plant.post(sink, data=data | {"report": "A-3"}, number=3))[1] == Done("10047331/3")
     assert await sink.ask(request) == outcome, "what is looked up says so as well"
-    undone = sink.reverse(request, outcome.reference)
+    undone = sink.reverse(request, outcome.reference, posted={})
     assert await sink.post([undone]) == [Done("10047331/4")]
 
 

@@ -220,7 +220,7 @@ async def test_a_confirmation_whose_movements_failed_is_done_and_says_so(plant, 
     assert outcome == Done("10047111/1 incomplete: 1 of 2 goods movements")
     assert sink.counters["posted_incomplete"] == 1
     assert "10047111/1 incomplete" in caplog.text
-    undone = sink.reverse(request, outcome.reference)
+    undone = sink.reverse(request, outcome.reference, posted={})
     assert await sink.post([undone]) == [Done("10047111/2")]
 
 
@@ -239,7 +239,7 @@ async def test_material_documents_and_what_takes_them_back(plant):
     request, outcome = await plant.post(sink, "material.consumed", MOVEMENT)
     assert outcome == Done("4900000001/2026")
     assert await sink.ask(request) == outcome
-    undone = sink.reverse(request, outcome.reference, reason="wrong lot")
+    undone = sink.reverse(request, outcome.reference, reason="wrong lot", posted={})
     assert await sink.ask(undone) == Absent()
     assert await sink.post([undone]) == [Done("4900000002/2026")]
     assert await sink.ask(undone) == Done("4900000002/2026")
@@ -316,7 +316,7 @@ async def test_the_status_of_a_batch_is_set_once_and_nobody_is_overwritten(plant
     assert await sink.ask(request) == Absent()
     _, outcome = await plant.post(sink, "quality.hold.placed", HOLD | {"batch": "NONE"}, 3)
     assert isinstance(outcome, NotYet)
-    undone = sink.reverse(released, outcome.code)
+    undone = sink.reverse(released, outcome.code, posted={})
     assert await sink.post([undone]) == [Done("FG-900/L1 restricted")]
 
 
@@ -366,7 +366,7 @@ async def test_the_target_is_read_back_in_the_names_of_the_amounts(plant):
     await plant.post(sink, data=CONFIRMATION | {"site": "DE07", "order": "1004711"})
     consumed, outcome = await plant.post(sink, "material.consumed", MOVEMENT, 2)
     await plant.post(sink, "material.consumed", MOVEMENT | {"report": "x", "direction": "issue_reversal"}, 3)
-    await sink.post([sink.reverse(consumed, outcome.reference)])
+    await sink.post([sink.reverse(consumed, outcome.reference, posted={})])
     plant.erp.switch(page_max=1)
     held = await sink.read("order/DE07/1004711")
     assert {name: one.amount for name, one in held.items()} == {

@@ -293,7 +293,7 @@ def target():
 def start_simulator(system, folder, setup):
     """A simulated system as a process, and its address."""
     ready = folder / f"{system}.ready.json"
-    extra = ["--setup", str(setup)] if system == "erp" and setup.exists() else []
+    extra = ["--setup", str(setup)] if setup is not None else []
     process = subprocess.Popen(
         [sys.executable, "-m", "mfgroute.testing.simulators", system, "--ready-file", str(ready), *extra],
         env=os.environ,

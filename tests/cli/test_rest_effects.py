@@ -75,7 +75,7 @@ def misbehave(url, **wish):
 @pytest.mark.parametrize("how", ["lookup", "upsert"])
 def test_every_event_has_one_effect_however_often_the_node_is_killed(tmp_path, start, mfgroute, how):
     folder = write_project(tmp_path / how, MAIN.replace("SINK", SINKS[how].rstrip("\n")))
-    process, url = start_simulator("wms", tmp_path, tmp_path / "no-setup")
+    process, url = start_simulator("wms", tmp_path, None)
     try:
         for kind in ("cut", "late_error"):
             misbehave(url, kind=kind, times=4, ratio=0.3)
@@ -111,7 +111,7 @@ def effects(mfgroute, folder, url):
 
 def test_a_job_is_followed_over_a_kill_and_posted_once(tmp_path, start, mfgroute):
     folder = write_project(tmp_path / "jobs", MAIN.replace("SINK", SINKS["jobs"].rstrip("\n")))
-    process, url = start_simulator("wms", tmp_path, tmp_path / "no-setup")
+    process, url = start_simulator("wms", tmp_path, None)
     try:
         node = start(folder=folder, WMS_URL=url)
         misbehave(url, kind="blind")  # No job can be asked for yet.

@@ -8,15 +8,17 @@ from cli_projects import Node, command, ledger, start_simulator, until  # isort:
 import pytest
 
 TOKEN = "change-me-before-use"
+ODATA = "/sap/opu/odata/sap"
+SETUPS = {"erp": "erp.json", "s4": "sap.json"}
 #: Template, simulators with the variable that names each and its path, source, sample, type, effects of each.
 CASES = [
-    ("confirmation-to-sap", {"erp": ("SAP_URL", "/confirmations")}, "mes", "completion.json", {"erp": 1}),
+    ("confirmation-to-sap", {"s4": ("SAP_URL", ODATA)}, "mes", "completion.json", {"s4": 1}),
     (
         "quality-hold",
-        {"erp": ("ERP_URL", "/lot-status"), "wms": ("WMS_URL", "/shipment-blocks")},
+        {"s4": ("SAP_URL", ODATA), "wms": ("WMS_URL", "/shipment-blocks")},
         "qms",
         "raised.json",
-        {"erp": 2, "wms": 2},
+        {"s4": 2, "wms": 2},
     ),
     ("receipt-to-wms", {"wms": ("WMS_URL", "/receipts")}, "mes", "receipt.json", {"wms": 1}),
     ("csv-drop", {"erp": ("ERP_URL", "/confirmations")}, None, "BDE_20261124.csv", {"erp": 1}),
@@ -49,7 +51,8 @@ def test_a_template_runs_at_once_against_the_simulators(  # noqa: PLR0917 - a ro
     processes, urls, node = [], {}, None
     try:
         for system in simulators:
-            process, urls[system] = start_simulator(system, tmp_path, folder / "samples" / "erp.json")
+            setup = folder / "samples" / SETUPS[system] if system in SETUPS else None
+            process, urls[system] = start_simulator(system, tmp_path, setup)
             processes.append(process)
         env = {variable: urls[system] + path for system, (variable, path) in simulators.items()}
         node = Node(folder, env=env)

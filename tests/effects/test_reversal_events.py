@@ -59,8 +59,13 @@ class Poster:
         return self.answer
 
 
+class NoBooks:
+    async def posted(self, thing):
+        return {}
+
+
 class Reverser(Poster):
-    def reverse(self, request, reference, *, reason=""):
+    def reverse(self, request, reference, *, posted, reason=""):
         return Request(key=f"undo {request.key}", body=f"{reference} {reason}".encode())
 
 
@@ -69,7 +74,7 @@ def original(state, reference=None, *, refused=False, tries=1, id="e1"):  # noqa
 
 
 async def made(records, poster=None, event_=None):
-    return await Undoing("sap", records).render(poster or Poster(), event_ or reversal(), None)
+    return await Undoing("sap", records).render(poster or Poster(), event_ or reversal(), NoBooks())
 
 
 @pytest.mark.parametrize("state", ["planned", "intent", "accepted", "refused", "gave_up", "in_doubt"])

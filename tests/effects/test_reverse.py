@@ -251,7 +251,7 @@ class Undoes(Poster):
     async def post(self, requests):
         return [Done("49") for _ in requests]
 
-    def reverse(self, request, reference, *, reason=""):
+    def reverse(self, request, reference, *, posted, reason=""):
         return Request(key=f"undo {request.key}", body=b"{}")
 
     def describe(self, request, reversal):

@@ -8,8 +8,9 @@ makes one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -101,14 +102,14 @@ async def reverse(
     event_id, why = required(asked, "id"), required(asked, "why")
     if ask is None:
         raise NotReversible("no sink of this node records its effects")
-    name, sent, others = await _found(ask, project, event_id, asked.get("sink"))
+    name, sent, others, posted = await _found(ask, project, event_id, asked.get("sink"))
     plan: Document = {"id": event_id, "sink": name, "sent": False, "before": None} | {
         field: getattr(sent, field) for field in ("key", "object", "type", "reference")
     }
     before = next((one for one in others if not ended_without(one["state"], one["reference"])), None)
     if before is not None:
         return plan | {"before": before, "reversal": before["id"]}
-    plan |= _planned(project, adapters, name, sent, why)
+    plan |= _planned(project, adapters, name, sent, posted=posted, why=why)
     message = orjson.dumps(
         {
             "state": "reversal_requested",
@@ -143,8 +144,8 @@ async def reverse(
 
 async def _found(
     ask: Asking, project: Project, event_id: str, wanted: str | None
-) -> tuple[str, Sent, list[Document]]:
-    """The sink that posted an event, what it was brought to do, and reversals that there were."""
+) -> tuple[str, Sent, list[Document], Mapping[str, Decimal]]:
+    """The sink that posted an event, what it was brought to do, reversals that there were, and its books."""
     from mfgroute.effects import questions  # noqa: PLC0415 - only where there are effects
 
     if wanted is not None and wanted not in project.model.sinks:
@@ -176,10 +177,13 @@ async def _found(
     ((name, (sent, others)),) = posted.items()
     if name not in project.model.sinks:
         raise NotReversible(f"event {event_id} was posted at {name}, which is no sink of this node any more")
-    return name, sent, others
+    books = await ask(lambda connection: questions.posted(connection, name, sent.object))
+    return name, sent, others, books
 
 
-def _planned(project: Project, adapters: Adapters, name: str, sent: Sent, why: str) -> Document:
+def _planned(
+    project: Project, adapters: Adapters, name: str, sent: Sent, *, posted: Mapping[str, Decimal], why: str
+) -> Document:
     """What would be sent."""
     sink = project.model.sinks[name]
     kind = adapters.sink(sink.section.adapter)
@@ -188,12 +192,17 @@ def _planned(project: Project, adapters: Adapters, name: str, sent: Sent, why: s
             f"the adapter {sink.section.adapter} of {name} cannot undo what it posted: reverse "
             f"{sent.reference or 'it'} in the target"
         )
+    # Nothing is sent by it, so it is not opened.
+    reverser: Any = kind(sink.config, context_of(name, project))
+    if not can_undo(reverser):
+        raise NotReversible(
+            f"no setting of {name} says how the adapter {sink.section.adapter} takes back what it posted: "
+            f"reverse {sent.reference or 'it'} in the target"
+        )
     original = original_of(sent)
     if isinstance(original, Refused):
         raise NotReversible(original.reason)
-    # Nothing is sent by it, so it is not opened.
-    reverser: Any = kind(sink.config, context_of(name, project))
-    made: Request | Refused = reverser.reverse(original, sent.reference or "", reason=why)
+    made: Request | Refused = reverser.reverse(original, sent.reference or "", posted=posted, reason=why)
     if isinstance(made, Refused):
         raise NotReversible(f"{name} cannot reverse event: {made.reason}")
     return {

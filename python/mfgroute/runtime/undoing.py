@@ -69,8 +69,8 @@ def is_request(event_type: str) -> bool:
 
 
 def can_undo(poster: Any) -> bool:
-    """Whether a poster, or its class, is a `Reverser`."""
-    return callable(getattr(poster, "reverse", None))
+    """Whether a poster, or its class, is a `Reverser`, and no setting of it is missing for that."""
+    return callable(getattr(poster, "reverse", None)) and bool(getattr(poster, "reversible", True))
 
 
 def original_of(sent: Sent | None) -> Request | Refused:
@@ -114,7 +114,7 @@ class Undoing:
             data = _data(event)
             if data.get("sink") != self._sink:
                 return Made(Done())
-            return Made(await self._asked_for(poster, data), str(data.get("event")))
+            return Made(await self._asked_for(poster, data, books), str(data.get("event")))
         report = None
         if self._records is not None and may_take_back(event.type):
             report = takes_back(event.type, msgspec.json.decode(event.json))
@@ -136,7 +136,7 @@ class Undoing:
             outcome = _nothing(report)
         return Made(outcome, newest)
 
-    async def _asked_for(self, poster: Poster, data: dict[str, Any]) -> Request | Refused:
+    async def _asked_for(self, poster: Poster, data: dict[str, Any], books: Books) -> Request | Refused:
         if self._records is None or not can_undo(poster):
             return Refused("not_reversible", f"the adapter of {self._sink} cannot undo what it posted")
         sent = await self._records.sent(self._sink, str(data.get("event")))
@@ -146,7 +146,10 @@ class Undoing:
         reverser: Any = poster
         reference = sent.reference if sent is not None else None
         made: Request | Refused = reverser.reverse(
-            original, reference or "", reason=str(data.get("reason") or "")
+            original,
+            reference or "",
+            posted=await books.posted(original.object),
+            reason=str(data.get("reason") or ""),
         )
         return made
 

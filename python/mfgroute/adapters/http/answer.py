@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from mfgroute.adapters.http.config import HttpSinkConfig
 from mfgroute.adapters.http.contract import Follow, Row, document_of, reference_at, same
-from mfgroute.adapters.http.request import PATH_CHARACTERS
+from mfgroute.adapters.http.pieces import PATH_CHARACTERS
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.web.answer import MISSING, Answer, at, message_of, retry_after_s
 from mfgroute.events import Accepted, Done, InDoubt, NotYet, Outcome, Refused, Retry
@@ -19,9 +20,17 @@ BUSY = (408, 423, 425, 429, 503)
 _WAITS = (409, 423, 425)
 
 
-def outcome_of(answer: Answer, config: HttpSinkConfig) -> Outcome | Accepted | NotYet:
-    """Judge an answer: by the first row of the table that fits, else by status and success contract."""
-    for row in config.answers:
+def outcome_of(
+    answer: Answer, config: HttpSinkConfig, first: Sequence[Row] = ()
+) -> Outcome | Accepted | NotYet:
+    """Judge an answer: by the first row of the table that fits, else by status and success contract.
+
+    Args:
+        answer: of the target.
+        config: with the table.
+        first: rows that come before the table.
+    """
+    for row in (*first, *config.answers):
         if row.holds(answer):
             return _of_row(row, answer, config)
     if config.follow is not None and config.follow.when.holds(answer):

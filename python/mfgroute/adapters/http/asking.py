@@ -9,12 +9,13 @@ from typing import Any
 from mfgroute.adapters.http.answer import BUSY, said
 from mfgroute.adapters.http.config import HttpSinkConfig
 from mfgroute.adapters.http.contract import Ask, Follow, Read, document_of, reference_at
+from mfgroute.adapters.http.reversal import Undone
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.web.answer import MISSING, Answer, at, message_of, retry_after_s
 from mfgroute.errors import AdapterError, Disconnected
 from mfgroute.events import Absent, Accepted, Done, InDoubt, Refused, Retry
 
-__all__ = ["followed", "found", "held"]
+__all__ = ["followed", "found", "held", "undone"]
 
 #: What says nothing about the thing that was asked for: busy, or we may not ask.
 _UNCLEAR = (401, 403, 407, *BUSY)
@@ -38,6 +39,18 @@ def found(answer: Answer, ask: Ask, key: str) -> Done | Refused | Absent | InDou
     if ask.items is not None:
         return _among(document, ask, ask.items, key)
     return _thing(document, ask, key)
+
+
+def undone(answer: Answer, asked: Undone, key: str) -> Done | Absent | InDoubt | Retry:
+    """What the target says about a reversal that may have arrived; `Retry` if it cannot say now."""
+    if asked.done.holds(answer):
+        return Done()
+    if asked.still.holds(answer):
+        return Absent()
+    words = f"asked for {key}: {said(answer)}"
+    if answer.status >= 500 or answer.status in _UNCLEAR:
+        return Retry(after_s=retry_after_s(answer.headers.get("Retry-After")), reason=words)
+    return InDoubt(words)
 
 
 def followed(

@@ -12,7 +12,9 @@ from msgspec import Meta
 from mfgroute.adapter import Effect, Secret
 from mfgroute.adapters.http.contract import POINTER, Ask, Follow, Read, Row, Success
 from mfgroute.adapters.http.fit import misfits
-from mfgroute.adapters.http.request import HEADER_NAME, RequestTemplate
+from mfgroute.adapters.http.pieces import HEADER_NAME
+from mfgroute.adapters.http.request import RequestTemplate
+from mfgroute.adapters.http.reversal import Reversal
 from mfgroute.adapters.web.config import ConnectionConfig, check_url
 from mfgroute.errors import SettingError
 
@@ -105,9 +107,21 @@ class HttpSinkConfig(ConnectionConfig, kw_only=True):
                 taken[name] = index
             if one.guard is not None and (self.effect is None or self.effect.by != "upsert"):
                 raise SettingError("`guard` is of `effect: {by: upsert}`", f"/requests/{index}/guard")
+            if one.reversal is not None:
+                self._check_reversal(one.reversal, f"/requests/{index}/reversal")
             key_header = self.effect.header.lower() if self.effect is not None else ""
             if any(name.lower() in {key_header, *map(str.lower, self.headers)} for name in one.headers):
                 raise SettingError("a header is set twice", f"/requests/{index}/headers")
+
+    def _check_reversal(self, one: Reversal, pointer: str) -> None:
+        by = "none" if self.effect is None else self.effect.by
+        try:
+            one.check(by)
+        except SettingError as error:
+            raise SettingError(str(error), pointer + error.pointer, hint=error.hint) from None
+        ours = {*map(str.lower, self.headers), self.effect.header.lower() if self.effect is not None else ""}
+        if any(name.lower() in ours for name in one.headers):
+            raise SettingError("a header is set twice", f"{pointer}/headers")
 
     @property
     def repeatable(self) -> bool:

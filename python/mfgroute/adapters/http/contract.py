@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from mfgroute.adapters.http import template
-from mfgroute.adapters.http.request import path_text
+from mfgroute.adapters.http.pieces import path_text
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.web.answer import MISSING, Answer, at, decoded
 from mfgroute.errors import SettingError

@@ -14,17 +14,13 @@ from aiohttp.abc import AbstractResolver
 from mfgroute.adapter import Books, Context, Effect, Held, Poster, Request
 from mfgroute.adapters.http.address import Address, secrets_of
 from mfgroute.adapters.http.answer import local_path, lost, outcome_of
-from mfgroute.adapters.http.asking import followed, found, held
+from mfgroute.adapters.http.asking import followed, found, held, undone
 from mfgroute.adapters.http.config import HttpSinkConfig
 from mfgroute.adapters.http.contract import document_of, reference_at
-from mfgroute.adapters.http.request import (
-    PATH_CHARACTERS,
-    Packed,
-    RequestTemplate,
-    path_text,
-    target,
-    unpacked,
-)
+from mfgroute.adapters.http.kept import Packed, unpacked
+from mfgroute.adapters.http.pieces import PATH_CHARACTERS, path_text, target
+from mfgroute.adapters.http.request import RequestTemplate
+from mfgroute.adapters.http.reversal import Reversal
 from mfgroute.adapters.http.template import Unfit
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.web.answer import Answer, at
@@ -44,7 +40,10 @@ _DECIMAL = re.compile(r"-?[0-9]{1,60}(\.[0-9]{1,60})?")
 
 
 class HttpSink(Poster):
-    """Send each event as one request, made of a template and kept until it has ended."""
+    """Send each event as one request, made of a template and kept until it has ended.
+
+    It is a `Reader` and a `Reverser` as far as its configuration says how.
+    """
 
     Config = HttpSinkConfig
     batch_max = 1
@@ -117,12 +116,19 @@ class HttpSink(Poster):
         Raises:
             Disconnected: the target cannot be reached.
         """
-        ask = self._config.ask
-        if ask is None:
-            return await super().ask(request)
-        url = self._address.below(target(path_text(ask.path), {"key": request.key}))
+        kept, reversal = self._kept(request)
+        ask, undo = self._config.ask, None if reversal is None else reversal.ask
+        said: Done | Refused | Absent | InDoubt | Retry
         try:
-            said = found(await self._client.request("GET", url), ask, request.key)
+            if kept is not None and kept.asked is not None:
+                if undo is None:
+                    return InDoubt(f"no `reversal` says any more how to ask for {request.key}")
+                said = undone(await self._get(kept.asked), undo, request.key)
+            elif ask is not None:
+                there = target(path_text(ask.path), {"key": request.key})
+                said = found(await self._get(there), ask, request.key)
+            else:
+                return await super().ask(request)
         except Disconnected as error:
             if not error.sent:
                 raise
@@ -190,21 +196,54 @@ class HttpSink(Poster):
             url = self._address.beside(there)
         raise AdapterError(f"{thing} has more than {_PAGES_MAX} pages")
 
+    @property
+    def reversible(self) -> bool:
+        """Whether the configuration says how anything is taken back."""
+        return any(entry.reversal is not None for entry, _ in self._entries)
+
+    def reverse(
+        self, request: Request, reference: str, *, posted: Mapping[str, Decimal], reason: str = ""
+    ) -> Request | Refused:
+        """The request that takes another back, by the `reversal` of its entry."""
+        del posted  # What else was posted has no influence on a request.
+        kept, reversal = self._kept(request)
+        if kept is None:
+            return Refused("not_reversible", "what was sent cannot be read by this version")
+        if kept.undoes:
+            return Refused("not_reversible", f"{reference} took a posting back: post that again instead")
+        if reversal is None:
+            what = kept.type or "such an event"
+            said = f"no `reversal` is declared for {what}: reverse {reference or 'it'} in the target"
+            return Refused("not_reversible", said)
+        header = None if self._config.effect is None else self._config.effect.header
+        try:
+            return reversal.made(request, kept, reference=reference, reason=reason, header=header)
+        except Unfit as error:
+            return Refused(error.code, excerpt(error.reason))
+
+    def describe(self, request: Request, reversal: Request) -> str:
+        """What the reversal of a request is, in a line for a person."""
+        del request
+        kept = unpacked(reversal.body)
+        return f"sends {kept.method} {excerpt(kept.path, 200)}"
+
+    async def _get(self, path: str) -> Answer:
+        return await self._client.request("GET", self._address.below(path))
+
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
 
     async def _post(self, request: Request) -> Outcome | Accepted | NotYet:
-        try:
-            kept = unpacked(request.body)
-        except (ValueError, msgspec.MsgspecError) as error:
-            return InDoubt(f"the kept request cannot be read: {error}")
+        kept, reversal = self._kept(request)
+        if kept is None:
+            return InDoubt("the kept request cannot be read by this version")
         guarded = await self._guarded(request, kept)
         if isinstance(guarded, Done | Refused | Retry | InDoubt):
             return guarded
         url, headers = self._address.below(kept.path), {**kept.headers, **guarded}
         try:
-            answer = await self._client.request(kept.method, url, body=kept.body, headers=headers)
+            answer = await self._client.request(kept.method, url, body=kept.body or None, headers=headers)
         except Disconnected as error:
             if not error.sent:
                 raise
@@ -212,7 +251,17 @@ class HttpSink(Poster):
         if guarded and answer.status == 412:
             said = "http_412: the target's document changed meanwhile"
             return Retry(reason=said, judged=True, waits=True)
-        return outcome_of(answer, self._config)
+        own = reversal.answers if reversal is not None and kept.undoes else ()
+        return outcome_of(answer, self._config, own)
+
+    def _kept(self, request: Request) -> tuple[Packed | None, Reversal | None]:
+        """What is kept of a request, if it can be read, and how its events are taken back."""
+        try:
+            kept = unpacked(request.body)
+        except (ValueError, msgspec.MsgspecError):
+            return None, None
+        entry = next((one for one, _ in self._entries if one.takes(kept.type)), None)
+        return kept, None if entry is None else entry.reversal
 
     async def _guarded(self, request: Request, kept: Packed) -> Mapping[str, str] | Outcome:
         """Headers that let a version replace an older one only, or an outcome when nothing is to be sent."""

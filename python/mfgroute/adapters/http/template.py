@@ -16,6 +16,7 @@ import msgspec
 from mfgroute.errors import SettingError
 
 __all__ = [
+    "EVENT",
     "Document",
     "Fields",
     "Place",
@@ -29,17 +30,13 @@ __all__ = [
     "text",
 ]
 
-_ATTRIBUTES = {"id", "source", "type", "subject", "time", "data", "key", "dataschema", "partitionkey"}
-_ATTRIBUTES |= {
-    "correlationid",
-    "causationid",
-    "traceparent",
-    "recordedtime",
-    "bampid",
-    "bamtxid",
-    "bamptxsid",
-}
-_ATTRIBUTES |= {"mfgsite", "mfgkind", "mfgmapping"}
+_CONTEXT = {"correlationid", "causationid", "traceparent", "recordedtime", "bampid", "bamtxid", "bamptxsid"}
+#: What an event has, and the key of its request.
+EVENT = frozenset(
+    {"id", "source", "type", "subject", "time", "data", "key", "dataschema", "partitionkey"}
+    | {"mfgsite", "mfgkind", "mfgmapping"}
+    | _CONTEXT
+)
 _STEP = re.compile(r"""(?P<name>[^.'"\[\]{}|?\s]+)|'(?P<quoted>[^']+)'|\[(?P<index>[0-9]{1,6})\]""")
 _PLACE = re.compile(r"\{\{|\}\}|\{(?P<inside>[^{}]*)\}|(?P<stray>[{}])")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
@@ -95,14 +92,15 @@ class Fields:
     Args:
         event: the CloudEvent as JSON.
         key: what ``{key}`` is.
+        what: the words for it in a verdict.
 
     Raises:
         Unfit: the event is no JSON object.
     """
 
-    def __init__(self, event: bytes, key: str = "") -> None:
+    def __init__(self, event: bytes, key: str = "", *, what: str = "the event") -> None:
         self._levels: dict[tuple[str | int, ...], dict[str, msgspec.Raw] | list[msgspec.Raw] | None] = {}
-        self._key = key
+        self._key, self._what = key, what
         try:
             self._levels[()] = _LEVEL.decode(event)
         except msgspec.DecodeError as error:
@@ -123,7 +121,7 @@ class Fields:
         if found is None or found == b"null":
             if place.optional:
                 return None
-            raise Unfit("field_missing", f"{place.pointer} is not in the event")
+            raise Unfit("field_missing", f"{place.pointer} is not in {self._what}")
         return _formed(place, found) if place.form else found
 
     def word(self, place: Place) -> str | None:
@@ -157,11 +155,15 @@ class Fields:
         return self._levels[path]
 
 
-def text(template: str) -> Text:
+def text(template: str, names: frozenset[str] = EVENT) -> Text:
     """Read a text with places.
 
+    Args:
+        template: as the configuration has it.
+        names: with which a place may begin.
+
     Raises:
-        SettingError: a place is not well formed, or names nothing that an event has.
+        SettingError: a place is not well formed, or begins with another name.
     """
     parts: list[str | Place] = []
     start = 0
@@ -172,7 +174,7 @@ def text(template: str) -> Text:
             raise SettingError(
                 f"`{found[0]}` stands alone in `{template}`", hint="a brace that is meant is written twice"
             )
-        parts.append(_place(found["inside"]) if found["inside"] is not None else found[0][0])
+        parts.append(_place(found["inside"], names) if found["inside"] is not None else found[0][0])
     parts.append(template[start:])
     return tuple(part for part in parts if part)
 
@@ -186,26 +188,27 @@ def filled(template: Text, fields: Fields) -> str:
     return "".join(part if isinstance(part, str) else fields.word(part) or "" for part in template)
 
 
-def document(template: Any, pointer: str = "") -> Document:
+def document(template: Any, pointer: str = "", names: frozenset[str] = EVENT) -> Document:
     """Read a document whose texts have places.
 
     Args:
         template: as the configuration has it.
         pointer: where it stands, for messages.
+        names: with which a place may begin.
 
     Raises:
         SettingError: with the pointer of the mistake.
     """
     if isinstance(template, dict):
         return {
-            str(name): document(child, f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}")
+            str(name): document(child, f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}", names)
             for name, child in template.items()
         }
     if isinstance(template, list):
-        return [document(child, f"{pointer}/{index}") for index, child in enumerate(template)]
+        return [document(child, f"{pointer}/{index}", names) for index, child in enumerate(template)]
     if isinstance(template, str):
         try:
-            return text(template)
+            return text(template, names)
         except SettingError as error:
             raise SettingError(str(error), pointer, hint=error.hint) from None
     if isinstance(template, float):
@@ -263,17 +266,17 @@ def _rendered(template: Document, fields: Fields) -> bytes | None:
     return msgspec.json.encode(filled(template, fields))
 
 
-def _place(inside: str) -> Place:
+def _place(inside: str, names: frozenset[str]) -> Place:
     path, bar, form = inside.partition("|")
     if bar and form not in _FORMS:
         raise SettingError(
             f"`{{{inside}}}`: `{form}` is no form of a value", hint=f"known: {', '.join(_FORMS)}"
         )
     optional = path.endswith("?")
-    return Place(_path(path.removesuffix("?"), inside), optional, form)
+    return Place(_path(path.removesuffix("?"), inside, names), optional, form)
 
 
-def _path(written: str, inside: str) -> tuple[str | int, ...]:
+def _path(written: str, inside: str, names: frozenset[str]) -> tuple[str | int, ...]:
     steps: list[str | int] = []
     at = 0
     while at < len(written):
@@ -286,10 +289,19 @@ def _path(written: str, inside: str) -> tuple[str | int, ...]:
             at += 1
         elif at < len(written) and written[at] != "[":
             raise SettingError(f"`{{{inside}}}` is no path, expected one such as `{{data.order}}`")
-    if not steps or steps[0] not in _ATTRIBUTES:
-        hint = f"did you mean `{{data.{written}}}`?" if steps else "write a path such as `{data.order}`"
-        raise SettingError(f"`{{{inside}}}` is nothing that an event has", hint=hint)
+    if not steps or steps[0] not in names:
+        raise _unknown(written if steps else "", inside, names)
     return tuple(steps)
+
+
+def _unknown(written: str, inside: str, names: frozenset[str]) -> SettingError:
+    if names is not EVENT:
+        known = ", ".join(f"`{name}`" for name in sorted(names))
+        return SettingError(
+            f"`{{{inside}}}` is nothing that is known here", hint=f"places begin with {known}"
+        )
+    hint = f"did you mean `{{data.{written}}}`?" if written else "write a path such as `{data.order}`"
+    return SettingError(f"`{{{inside}}}` is nothing that an event has", hint=hint)
 
 
 def _formed(place: Place, raw: bytes) -> bytes:

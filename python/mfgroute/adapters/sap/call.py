@@ -36,6 +36,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         posting_date: ISO date.
         key: of the batch whose status is set.
         restricted: the status that is set.
+        hold: whose placing or release sets it.
+        held: other holds, for which the status of the batch is left as it is.
     """
 
     kind: Literal["confirm", "cancel", "move", "unmove", "restrict"]
@@ -56,6 +58,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     posting_date: str = ""
     key: dict[str, str] = {}
     restricted: bool | None = None
+    hold: str = ""
+    held: str = ""
 
     def request(self) -> Request:
         """As the runtime keeps it."""

@@ -11,8 +11,8 @@ import msgspec
 
 from mfgroute.adapter import Request
 from mfgroute.adapters.plain import excerpt
-from mfgroute.adapters.sap import references
-from mfgroute.adapters.sap.call import Call, compact, counted, unpack
+from mfgroute.adapters.sap import holds, references
+from mfgroute.adapters.sap.call import Call, counted, unpack
 from mfgroute.adapters.sap.config import SapSinkConfig
 from mfgroute.adapters.sap.data import operations
 from mfgroute.adapters.sap.fields import Unfit, Units, number, operation_name
@@ -70,8 +70,7 @@ def described(call: Call, undo: Call) -> str:
     if undo.kind == "unmove":
         types = [f"{_TAKEN_BACK_BY[one]} for {one}" for one in _types(call) if one in _TAKEN_BACK_BY]
         return f"cancels material document {undo.undoes}" + (f": {', '.join(types)}" if types else "")
-    status = "restricted" if undo.restricted else "unrestricted"
-    return f"sets batch {undo.key.get('Batch', '')} of {undo.key.get('Material', '')} to {status} use"
+    return holds.described(undo)
 
 
 def _types(call: Call) -> list[str]:
@@ -135,7 +134,7 @@ class Cancels:
     def of_request(
         self, request: Request, reference: str, created: str, day: date, reason: str
     ) -> Request | Refused:
-        """The request that undoes a posted one."""
+        """The request that undoes a posted confirmation or document."""
         call = unpack(request.body)
         key = references.reversal_id(request.key)
         counts = counted({name: -Decimal(value) for name, value in call.counts.items()})
@@ -166,22 +165,9 @@ class Cancels:
                 counts=counts,
                 posting_date=day.isoformat(),
             )
-        elif call.kind == "restrict":
-            made = Call(
-                kind="restrict",
-                service=call.service,
-                path=call.path,
-                body=compact({"MatlBatchIsInRstrcdUseStock": not call.restricted}),
-                request_id=key,
-                created=created,
-                site=call.site,
-                key=call.key,
-                restricted=not call.restricted,
-                thing=call.thing,
-            )
         else:
             return Refused("not_reversible", f"{first} took a posting back: post that again instead")
-        if call.kind != "restrict" and not all(first.partition("/")):
+        if not all(first.partition("/")):
             return Refused("not_reversible", f"{excerpt(reference, 80)!r} names no document of the target")
         return made.request()
 

@@ -13,7 +13,7 @@ from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.sap import odata
 from mfgroute.adapters.sap.data import Field
 
-__all__ = ["Unfit", "Units", "number", "operation_name", "properties"]
+__all__ = ["Unfit", "Units", "number", "operation_name", "properties", "text"]
 
 
 class Unfit(Exception):  # noqa: N818 - says what the event is
@@ -150,6 +150,18 @@ def operation_name(sequence: Any, operation: str, suboperation: Any) -> str:
     """An operation in a name of an amount: ``0020``, ``1-0020`` of another sequence, ``0020.0010``."""
     before = f"{sequence}-" if sequence and str(sequence).strip("0") else ""
     return before + operation + (f".{suboperation}" if suboperation else "")
+
+
+def text(data: Mapping[str, Any], name: str) -> str:
+    """A text of an event.
+
+    Raises:
+        Unfit: there is none.
+    """
+    value = data.get(name)
+    if not isinstance(value, str) or not value:
+        raise Unfit("value_unfit", f"the event has no `{name}`")
+    return value
 
 
 def number(data: Mapping[str, Any], name: str) -> Decimal:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from mfgroute.adapter import Held
 from mfgroute.adapters.plain import excerpt
+from mfgroute.adapters.sap import holds
 from mfgroute.adapters.sap.call import Call
 from mfgroute.adapters.sap.cancel import CONFIRMATIONS, DOCUMENTS, document_of, name_of
 from mfgroute.adapters.sap.config import FailedMovements
@@ -82,13 +83,7 @@ class Lookups:
             return InDoubt(str(error))
         if restricted is None or restricted != call.restricted:
             return Absent()
-        return Done(self.status_name(call))
-
-    @staticmethod
-    def status_name(call: Call) -> str:
-        """How a status that was set is called: ``FG-900/L26-1119 restricted``."""
-        word = "restricted" if call.restricted else "unrestricted"
-        return f"{call.key.get('Material', '')}/{call.key.get('Batch', '')} {word}"
+        return Done(holds.status_name(call))
 
     async def batch(self, call: Call) -> tuple[bool | None, str]:
         """Whether a batch is restricted, `None` if it is not there, and its version.
@@ -133,8 +128,8 @@ class Lookups:
                 await self._read_confirmations(site, order, found)
                 mine = [("ManufacturingOrder", text_literal(order)), ("Plant", text_literal(site))]
                 await self._read_items(mine, found)
-            elif kind == "lot" and len(parts) == 3:
-                names = ("Plant", "Material", "Batch")
+            elif kind == "lot" and len(parts) in (2, 3):
+                names = ("Plant", "Material", "Batch")[-len(parts) :]
                 mine = [(name, text_literal(part)) for name, part in zip(names, parts, strict=True)]
                 await self._read_items(mine, found, only=("344",))
             else:

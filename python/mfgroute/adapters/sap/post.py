@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from mfgroute.adapters.plain import excerpt
-from mfgroute.adapters.sap import batch
+from mfgroute.adapters.sap import batch, holds
 from mfgroute.adapters.sap.call import Call
 from mfgroute.adapters.sap.cancel import CANCEL, document_of, name_of
 from mfgroute.adapters.sap.config import SapSinkConfig
@@ -307,7 +307,7 @@ class Posting:
         return f"{name} incomplete: {found} of {call.moves} goods movements"
 
     async def _restrict(self, call: Call) -> Posted:  # noqa: PLR0911 - one for each way it can end
-        """Set the status of a batch, if it is another; nobody else's change is overwritten."""
+        """Set the status of a batch, if it is to change; nobody else's change is overwritten."""
         for _ in range(2):
             try:
                 restricted, version = await self._lookups.batch(call)
@@ -318,7 +318,9 @@ class Posting:
                     "batch", f"the batch {call.key.get('Batch')} does not exist", "batch_missing"
                 )
             if restricted == call.restricted:
-                return Done(self._lookups.status_name(call))
+                return Done(holds.status_name(call))
+            if call.held:
+                return Done(f"{holds.status_name(call)}, but somebody else has freed it")
             try:
                 headers = {"If-Match": version or "*", "Accept": _JSON}
                 answer = await self._session.send(

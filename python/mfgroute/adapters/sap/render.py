@@ -2,11 +2,11 @@
 
 The objects and amounts that are kept with a posting:
 
-* ``order/<plant>/<order>`` for all that belongs to an order, ``lot/<plant>/<material>/<lot>`` for holds,
-  ``stock/<plant>/<material>`` for other movements.
+* ``order/<plant>/<order>`` for all that belongs to an order, ``lot/<plant>/<material>/<lot>`` for holds
+  (without the plant where plants share the status of a lot), ``stock/<plant>/<material>`` for others.
 * ``operation/<operation>/yield|scrap|rework/<unit>`` and ``movement/<type>/<material>/<unit>``; a reversal
   takes off under the name of what it reverses. ``.apart/<operation>/scrap/<unit>`` is scrap that was reported
-  by events of its own, which running totals do not contain.
+  by events of its own, which running totals do not contain. ``.hold/<reason>`` is a hold that stands.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ import msgspec
 from mfgroute.adapter import Books, Request
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.sap import data as tables
-from mfgroute.adapters.sap import references
-from mfgroute.adapters.sap.call import Call, compact, counted
+from mfgroute.adapters.sap import holds, references
+from mfgroute.adapters.sap.call import Call, compact, counted, unpack
 from mfgroute.adapters.sap.cancel import Cancels, Find
 from mfgroute.adapters.sap.config import SapSinkConfig
 from mfgroute.adapters.sap.dates import Calendar, moment
-from mfgroute.adapters.sap.fields import Unfit, Units, number, operation_name, properties
-from mfgroute.adapters.sap.odata import key_of
+from mfgroute.adapters.sap.fields import Unfit, Units, number, operation_name, properties, text
 from mfgroute.events import Done, Event, NotYet, Refused
 
 __all__ = ["Renderer"]
@@ -91,7 +90,7 @@ class Renderer:
                 key = references.request_id(envelope.id)
                 return await self._cancels.of_event(envelope.data, key, self.created, day, find)
             if operation == "restrict":
-                return self._restrict(kind, envelope)
+                return await self._hold(kind, envelope, books)
             return self._move(kind, envelope)
         except Unfit as unfit:
             return Refused(unfit.code, str(unfit))
@@ -101,15 +100,21 @@ class Renderer:
         """Now, as ``RepeatabilityCreation`` says it."""
         return self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
-    def reverse(self, request: Request, reference: str, reason: str) -> Request | Refused:
+    def reverse(
+        self, request: Request, reference: str, reason: str, posted: Mapping[str, Decimal]
+    ) -> Request | Refused:
         """The request that takes a posted one back, today."""
+        call = unpack(request.body)
+        if call.kind == "restrict":
+            key = references.reversal_id(request.key)
+            return holds.taken_back(call, posted, key=key, created=self.created).request()
         return self._cancels.of_request(request, reference, self.created, self._calendar.today, reason)
 
     async def _confirm(self, kind: str, envelope: Envelope, books: Books) -> Request | Done:
         data = envelope.data
         apart = kind.startswith("production.scrap.reported")
-        site, order, report = (_text(data, name) for name in ("site", "order", "report"))
-        where = operation_name(data.get("sequence"), _text(data, "operation"), data.get("suboperation"))
+        site, order, report = (text(data, name) for name in ("site", "order", "report"))
+        where = operation_name(data.get("sequence"), text(data, "operation"), data.get("suboperation"))
         object_ = f"order/{site}/{order}"
         no_goods = self._goods(data, apart=apart)
         said, unit = _quantities(data, apart=apart)
@@ -120,7 +125,7 @@ class Renderer:
         final_type, is_final = ("", False) if apart else _FINAL[str(data.get("type"))]
         if total and not any(amounts.values()) and not (is_final or items or activities):
             return Done()
-        operation = _text(data, "operation")
+        operation = text(data, "operation")
         guid = references.guid("scrap" if apart else "confirmation", site, order, operation, report)
         day = self._calendar.posting_date(self._calendar.day_of(data, envelope.time))
         own = {
@@ -241,7 +246,7 @@ class Renderer:
         if name in _OF_ORDERS and config.goods != "listed" and name not in config.also:
             said = f"`goods: {config.goods}`: this sink posts {name} only if it stands in `also`"
             raise Unfit("goods_differ", said)
-        site, material = _text(data, "site"), _text(data, "material")
+        site, material = text(data, "site"), text(data, "material")
         quantity = number(data.get("quantity") or {}, "value")
         unit = str((data.get("quantity") or {}).get("unit", ""))
         if quantity == 0:
@@ -293,30 +298,13 @@ class Renderer:
         )
         return call.request()
 
-    def _restrict(self, kind: str, envelope: Envelope) -> Request:
-        data = envelope.data
-        restricted = kind.startswith("quality.hold.placed")
-        site, material, batch = (_text(data, name) for name in ("site", "material", "batch"))
-        if len(batch) > 10 or len(material) > 40 or len(site) > 4:
-            raise Unfit(
-                "too_long",
-                f"{site}/{material}/{batch} is no batch of the target: at most 4, 40 and 10 characters",
-            )
-        plant = site if self._config.batch_level == "plant" else ""
-        parts = {"Material": material, "BatchIdentifyingPlant": plant, "Batch": batch.upper()}
-        call = Call(
-            kind="restrict",
-            service="API_BATCH_SRV",
-            path="Batch" + key_of(parts),
-            body=compact({"MatlBatchIsInRstrcdUseStock": restricted}),
-            request_id=references.request_id(envelope.id),
-            created=self.created,
-            site=site,
-            key=parts,
-            restricted=restricted,
-            thing=f"lot/{site}/{material}/{batch}",
-        )
-        return call.request()
+    async def _hold(self, kind: str, envelope: Envelope, books: Books) -> Request:
+        data, by_plant = envelope.data, self._config.batch_level == "plant"
+        key = references.request_id(envelope.id)
+        if kind.startswith("quality.hold.placed"):
+            return holds.to_place(data, by_plant=by_plant, key=key, created=self.created).request()
+        posted = await books.posted(holds.thing_of(data, by_plant=by_plant))
+        return holds.to_release(data, posted, by_plant=by_plant, key=key, created=self.created).request()
 
 
 def _quantities(data: Mapping[str, Any], *, apart: bool) -> tuple[dict[str, Decimal], str]:
@@ -374,14 +362,7 @@ def _transfer(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _thing(name: str, data: Mapping[str, Any], order: str) -> str:
     if name.startswith("quality."):
-        return f"lot/{data.get('site')}/{data.get('material')}/{data.get('batch')}"
+        return f"lot/{data.get('site')}/{data.get('material')}/{str(data.get('batch')).upper()}"
     if order:
         return f"order/{data.get('site')}/{order}"
     return f"stock/{data.get('site')}/{data.get('material')}"
-
-
-def _text(data: Mapping[str, Any], name: str) -> str:
-    value = data.get(name)
-    if not isinstance(value, str) or not value:
-        raise Unfit("value_unfit", f"the event has no `{name}`")
-    return value

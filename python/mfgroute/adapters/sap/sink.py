@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from aiohttp.abc import AbstractResolver
@@ -137,9 +138,11 @@ class SapSink(Poster):
         """
         return await self._lookups.read(thing)
 
-    def reverse(self, request: Request, reference: str, *, reason: str = "") -> Request | Refused:
-        """The request that takes a posting back: the confirmation with its own movements, or the document."""
-        return self._renderer.reverse(request, reference, reason)
+    def reverse(
+        self, request: Request, reference: str, *, posted: Mapping[str, Decimal], reason: str = ""
+    ) -> Request | Refused:
+        """The request that takes a posting back: a confirmation with its movements, a document, a hold."""
+        return self._renderer.reverse(request, reference, reason, posted)
 
     def describe(self, request: Request, reversal: Request) -> str:
         """What the reversal of a request does in SAP, in a line for a person."""
@@ -161,7 +164,11 @@ class SapSink(Poster):
             _log.warning("effect by lookup", sink=self._name, reason="the target does not honour RequestID")
 
     def _warn(self, call: Call, outcome: Posted) -> None:
-        if isinstance(outcome, Done) and outcome.reference is not None and " incomplete" in outcome.reference:
+        if not isinstance(outcome, Done) or outcome.reference is None:
+            return
+        if call.held:
+            _log.info("a lot stays restricted", sink=self._name, lot=call.thing, held_for=call.held)
+        elif call.kind == "confirm" and " incomplete" in outcome.reference:
             _log.warning(
                 "posted without its goods movements",
                 sink=self._name,

@@ -3,7 +3,7 @@
 * `ledger`: effects, duplicates, refusals; what misbehaviour is.
 * `server`: the web server that every system is.
 * `rest`: their door for plain documents, with lookup, versions and jobs.
-* `erp`, `warehouse`, `quality`, `partners`: the systems and what they refuse.
+* `erp` (a plain REST ERP), `warehouse`, `quality`, `partners`: the systems and what they refuse.
 * `documents`: what systems send (IDocs, webhooks).
 * `s4`: an ERP behind the OData services of SAP S/4HANA, for sinks that post there.
 

@@ -1,4 +1,7 @@
-"""An ERP: orders, confirmations, goods movements and lot status."""
+"""An ERP with a plain REST interface: orders, confirmations, goods movements and lot status.
+
+It takes CloudEvents as they are, for sinks of the adapter `http`. Sinks that post to SAP have `s4`.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ class ErpSetup(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ErpSimulator(Simulator):
-    """An ERP that refuses what a real one refuses.
+    """A plain REST ERP that refuses what a real one refuses.
 
     It knows its orders and their operations, posts nothing into a closed period, restricts only batches
     that exist, and turns running totals into increments.

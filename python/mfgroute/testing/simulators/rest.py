@@ -3,8 +3,9 @@
 ``POST /api/receipts`` makes a new document every time, whatever its ``reference``: this door knows no
 idempotency key. ``GET /api/receipts?reference=R`` lists what has a reference (or order …), and ``GET``, ``PUT
 /api/receipts/R`` read and replace a document by it, with ``ETag``, ``If-Match`` and ``If-None-Match`` (RFC
-9110). With ``Prefer: respond-async`` (RFC 7240) a POST is answered 202, and ``GET /api/jobs/N`` says later
-what became of it.
+9110). ``POST /api/receipts/N/cancellation`` makes a document of its
+own, with the quantity taken off and the ``reference`` that it is sent with, once for each. With ``Prefer:
+respond-async`` (RFC 7240) a POST is answered 202, and ``GET /api/jobs/N`` says later what became of it.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ class RestDoor:
             app.router.add_get(f"/api/{name}", self._guarded(name, self._list))
             app.router.add_get(f"/api/{name}/{{reference}}", self._guarded(name, self._show))
             app.router.add_put(f"/api/{name}/{{reference}}", self._guarded(name, self._replace))
+            app.router.add_post(f"/api/{name}/{{number}}/cancellation", self._guarded(name, self._cancel))
         if self._resources:
             app.router.add_get("/api/jobs/{number}", self._show_job)
 
@@ -147,6 +149,32 @@ class RestDoor:
         answer.headers["ETag"] = _tag(fields)
         return _late(wish, request, answer)
 
+    async def _cancel(self, resource: str, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        asked = _decoded(body)
+        wish = self._host.struck(_names(asked))
+        early = await _early(wish)
+        if early is not None:
+            return early
+        number = request.match_info["number"]
+        thing = next((one for one in self._things[resource] if one["number"] == number), None)
+        if thing is None or "cancels" in thing:
+            raise Refusal("not_found", f"no {resource} {number} to cancel", status=404)
+        if "cancelled_by" in thing:
+            raise Refusal("already_cancelled", f"{number} was cancelled before", status=409)
+        document = {**thing, **asked, "cancels": number, "quantity": _negative(thing.get("quantity", 0))}
+        effect = self._host.ledger.post(
+            what=f"{self._resources[resource]}_cancelled",
+            key=str(thing.get("order", "")),
+            idempotency_key=f"{resource}/{number}/cancellation",
+            body=body,
+            data=document,
+            details={"cancels": number},
+        )
+        thing["cancelled_by"] = effect.document
+        self._things[resource].append({**document, "number": effect.document})
+        return _late(wish, request, _made(201, resource, effect.document, document))
+
     async def _show_job(self, request: web.Request) -> web.StreamResponse:
         job = self._jobs.get(request.match_info["number"])
         if job is None:
@@ -193,6 +221,10 @@ def _decoded(body: bytes) -> dict[str, Any]:
         return _DOCUMENT.decode(body)
     except msgspec.DecodeError as error:
         raise Refusal("bad_request", f"not a JSON object: {error}", status=400) from error
+
+
+def _negative(quantity: Any) -> Any:
+    return f"-{quantity}" if isinstance(quantity, str) else -quantity
 
 
 def _names(document: dict[str, Any]) -> set[str]:
