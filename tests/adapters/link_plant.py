@@ -19,19 +19,19 @@ class Plant:
             key_module.create_keypair(folder, name)
         self.more = more
         self.listen = "tcp://127.0.0.1:*"
-        self.source = None
+        self.config = self.source = None
 
     def public(self, name):
         return (self.folder / f"{name}.public").read_text().strip()
 
     async def start(self):
-        config = ZeroMqSourceConfig(
+        self.config = ZeroMqSourceConfig(
             listen=self.listen,
             secret_key_file="core.secret",
             edges=(EdgePeer(id="edge-1", key=self.public("edge"), sources=("//DE04/*",)),),
             **self.more,
         )
-        self.source = ZeroMqSource(config, Context(name="edges", project_dir=self.folder))
+        self.source = ZeroMqSource(self.config, Context(name="edges", project_dir=self.folder))
         await self.source.open(None)
         self.listen = self.source.endpoint
         return self.source

@@ -189,6 +189,9 @@ class CoreLink:
             lowest = min(lowest, LEVELS.index(lane.done.pop(lane.acked)))
         if lane.acked == before:
             return None
+        if lane.level == LEVELS[0] != LEVELS[lowest]:
+            # What was kept with the blocks was written before it was known that they are safe.
+            self.changed = True
         lane.level = LEVELS[lowest]
         return self._ack(stream, lane)
 

@@ -164,6 +164,7 @@ class ZeroMqSource(Source):
         self._taken: list[Taken] = []
         self._aside: dict[str, _Aside] = {}
         self._heard: dict[str, float] = {}
+        self._since = time.monotonic()
         self._arrived = asyncio.Event()
         self._failure: MfgrouteError | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -195,6 +196,7 @@ class ZeroMqSource(Source):
                     "id": edge,
                     "known": edge in self._allowed,
                     "heard_s": round(now - heard[edge], 3) if edge in heard else None,
+                    "silent_s": round(now - heard.get(edge, self._since), 3),
                     "clock": self.clocks.details(edge),
                     "lanes": found,
                 }
@@ -228,6 +230,7 @@ class ZeroMqSource(Source):
         here = self.endpoint.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
         await require_refusal(here, keys.public)
         guard.quiet = False
+        self._since = time.monotonic()
         self._start(self._listen(socket))
         _log.info("edge_link_listens", endpoint=self.endpoint, edges=len(edges))
 

@@ -165,7 +165,7 @@ def _edge(edge: dict[str, Any]) -> list[str]:
     if not edge["known"]:
         heard = "no edge of this name is in the configuration any more"
     elif edge["heard_s"] is None:
-        heard = "not heard since this node listens"
+        heard = f"not heard since this node listens, for {_span(edge['silent_s'])}"
     else:
         heard = f"heard {_span(edge['heard_s'])} ago" + ("" if _heard(edge) else ": it is silent")
     lines = [f"  edge {edge['id']}: {heard}"]
