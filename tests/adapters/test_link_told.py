@@ -6,12 +6,13 @@ import pytest
 
 from mfgroute.adapter import Context
 from mfgroute.adapters.zeromq import ZeroMqSource
+from mfgroute.adapters.zeromq.refused import Refused
 from mfgroute.events import Done
 from mfgroute.observe import health
 from mfgroute.observe.metrics import Metrics
 
 from . import link_plant
-from .conftest import make_event
+from .conftest import make_event, until
 from .link_plant import take
 
 plant, sink = link_plant.plant, link_plant.sink
@@ -55,6 +56,31 @@ async def test_a_core_says_after_a_restart_how_safe_the_only_block_of_an_edge_is
     await take(plant.source, level="sealed")
     (lane,) = plant.source.details["edges"][0]["lanes"]
     assert (lane["level"], lane["blocks"]) == ("sealed", 1)
+
+
+def test_refused_keys_are_counted_each_and_only_so_many_are_remembered():
+    now = 10.0
+    refused = Refused(monotonic=lambda: now)
+    refused.add(b"", "10.0.0.1")
+    for number in range(20):
+        refused.add(bytes([number]) * 32, "10.0.0.2")
+    now += 5
+    refused.add(b"\x0a" * 32, "10.0.0.3")
+    told = refused.details()
+    assert told["keys"][:2] == [
+        {"key": "public:0a0a0a0a0a0a0a0a", "count": 2, "last_s": 0.0, "address": "10.0.0.3"},
+        {"key": "public:1313131313131313", "count": 1, "last_s": 5.0, "address": "10.0.0.2"},
+    ]
+    assert (len(told["keys"]), told["forgotten"]) == (16, 5)
+    assert sum(one["count"] for one in told["keys"]) + told["forgotten"] == 22
+
+
+async def test_an_edge_that_sends_nothing_finds_out_that_the_core_is_gone(plant, sink):
+    assert sink.lost is None
+    await plant.source.close()
+    await until(lambda: sink.lost is not None)
+    assert "nothing heard" in str(sink.lost)
+    assert sink.details["why"] == str(sink.lost)
 
 
 @pytest.mark.parametrize("level", ["memory", "durable"])

@@ -13,7 +13,7 @@ import zmq.asyncio
 from mfgroute.adapters.zeromq import ZeroMqSourceConfig
 from mfgroute.adapters.zeromq import guard as guard_module
 from mfgroute.adapters.zeromq import keys as key_module
-from mfgroute.errors import AdapterError, Disconnected
+from mfgroute.errors import AdapterError, Disconnected, Quarantined
 from mfgroute.events import Done, Receipt, Retry
 
 from . import link_plant
@@ -139,11 +139,15 @@ async def test_an_event_of_a_foreign_source_becomes_a_reject_that_says_so(plant,
 
 
 async def test_an_unknown_client_key_is_refused_counted_and_logged(plant, caplog):
+    key = plant.public("other")[:23]
     with caplog.at_level("DEBUG", logger="mfgroute"):
-        sink = plant.sink(key="other", connect_timeout_s=1.0)
-        with pytest.raises(Disconnected, match="does not know our key"):
-            await sink.open()
+        sink = plant.sink(key="other", connect_timeout_s=60)
+        with pytest.raises(Quarantined, match=f"the core refuses this edge's key {key}"):
+            await asyncio.wait_for(sink.open(), 10)
+        assert "refuses this edge's key" in sink.details["why"]
         await sink.close()
+    (one,) = plant.source.details["refused"]["keys"]
+    assert (one["key"], one["count"], one["address"]) == (key, 1, "127.0.0.1")
     assert plant.source.counters["refused_clients"] >= 1
     assert plant.source.counters["blocks"] == 0
     (line, *_) = [entry for entry in logged(caplog) if entry["event"] == "edge_refused"]

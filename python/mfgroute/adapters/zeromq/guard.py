@@ -13,6 +13,7 @@ import zmq.asyncio
 from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
+from mfgroute.adapters.zeromq.refused import Refused
 from mfgroute.errors import AdapterError
 from mfgroute.observe.logs import get_logger
 
@@ -52,15 +53,16 @@ def tune(socket: zmq.asyncio.Socket, *, message_max: int, linger_ms: int) -> Non
 class Guard:
     """Answers libzmq's question whether a client key is known (ZAP 1.0).
 
-    A refusal is counted and logged at most once a second, with how many were left out in between. When all
-    edges come at once, as many as `rate` are let in each second, and the others wait in line; `serve` and
-    `admit` both have to run.
+    A refusal is counted, by its key as well, and logged at most once a second, with how many were left
+    out. When all edges come at once, as many as `rate` are let in each second, and the others wait in line;
+    `serve` and `admit` both have to run.
 
     Args:
         context: of the listener.
         edges: the keys in Z85, and whose they are.
         counts: where it is counted.
         rate: connections a second that are let in.
+        refused: where it is counted by key.
     """
 
     def __init__(
@@ -70,7 +72,9 @@ class Guard:
         counts: Counter[str],
         *,
         rate: float = math.inf,
+        refused: Refused | None = None,
     ) -> None:
+        self._refused_keys = refused or Refused()
         self._pause_s = 1.0 / rate
         self._line: deque[tuple[float, list[bytes]]] = deque()
         self._came = asyncio.Event()
@@ -129,13 +133,15 @@ class Guard:
         if self.quiet:
             return
         self._counts["refused_clients"] += 1
+        whence = address.decode("ascii", "backslashreplace")
+        self._refused_keys.add(key, whence)
         now = time.monotonic()
         if 0 <= now - self._logged_at < 1.0 and self._logged_at >= 0:
             self._left_out += 1
             return
         _log.warning(
             "edge_refused",
-            address=address.decode("ascii", "backslashreplace"),
+            address=whence,
             mechanism=mechanism.decode("ascii", "backslashreplace"),
             key=f"public:{key.hex()}" if len(key) == 32 else "",
             left_out=self._left_out,

@@ -24,6 +24,7 @@ from mfgroute.adapters.zeromq.clocks import Clocks
 from mfgroute.adapters.zeromq.core import CoreLink
 from mfgroute.adapters.zeromq.guard import ZAP_DOMAIN, Guard, require_refusal, tune
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, KeyPair, load_secret, parse_public
+from mfgroute.adapters.zeromq.refused import Refused
 from mfgroute.adapters.zeromq.waiting import Taken, Waiting
 from mfgroute.errors import AdapterError, Disconnected, Full, MfgrouteError
 from mfgroute.events import Intake, Receipt
@@ -157,6 +158,7 @@ class ZeroMqSource(Source):
         }
         self._zmq: zmq.asyncio.Context | None = None
         self._guard: Guard | None = None
+        self._refused = Refused()
         self._socket: zmq.asyncio.Socket | None = None
         self._routes: dict[tuple[str, str], bytes] = {}
         self._opening: tuple[tuple[str, str, int, int], ...] = ()
@@ -187,6 +189,7 @@ class ZeroMqSource(Source):
         return {
             "endpoint": self.endpoint,
             "waiting": len(self.waiting),
+            "refused": self._refused.details(),
             "notes": [
                 *self.clocks.notes(self._allowed),
                 *(f"blocks of edges wait: {aside.why}" for _, aside in sorted(self._aside.items())),
@@ -216,7 +219,9 @@ class ZeroMqSource(Source):
         keys = load_secret(self._key_path)
         self._zmq = zmq.asyncio.Context()
         edges = {parse_public(edge.key): edge.id for edge in self._config.edges}
-        guard = self._guard = Guard(self._zmq, edges, self.counters, rate=self._config.connects)
+        guard = self._guard = Guard(
+            self._zmq, edges, self.counters, rate=self._config.connects, refused=self._refused
+        )
         guard.quiet = True
         guard.bind()
         self._start(guard.serve())

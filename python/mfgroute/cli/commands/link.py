@@ -135,7 +135,8 @@ def _words(link: dict[str, Any]) -> list[str]:
         lines = [f"{link['kind']} {link['name']} is {link['state']} for {_span(link['for_s'])}{why}"]
     elif link["kind"] == "sink":
         since = link["connected_s"]
-        state = "not connected" if since is None else f"connected for {_span(since)}"
+        why = f": {link['why']}" if link["why"] else ""
+        state = f"not connected{why}" if since is None else f"connected for {_span(since)}"
         lines = [f"sink {link['name']} to {link['endpoint']}: {state}"]
     else:
         lines = [f"source {link['name']} listens on {link['endpoint']}"]
@@ -149,7 +150,7 @@ def _words(link: dict[str, Any]) -> list[str]:
             lines.append(f"  stream {lane['stream']}: {has}")
     for edge in link.get("edges", ()):
         lines += _edge(edge)
-    return lines
+    return lines + _refused(link.get("refused"))
 
 
 def _waits(link: dict[str, Any]) -> list[str]:
@@ -181,6 +182,24 @@ def _edge(edge: dict[str, Any]) -> list[str]:
                 f"    stream {lane['stream']}: everything up to block {lane['blocks']}{_level(lane)}"
             )
     return lines
+
+
+def _refused(refused: dict[str, Any] | None) -> list[str]:
+    """Keys with which somebody came and was not let in."""
+    if refused is None:
+        return []
+    lines = [
+        f"  refused {one['key']}: {_times(one['count'])} since the start, "
+        f"the last {_span(one['last_s'])} ago, from {one['address']}"
+        for one in refused["keys"]
+    ]
+    if refused["forgotten"]:
+        lines.append(f"  refused other keys before: {_times(refused['forgotten'])}")
+    return lines
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _level(lane: dict[str, Any]) -> str:
