@@ -20,6 +20,7 @@ that the program or its surroundings failed::
     ├── Disconnected         an adapter lost or could not get its connection
     │   └── Quarantined      it could, but a person must approve a certificate or key first
     ├── AdapterError         an adapter failed in a way that a new connection will not mend
+    │   └── Unprotected      it found that it would let strangers in
     └── SettingError         a setting of an adapter cannot be meant; is reported at its line
 """
 
@@ -176,6 +177,13 @@ class Quarantined(Disconnected):
 
 class AdapterError(MfgrouteError):
     """An adapter failed in a way that a new connection will not mend."""
+
+
+class Unprotected(AdapterError):  # noqa: N818 - says what it is
+    """An adapter tried its own door and would let strangers in; it stays closed.
+
+    The runtime calls it down at once, and tries again as seldom as after repeated faults.
+    """
 
 
 class SettingError(MfgrouteError, ValueError):

@@ -14,7 +14,7 @@ from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
 from mfgroute.adapters.zeromq.refused import Refused
-from mfgroute.errors import AdapterError
+from mfgroute.errors import Unprotected
 from mfgroute.observe.logs import get_logger
 
 __all__ = ["ZAP_DOMAIN", "Guard", "require_refusal", "tune"]
@@ -153,7 +153,7 @@ async def require_refusal(endpoint: str, server_key: bytes) -> None:
     """Connect to ourselves with a random key and with none, and require that both are refused.
 
     Raises:
-        AdapterError: one was let in, or nobody answered.
+        Unprotected: one was let in, or nobody answered.
     """
     for mechanism in ("CURVE", "NULL"):
         # Another context: over inproc or a shared handler the test would prove nothing.
@@ -174,11 +174,11 @@ async def require_refusal(endpoint: str, server_key: bytes) -> None:
             socket.connect(endpoint)
             found = await asyncio.wait_for(recv_monitor_message(monitor), _TEST_S)
         except TimeoutError:
-            raise AdapterError(
+            raise Unprotected(
                 f"the self-test of {endpoint} got no answer; the listener stays closed"
             ) from None
         finally:
             socket.disable_monitor()
             context.destroy(linger=0)
         if found["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            raise AdapterError(f"{endpoint} accepts a stranger ({mechanism}); the listener stays closed")
+            raise Unprotected(f"{endpoint} accepts a stranger ({mechanism}); the listener stays closed")

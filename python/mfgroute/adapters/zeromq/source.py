@@ -211,7 +211,8 @@ class ZeroMqSource(Source):
         """Listen, and prove that strangers are refused before anything is read.
 
         Raises:
-            AdapterError: a key is unusable, the marks of the edges are unreadable, or the self-test failed.
+            AdapterError: a key is unusable, or the marks of the edges are unreadable.
+            Unprotected: a stranger was let in, or nobody refused him.
             Disconnected: the address is in use.
         """
         self.core = self._link(resume)
