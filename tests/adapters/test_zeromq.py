@@ -61,34 +61,6 @@ async def test_everything_that_waits_comes_in_one_intake(plant, sink):
     assert await asyncio.gather(*writes) == [[Done()]] * 10
 
 
-async def test_an_acknowledgement_that_comes_after_the_write_has_ended_is_not_lost(tmp_path):
-    plant = Plant(tmp_path)
-    source = await plant.start()
-    sink = plant.sink(answer_timeout_s=0.3)
-    await sink.open()
-    (first,) = await sink.write([make_event(1)])
-    assert isinstance(first, Retry)
-    await take(source)
-    await until(lambda: sink.link._lanes["business"].acked.number == 1)
-    # The core would take it for a new event: it watches only for those of earlier sessions.
-    assert await sink.write([make_event(1)]) == [Done()]
-    assert sink.counters["blocks"] == 1
-    await sink.close()
-    await source.close()
-
-
-async def test_what_is_acknowledged_in_memory_is_forgotten_by_the_core_too(plant, sink):
-    for number in range(1, 41):
-        writing = asyncio.create_task(sink.write([make_event(number)]))
-        await take(plant.source, level="memory")
-        assert await writing == [Done()]
-    await until(lambda: sink.link._lanes["business"].settled.number >= 39)
-    writing = asyncio.create_task(sink.write([make_event(41)]))
-    await take(plant.source)
-    await writing
-    assert len(plant.source.core.position()) < 250
-
-
 async def test_a_restarted_core_gets_again_what_it_had_not_acknowledged(plant, sink):
     writing = asyncio.create_task(sink.write([make_event(1)]))
     first = await asyncio.wait_for(plant.source.read(), 5)
