@@ -280,6 +280,8 @@ class Sink(ABC):
     #: Whether `open` has heard the target itself, and `lost` says when it is heard no more. Of others only
     #: the first write shows whether a new connection leads anywhere.
     watches: ClassVar[bool] = False
+    #: Events of how many streams it takes at most; `None` if it makes no difference.
+    streams_max: ClassVar[int | None] = None
 
     @abstractmethod
     def __init__(self, config: Any, context: Context) -> None:

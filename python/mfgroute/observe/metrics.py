@@ -186,8 +186,6 @@ def _edges(pulses: list[Pulse]) -> Iterator[Metric]:
     )
     for pulse in pulses:
         for edge in pulse.details().get("edges", ()):
-            if not edge["known"]:
-                continue
             silent.add_metric([pulse.name, edge["id"]], edge["silent_s"])
             if edge["clock"] is not None:
                 clock.add_metric([pulse.name, edge["id"]], edge["clock"]["ahead_s"])

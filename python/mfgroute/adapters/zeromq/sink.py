@@ -12,7 +12,7 @@ from msgspec import Meta
 from mfgroute.adapter import Config, Context, Sink
 from mfgroute.adapters.zeromq.book import Book
 from mfgroute.adapters.zeromq.connection import EdgeConnection
-from mfgroute.adapters.zeromq.frames import EVENT_HEAD, EVENTS_MAX
+from mfgroute.adapters.zeromq.frames import EVENT_HEAD, EVENTS_MAX, LANES_MAX
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, load_secret, parse_public
 from mfgroute.adapters.zeromq.lane import EdgeLane
 from mfgroute.errors import AdapterError, Disconnected
@@ -76,6 +76,7 @@ class ZeroMqSink(Sink):
     batch_max = 2048
     paced = True
     watches = True
+    streams_max = LANES_MAX
 
     def __init__(self, config: ZeroMqSinkConfig, context: Context) -> None:
         self._config = config

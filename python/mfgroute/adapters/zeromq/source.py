@@ -151,11 +151,11 @@ class ZeroMqSource(Source):
         self._block_max = config.block_max
         self._ack = "sealed" if context.durable else None
         self.clocks = Clocks(config.clock_off_max)
-        self.core = self._link(None)
         self._allowed = {
             edge.id: re.compile("|".join(fnmatch.translate(source) for source in edge.sources))
             for edge in config.edges
         }
+        self.core = self._link(None)
         self._zmq: zmq.asyncio.Context | None = None
         self._guard: Guard | None = None
         self._refused = Refused()
@@ -184,7 +184,7 @@ class ZeroMqSource(Source):
         lanes: dict[str, list[dict[str, Any]]] = {edge: [] for edge in self._allowed}
         for lane in self.core.lanes:
             stands = {"stream": lane.stream, "blocks": lane.acked, "level": lane.level, "forked": lane.forked}
-            lanes.setdefault(lane.edge, []).append(stands)
+            lanes[lane.edge].append(stands)
         heard = self._heard
         return {
             "endpoint": self.endpoint,
@@ -197,7 +197,6 @@ class ZeroMqSource(Source):
             "edges": [
                 {
                     "id": edge,
-                    "known": edge in self._allowed,
                     "heard_s": round(now - heard[edge], 3) if edge in heard else None,
                     "silent_s": round(now - heard.get(edge, self._since), 3),
                     "clock": self.clocks.details(edge),
@@ -217,6 +216,8 @@ class ZeroMqSource(Source):
         """
         self.core = self._link(resume)
         self._opening = tuple(self.core.unsealed())
+        for edge, lanes_gone in self.core.gone.items():
+            _log.info("edge_set_aside", edge=edge, streams=lanes_gone, why="it is not among `edges` any more")
         keys = load_secret(self._key_path)
         self._zmq = zmq.asyncio.Context()
         edges = {parse_public(edge.key): edge.id for edge in self._config.edges}
@@ -343,6 +344,7 @@ class ZeroMqSource(Source):
             block_max=self._block_max,
             position=position,
             clocks=self.clocks,
+            edges=self._allowed,
         )
 
     def _listener(self, keys: KeyPair) -> zmq.asyncio.Socket:

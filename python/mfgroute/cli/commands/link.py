@@ -117,8 +117,7 @@ def _link(part: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
             "shed": waits["dropped"],
         }
     else:
-        edges = [edge for edge in details.get("edges", ()) if edge["known"]]
-        heard = all(_heard(edge) for edge in edges)
+        heard = all(_heard(edge) for edge in details.get("edges", ()))
         well = part["state"] == "up" and heard and not forks
         more = {}
     return {**ends, "well": well, **details, **more, "counters": counts}
@@ -163,14 +162,12 @@ def _waits(link: dict[str, Any]) -> list[str]:
 
 
 def _edge(edge: dict[str, Any]) -> list[str]:
-    if not edge["known"]:
-        heard = "no edge of this name is in the configuration any more"
-    elif edge["heard_s"] is None:
+    if edge["heard_s"] is None:
         heard = f"not heard since this node listens, for {_span(edge['silent_s'])}"
     else:
         heard = f"heard {_span(edge['heard_s'])} ago" + ("" if _heard(edge) else ": it is silent")
     lines = [f"  edge {edge['id']}: {heard}"]
-    if edge["known"] and edge["clock"] is not None and edge["clock"]["off"]:
+    if edge["clock"] is not None and edge["clock"]["off"]:
         lines.append(f"    {edge['clock']['words']}")
     for lane in edge["lanes"]:
         if lane["forked"]:
