@@ -13,7 +13,7 @@ from mfgroute.observe.metrics import Metrics
 
 from . import link_plant
 from .conftest import make_event, until
-from .link_plant import take
+from .link_plant import Plant, take
 
 plant, sink = link_plant.plant, link_plant.sink
 
@@ -73,6 +73,30 @@ def test_refused_keys_are_counted_each_and_only_so_many_are_remembered():
     ]
     assert (len(told["keys"]), told["forgotten"]) == (16, 5)
     assert sum(one["count"] for one in told["keys"]) + told["forgotten"] == 22
+
+
+async def test_while_a_key_changes_both_are_taken_for_the_same_edge_and_it_is_said_which_one_it_uses(
+    tmp_path,
+):
+    plant = Plant(tmp_path)
+    plant.next_key = "other"
+    source = await plant.start()
+    arrived = []
+    try:
+        for number, (key, name) in enumerate((("edge", "key"), ("other", "next_key")), 1):
+            sink = plant.sink(key=key)
+            await sink.open()
+            assert source.details["edges"][0]["key"] == name
+            writing = asyncio.create_task(sink.write([make_event(number)]))
+            while not (intake := await take(source)).messages:
+                pass  # That the first block has become safe is kept.
+            arrived += intake.meta.items()
+            assert await writing == [Done()]
+            await sink.close()
+        assert arrived == [("edge.id", "edge-1")] * 2
+        assert source.counters["refused_clients"] == 0
+    finally:
+        await source.close()
 
 
 async def test_an_edge_that_sends_nothing_finds_out_that_the_core_is_gone(plant, sink):

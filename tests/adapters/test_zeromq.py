@@ -244,6 +244,11 @@ def test_two_edges_may_not_share_a_key_or_a_name():
     raw = {"listen": "tcp://127.0.0.1:1", "secret_key_file": "x", "edges": [edge, edge | {"id": "b"}]}
     with pytest.raises(msgspec.ValidationError, match="same key"):
         msgspec.convert(raw, ZeroMqSourceConfig)
+    other = edge | {"id": "b", "key": "public:" + "1" * 64, "next_key": key}
+    with pytest.raises(msgspec.ValidationError, match="same key"):
+        msgspec.convert(raw | {"edges": [edge, other]}, ZeroMqSourceConfig)
+    with pytest.raises(msgspec.ValidationError, match="same key"):
+        msgspec.convert(raw | {"edges": [edge | {"next_key": key}]}, ZeroMqSourceConfig)
 
 
 async def test_without_a_guard_and_its_enforcement_strangers_would_get_in_and_so_it_does_not_start(

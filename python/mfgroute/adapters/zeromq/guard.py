@@ -80,6 +80,8 @@ class Guard:
         self._came = asyncio.Event()
         self._edges = {bytes(z85.decode(key)): edge for key, edge in edges.items()}
         self._counts = counts
+        #: The key (Z85) that each edge has shown last.
+        self.shown: dict[str, bytes] = {}
         self._socket = context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._logged_at = -1.0
@@ -125,6 +127,7 @@ class Guard:
         key = credentials[0] if len(request) == 7 else b""
         edge = self._edges.get(key)
         if version == b"1.0" and domain == ZAP_DOMAIN and mechanism == b"CURVE" and edge is not None:
+            self.shown[edge] = z85.encode(key)
             return [b"1.0", request_id, b"200", b"OK", edge.encode(), b""]
         self._refused(address, mechanism, key)
         return [b"1.0", request_id, b"400", b"unknown key", b"", b""]

@@ -60,6 +60,10 @@ class EdgePeer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     key: Annotated[
         str, Meta(pattern=PUBLIC_PATTERN, description="Its public key: `public:` and 64 hex digits")
     ]
+    next_key: Annotated[
+        Annotated[str, Meta(pattern=PUBLIC_PATTERN)] | None,
+        Meta(description="A second key that is accepted as well, while one takes the place of the other"),
+    ] = None
     sources: Annotated[
         tuple[str, ...],
         Meta(
@@ -67,6 +71,11 @@ class EdgePeer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             description="CloudEvents sources it may send, such as `//DE04/*`; others are rejects",
         ),
     ]
+
+    @property
+    def accepted(self) -> list[str]:
+        """The keys that it may show."""
+        return [self.key] if self.next_key is None else [self.key, self.next_key]
 
 
 class ZeroMqSourceConfig(Config):
@@ -112,7 +121,7 @@ class ZeroMqSourceConfig(Config):
         """Refuse a list in which a key or a name would be ambiguous."""
         for what, values in (
             ("id", [edge.id for edge in self.edges]),
-            ("key", [edge.key for edge in self.edges]),
+            ("key", [key for edge in self.edges for key in edge.accepted]),
         ):
             if len(set(values)) != len(values):
                 raise ValueError(f"two of `edges` have the same {what}")
@@ -199,12 +208,21 @@ class ZeroMqSource(Source):
                     "id": edge,
                     "heard_s": round(now - heard[edge], 3) if edge in heard else None,
                     "silent_s": round(now - heard.get(edge, self._since), 3),
+                    "key": self._key(edge),
                     "clock": self.clocks.details(edge),
                     "lanes": found,
                 }
                 for edge, found in lanes.items()
             ],
         }
+
+    def _key(self, edge: str) -> str | None:
+        """Which key an edge has shown last, where two are accepted."""
+        shown = None if self._guard is None else self._guard.shown.get(edge)
+        (peer,) = (one for one in self._config.edges if one.id == edge)
+        if shown is None or peer.next_key is None:
+            return None
+        return "next_key" if shown == parse_public(peer.next_key) else "key"
 
     async def open(self, resume: bytes | None) -> None:
         """Listen, and prove that strangers are refused before anything is read.
@@ -220,7 +238,7 @@ class ZeroMqSource(Source):
             _log.info("edge_set_aside", edge=edge, streams=lanes_gone, why="it is not among `edges` any more")
         keys = load_secret(self._key_path)
         self._zmq = zmq.asyncio.Context()
-        edges = {parse_public(edge.key): edge.id for edge in self._config.edges}
+        edges = {parse_public(key): edge.id for edge in self._config.edges for key in edge.accepted}
         guard = self._guard = Guard(
             self._zmq, edges, self.counters, rate=self._config.connects, refused=self._refused
         )
@@ -239,7 +257,7 @@ class ZeroMqSource(Source):
         guard.quiet = False
         self._since = time.monotonic()
         self._start(self._listen(socket))
-        _log.info("edge_link_listens", endpoint=self.endpoint, edges=len(edges))
+        _log.info("edge_link_listens", endpoint=self.endpoint, edges=len(self._allowed))
 
     async def read(self) -> Intake:
         """Wait for blocks; return those of one stream that are waiting, of all edges in turn, up to a limit.

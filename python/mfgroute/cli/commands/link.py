@@ -165,7 +165,8 @@ def _edge(edge: dict[str, Any]) -> list[str]:
     if edge["heard_s"] is None:
         heard = f"not heard since this node listens, for {_span(edge['silent_s'])}"
     else:
-        heard = f"heard {_span(edge['heard_s'])} ago" + ("" if _heard(edge) else ": it is silent")
+        by = {"key": ", still by its `key`", "next_key": ", by its `next_key`"}.get(edge["key"], "")
+        heard = f"heard {_span(edge['heard_s'])} ago{by}" + ("" if _heard(edge) else ": it is silent")
     lines = [f"  edge {edge['id']}: {heard}"]
     if edge["clock"] is not None and edge["clock"]["off"]:
         lines.append(f"    {edge['clock']['words']}")
