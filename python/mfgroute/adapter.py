@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 import msgspec
 from msgspec import Meta
 
-from mfgroute.errors import Full
+from mfgroute.errors import Disconnected, Full
 from mfgroute.events import (
     Absent,
     Accepted,
@@ -279,6 +279,11 @@ class Sink(ABC):
     #: Whether the target says itself how much it takes, as the core of an edge link does by its credit. Then
     #: neither a breaker nor a retry budget holds events back after an outage.
     paced: ClassVar[bool] = False
+    #: Whether `open` has heard the target itself, and `lost` says when it is heard no more. Of others only
+    #: the first write shows whether a new connection leads anywhere.
+    watches: ClassVar[bool] = False
+    #: Events of how many streams it takes at most; `None` if it makes no difference.
+    streams_max: ClassVar[int | None] = None
 
     @abstractmethod
     def __init__(self, config: Any, context: Context) -> None:
@@ -309,6 +314,11 @@ class Sink(ABC):
     def details(self) -> Mapping[str, Any]:
         """How this connection stands, as JSON; for people who ask the node."""
         return {}
+
+    @property
+    def lost(self) -> Disconnected | None:
+        """Why this connection is over, whether anything is written or not; `None` while it stands."""
+        return None
 
     async def close(self) -> None:
         """Release everything. Called once, even if `open` failed."""

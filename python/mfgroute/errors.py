@@ -18,8 +18,9 @@ that the program or its surroundings failed::
     ├── CannotListen         the address of the listener is taken or not ours
     ├── UnknownName          no source, sink or stream has this name
     ├── Disconnected         an adapter lost or could not get its connection
-    │   └── Quarantined      it could, but a person must approve the peer first
+    │   └── Quarantined      it could, but a person must approve a certificate or key first
     ├── AdapterError         an adapter failed in a way that a new connection will not mend
+    │   └── Unprotected      it found that it would let strangers in
     └── SettingError         a setting of an adapter cannot be meant; is reported at its line
 """
 
@@ -168,14 +169,21 @@ class Disconnected(MfgrouteError):  # noqa: N818 - the name of the interface
 
 
 class Quarantined(Disconnected):
-    """A peer showed a certificate that a person must approve before the adapter connects.
+    """A person must approve something before the adapter connects: the peer's certificate, or our key there.
 
-    The runtime goes on trying, and says in its health which peer waits.
+    The runtime goes on trying, and says in its health who waits for what.
     """
 
 
 class AdapterError(MfgrouteError):
     """An adapter failed in a way that a new connection will not mend."""
+
+
+class Unprotected(AdapterError):  # noqa: N818 - says what it is
+    """An adapter tried its own door and would let strangers in; it stays closed.
+
+    The runtime calls it down at once, and tries again as seldom as after repeated faults.
+    """
 
 
 class SettingError(MfgrouteError, ValueError):

@@ -17,21 +17,26 @@ class Plant:
         self.folder = folder
         for name in ("core", "edge", "other"):
             key_module.create_keypair(folder, name)
+        self.next_key = None
         self.more = more
         self.listen = "tcp://127.0.0.1:*"
-        self.source = None
+        self.config = self.source = None
 
     def public(self, name):
         return (self.folder / f"{name}.public").read_text().strip()
 
+    def peer(self):
+        next_key = None if self.next_key is None else self.public(self.next_key)
+        return EdgePeer(id="edge-1", key=self.public("edge"), next_key=next_key, sources=("//DE04/*",))
+
     async def start(self):
-        config = ZeroMqSourceConfig(
+        self.config = ZeroMqSourceConfig(
             listen=self.listen,
             secret_key_file="core.secret",
-            edges=(EdgePeer(id="edge-1", key=self.public("edge"), sources=("//DE04/*",)),),
+            edges=(self.peer(),),
             **self.more,
         )
-        self.source = ZeroMqSource(config, Context(name="edges", project_dir=self.folder))
+        self.source = ZeroMqSource(self.config, Context(name="edges", project_dir=self.folder))
         await self.source.open(None)
         self.listen = self.source.endpoint
         return self.source

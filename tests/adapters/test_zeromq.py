@@ -13,7 +13,7 @@ import zmq.asyncio
 from mfgroute.adapters.zeromq import ZeroMqSourceConfig
 from mfgroute.adapters.zeromq import guard as guard_module
 from mfgroute.adapters.zeromq import keys as key_module
-from mfgroute.errors import AdapterError, Disconnected
+from mfgroute.errors import AdapterError, Disconnected, Quarantined
 from mfgroute.events import Done, Receipt, Retry
 
 from . import link_plant
@@ -59,34 +59,6 @@ async def test_everything_that_waits_comes_in_one_intake(plant, sink):
     await until(lambda: len(plant.source.waiting) == 10)
     assert len((await take(plant.source)).messages) == 10
     assert await asyncio.gather(*writes) == [[Done()]] * 10
-
-
-async def test_an_acknowledgement_that_comes_after_the_write_has_ended_is_not_lost(tmp_path):
-    plant = Plant(tmp_path)
-    source = await plant.start()
-    sink = plant.sink(answer_timeout_s=0.3)
-    await sink.open()
-    (first,) = await sink.write([make_event(1)])
-    assert isinstance(first, Retry)
-    await take(source)
-    await until(lambda: sink.link._lanes["business"].acked.number == 1)
-    # The core would take it for a new event: it watches only for those of earlier sessions.
-    assert await sink.write([make_event(1)]) == [Done()]
-    assert sink.counters["blocks"] == 1
-    await sink.close()
-    await source.close()
-
-
-async def test_what_is_acknowledged_in_memory_is_forgotten_by_the_core_too(plant, sink):
-    for number in range(1, 41):
-        writing = asyncio.create_task(sink.write([make_event(number)]))
-        await take(plant.source, level="memory")
-        assert await writing == [Done()]
-    await until(lambda: sink.link._lanes["business"].settled.number >= 39)
-    writing = asyncio.create_task(sink.write([make_event(41)]))
-    await take(plant.source)
-    await writing
-    assert len(plant.source.core.position()) < 250
 
 
 async def test_a_restarted_core_gets_again_what_it_had_not_acknowledged(plant, sink):
@@ -139,11 +111,15 @@ async def test_an_event_of_a_foreign_source_becomes_a_reject_that_says_so(plant,
 
 
 async def test_an_unknown_client_key_is_refused_counted_and_logged(plant, caplog):
+    key = plant.public("other")[:23]
     with caplog.at_level("DEBUG", logger="mfgroute"):
-        sink = plant.sink(key="other", connect_timeout_s=1.0)
-        with pytest.raises(Disconnected, match="does not know our key"):
-            await sink.open()
+        sink = plant.sink(key="other", connect_timeout_s=60)
+        with pytest.raises(Quarantined, match=f"the core refuses this edge's key {key}"):
+            await asyncio.wait_for(sink.open(), 10)
+        assert "refuses this edge's key" in sink.details["why"]
         await sink.close()
+    (one,) = plant.source.details["refused"]["keys"]
+    assert (one["key"], one["count"], one["address"]) == (key, 1, "127.0.0.1")
     assert plant.source.counters["refused_clients"] >= 1
     assert plant.source.counters["blocks"] == 0
     (line, *_) = [entry for entry in logged(caplog) if entry["event"] == "edge_refused"]
@@ -268,6 +244,11 @@ def test_two_edges_may_not_share_a_key_or_a_name():
     raw = {"listen": "tcp://127.0.0.1:1", "secret_key_file": "x", "edges": [edge, edge | {"id": "b"}]}
     with pytest.raises(msgspec.ValidationError, match="same key"):
         msgspec.convert(raw, ZeroMqSourceConfig)
+    other = edge | {"id": "b", "key": "public:" + "1" * 64, "next_key": key}
+    with pytest.raises(msgspec.ValidationError, match="same key"):
+        msgspec.convert(raw | {"edges": [edge, other]}, ZeroMqSourceConfig)
+    with pytest.raises(msgspec.ValidationError, match="same key"):
+        msgspec.convert(raw | {"edges": [edge | {"next_key": key}]}, ZeroMqSourceConfig)
 
 
 async def test_without_a_guard_and_its_enforcement_strangers_would_get_in_and_so_it_does_not_start(

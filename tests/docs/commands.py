@@ -71,7 +71,7 @@ class Shell:
             return 0, ""
         self._follow_ports()
         real = re.sub(
-            r"(^|\| |[A-Z_]+=\S+ )mfgroute\b", lambda found: found[1] + MFGROUTE, self.real(command)
+            r"(^|\| |until |[A-Z_]+=\S+ )mfgroute\b", lambda found: found[1] + MFGROUTE, self.real(command)
         )
         real = re.sub(r"(^|\| )python\b", lambda found: found[1] + shlex.quote(sys.executable), real)
         if real.endswith("&"):

@@ -14,6 +14,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import durable_node as durable
 import pytest
@@ -218,6 +219,20 @@ def test_link_status_says_how_both_ends_stand(plant, target):
     assert not told["links"][0]["well"]
 
 
+def test_an_edge_that_sends_nothing_comes_back_after_the_core_was_away(plant, target):
+    core = plant.start_core()
+    plant.start_edge()
+    assert command(plant.edge_folder, "link", "status", "--wait", "60").returncode == 0
+    core.stop(signal.SIGKILL)
+    plant.edge.logged("nothing heard from")
+    plant.start_core()
+    told = command(plant.edge_folder, "link", "status", "--wait", "60")
+    assert (told.returncode, "connected for" in told.stdout) == (0, True)
+    assert [part["state"] for part in status(plant.edge)["parts"] if part["name"] == "core"] == ["up"]
+    with urlopen(f"{plant.edge.ready['url']}/metrics", timeout=60) as answer:
+        assert 'mfgroute_sink_up{sink="core"} 1.0' in answer.read().decode()
+
+
 def test_a_key_that_is_taken_out_of_the_list_is_refused_at_once_and_a_new_one_is_taken(plant, target):
     plant.start_core()
     plant.start_edge()
@@ -231,9 +246,19 @@ def test_a_key_that_is_taken_out_of_the_list_is_refused_at_once_and_a_new_one_is
     plant.core.process.send_signal(signal.SIGHUP)
     plant.core.logged("edge_refused")
     assert time.monotonic() - began < 5.0
+    # Nothing is sent, and still the edge knows why it is alone, and says so.
+    plant.edge.logged("the core refuses this edge's key")
+    told = command(plant.edge_folder, "link", "status")
+    assert told.returncode == 1
+    assert re.search(
+        r"core refuses this edge's key public:[0-9a-f]{16}; its `edges` must have it", told.stdout
+    )
+    assert "sink core waits for a person" in "\n".join(status(plant.edge)["notes"])
     plant.edge.post(message(2))
     told = command(plant.core_folder, "link", "status")
     assert (told.returncode, "edge edge-1: not heard" in told.stdout) == (1, True)
+    old = re.search("public:[0-9a-f]{16}", revoked)[0]
+    assert re.search(rf"refused {old}: .* since the start, the last .* ago, from 127\.0\.0\.1", told.stdout)
     assert target.seen() == {"r1"}
     # The edge gets its new key in the same way: what waits goes over under it.
     main = plant.edge_folder / "mfgroute.yaml"

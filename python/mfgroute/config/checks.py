@@ -7,12 +7,15 @@ import re
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mfgroute.adapter import Effect, Inbox, Poster, Sink
 from mfgroute.config.convert import Notes, close, dotted, escape
 from mfgroute.config.model import NAME_PATTERN, Effects, Http, Model, Route, Stream
 from mfgroute.units import Duration, written
+
+if TYPE_CHECKING:
+    from mfgroute.config.load import Adapters
 
 _NAME = re.compile(NAME_PATTERN)
 _ANY = object()
@@ -109,6 +112,36 @@ def check_contracts(model: Model, schemas: Mapping[str, Any], notes: Notes) -> N
         for pointer, said in sink.config.misfits(schemas):
             place = f"/sinks/{escape(name)}{pointer}"
             notes.error(place, f"`{dotted(place)}`: {said}")
+
+
+def check_streams(model: Model, adapters: Adapters, summary: Mapping[str, Any], notes: Notes) -> None:
+    """Note sinks that get events of more streams than they can take, from what sources and routes do."""
+    streams = {f"{one['type']}/{one['version'].split('.')[0]}": one["stream"] for one in summary["contracts"]}
+    makes = {one["name"]: one["to"] for one in summary["mappings"]}
+    # A source without mappings has canonical events, so any.
+    made = {
+        one["name"]: {to for name in one["mappings"] for to in makes.get(name, ())} or set(streams)
+        for one in summary["sources"]
+    }
+    for name, sink in model.sinks.items():
+        most = adapters.sink(sink.section.adapter).streams_max
+        if most is None:
+            continue
+        found = {
+            streams[label]
+            for route in summary["routes"]
+            if name in route["to"]
+            for source in route["sources"] or made
+            for label in made.get(source, set()) & route["delivers"].keys()
+            if label in streams
+        }
+        if len(found) > most:
+            listed = ", ".join(f"`{stream}`" for stream in sorted(found))
+            notes.error(
+                f"/sinks/{escape(name)}#key",
+                f"sink `{name}` gets events of {len(found)} streams ({listed}), and takes {most} at most",
+                "let contracts that belong together name the same `stream`, or send fewer of them there",
+            )
 
 
 def check_asked(kind: type, effect: Effect | None, pointer: str, notes: Notes) -> None:

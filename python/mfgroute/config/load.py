@@ -140,6 +140,8 @@ def read_project(
         abouts, others = owners.read(core_document, used, packs.parts(root, used), notes)
         core_document = {**core_document, "packs": packs.for_core(used)}
     plan, core_problems = _compile(root, core_document, places, today)
+    if model is not None and plan is not None:
+        checks.check_streams(model, adapters, plan.summary, notes)
     if not any(problem.severity == "error" for problem in notes.problems):
         others += _released(root, used, core_problems, model, notes)
     others += in_calendars

@@ -134,11 +134,12 @@ class Pulse:
         """How its connection stands; empty if there is none."""
         return {} if self._describing is None else self._describing()
 
-    def enter(self, state: State, detail: str = "") -> None:
+    def enter(self, state: State, detail: str = "", *, proven: bool = False) -> None:
         """Change the state.
 
         A sink that loses its connection in use has not mended that by opening a new one: some targets are
-        reached only by the first write. What was lost is forgotten with the next `progress`.
+        reached only by the first write. What was lost is forgotten with the next `progress`, or with a
+        connection over which the target was heard (`proven`).
         """
         if self.kind == "sink" and self.state == "up" and state in ("disconnected", "down"):
             self._cut = True
@@ -147,6 +148,7 @@ class Pulse:
             self._since = self._clock()
         if state == "up":
             self._not_up_since, self.quarantine = None, ""
+            self._cut = self._cut and not proven
         elif self._not_up_since is None:
             self._not_up_since = self._clock()
         self.state = state

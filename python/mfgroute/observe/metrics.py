@@ -60,7 +60,7 @@ class Metrics(Collector):
         yield from _tasks(pulses)
         yield from _guards(pulses)
         yield from _adapters(pulses)
-        yield _clocks(pulses)
+        yield from _edges(pulses)
         yield from _recordings(pulses)
         yield _quarantine(self._quarantined())
         yield from _effects(self._followed())
@@ -173,17 +173,23 @@ def _adapters(pulses: list[Pulse]) -> Iterator[Metric]:
     yield family
 
 
-def _clocks(pulses: list[Pulse]) -> Metric:
-    family = GaugeMetricFamily(
+def _edges(pulses: list[Pulse]) -> Iterator[Metric]:
+    silent = GaugeMetricFamily(
+        "mfgroute_edge_silent_seconds",
+        "Time since an edge was last heard; since this node listens for it if it was not heard yet.",
+        labels=["source", "edge"],
+    )
+    clock = GaugeMetricFamily(
         "mfgroute_edge_clock_difference_seconds",
         "How far the clock of an edge is ahead of this node's; negative if it is behind.",
         labels=["source", "edge"],
     )
     for pulse in pulses:
         for edge in pulse.details().get("edges", ()):
-            if edge["known"] and edge["clock"] is not None:
-                family.add_metric([pulse.name, edge["id"]], edge["clock"]["ahead_s"])
-    return family
+            silent.add_metric([pulse.name, edge["id"]], edge["silent_s"])
+            if edge["clock"] is not None:
+                clock.add_metric([pulse.name, edge["id"]], edge["clock"]["ahead_s"])
+    yield from (silent, clock)
 
 
 def _effects(found: Followed | None) -> Iterator[Metric]:

@@ -131,7 +131,7 @@ class Deliver:
         try:
             self.pulse.enter("starting", self.pulse.detail)
             await self._open(sink)
-            self.pulse.enter("up")
+            self.pulse.enter("up", proven=sink.watches)
             with self._wakes.subscribe() as woken:
                 await self._pump(sink, woken)
         except asyncio.CancelledError:
@@ -173,6 +173,9 @@ class Deliver:
         """Keep up to `in_flight` writes going until the connection is lost or a stop comes."""
         while self._lost is None and not self._supervisor.stopping.is_set():
             woken.clear()
+            if sink.lost is not None:
+                self._lost = sink.lost
+                return
             delay_s = self._guard.delay_s()
             if len(self._writes) >= min(self._guard.in_flight, self._writes_max):
                 await asyncio.wait(self._writes, return_when=asyncio.FIRST_COMPLETED)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 
 from mfgroute.adapter import Sink, Source
-from mfgroute.errors import Disconnected, Quarantined
+from mfgroute.errors import Disconnected, Quarantined, Unprotected
 from mfgroute.observe.health import Pulse
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.backoff import Backoff
@@ -59,9 +59,9 @@ class Supervisor:
         quick = time.monotonic() - began < self._tempo.steady_s
         self._quick_faults = self._quick_faults + 1 if quick else 1
         detail = f"{type(error).__name__}: {error}"
-        if self._quick_faults >= self._tempo.faults_max:
+        if self._quick_faults >= self._tempo.faults_max or isinstance(error, Unprotected):
             self.pulse.enter("down", detail)
-            self._log.error("down after repeated faults", faults=self._quick_faults, exc_info=error)
+            self._log.error("down", faults=self._quick_faults, exc_info=error)
         else:
             self.pulse.enter("disconnected", detail)
             self._log.error("fault", exc_info=error)

@@ -13,6 +13,7 @@ from typing import Any
 
 import zmq
 import zmq.asyncio
+from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
 from mfgroute.adapters.plain import excerpt
@@ -30,10 +31,10 @@ from mfgroute.adapters.zeromq.frames import (
     encode,
 )
 from mfgroute.adapters.zeromq.guard import tune
-from mfgroute.adapters.zeromq.keys import KeyPair
+from mfgroute.adapters.zeromq.keys import KeyPair, fingerprint
 from mfgroute.adapters.zeromq.lane import EdgeLane, LaneLost, LinkError, Point
 from mfgroute.adapters.zeromq.rate import Rate
-from mfgroute.errors import AdapterError, Disconnected, MfgrouteError
+from mfgroute.errors import AdapterError, Disconnected, MfgrouteError, Quarantined
 from mfgroute.observe.logs import get_logger
 
 __all__ = ["EdgeConnection"]
@@ -46,7 +47,7 @@ _FIRST_S, _LONGEST_S = 1.0, 5.0
 #: How often, in seconds and in blocks, it is made durable how far a lane is acknowledged and noted.
 _KEEP_S, _KEEP_BLOCKS = 0.25, 16
 _HANDSHAKES: dict[int, str] = {
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the core does not know our key",
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: "the core refuses this edge's key",
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: "the core does not speak CURVE as we do",
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: "the handshake failed; the core's key may be another one",
 }
@@ -105,6 +106,7 @@ class EdgeConnection:
         self._heard = asyncio.Event()
         self._heard_at = 0.0
         self._handshake = "no answer"
+        self._key = ""
         self._tasks: list[asyncio.Task[None]] = []
         self._keeper: asyncio.Task[None] | None = None
         self._noted: Callable[[], int] = lambda: sys.maxsize
@@ -130,6 +132,7 @@ class EdgeConnection:
 
         Raises:
             Disconnected: it does not, the keys do not fit, or the disk refuses.
+            Quarantined: the core refuses our key.
         """
         self._book, self._noted = book, noted or self._noted
         if book is not None:
@@ -141,6 +144,7 @@ class EdgeConnection:
         socket = self._socket = self._zmq.socket(zmq.DEALER)
         tune(socket, message_max=_MESSAGE_MAX, linger_ms=0)
         socket.curve_publickey, socket.curve_secretkey = keys
+        self._key = fingerprint(z85.decode(keys.public))
         socket.curve_serverkey = core_key
         # Edges that lose the core at the same moment are not to come back at the same moment. libzmq doubles
         # the first pause up to the longest, and adds to each a random time that is shorter than the first.
@@ -156,6 +160,8 @@ class EdgeConnection:
             await asyncio.wait_for(self._heard.wait(), timeout_s)
         except TimeoutError:
             raise Disconnected(f"cannot reach {self._endpoint}: {self._handshake}", sent=False) from None
+        if self.failure is not None:
+            raise self.failure
         self._start(self._beat())
         self._keeper = asyncio.create_task(self._keep())
 
@@ -205,6 +211,7 @@ class EdgeConnection:
             "edge": self._edge,
             "connected_s": None if self._since is None else round(now - self._since, 3),
             "heard_s": round(now - self._heard_at, 3) if self._heard_at else None,
+            "why": "" if self._since is not None else str(self.failure or self._handshake),
             "events_per_s": round(self._rate.per_s(now), 1),
             "lanes": [
                 {
@@ -344,13 +351,20 @@ class EdgeConnection:
             if found["event"] == zmq.EVENT_DISCONNECTED:
                 self._since = None
             elif found["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._since = time.monotonic()
+                self._since, self._handshake = time.monotonic(), "no answer"
                 self._send(encode(Ping(secrets.randbits(64))))
                 for lane in self._lanes.values():
                     self._send(lane.hello())
             else:
                 self._handshake = _HANDSHAKES.get(found["event"], "the handshake failed")
                 self.counts["failed_handshakes"] += 1
+                if found["event"] == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+                    self._refused()
+
+    def _refused(self) -> None:
+        """The core knows us no more, or not yet; after this libzmq does not call again by itself."""
+        text = f"{self._endpoint}: {self._handshake} {self._key}; its `edges` must have it"
+        self._fail(Quarantined(text, sent=False))
 
     async def _beat(self) -> None:
         while self.failure is None:
@@ -381,6 +395,7 @@ class EdgeConnection:
     def _fail(self, failure: MfgrouteError) -> None:
         if self.failure is None:
             self.failure = failure
+            self._heard.set()
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_result(False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ from mfgroute.adapters.zeromq.frames import (
     ERROR_OTHER_LIFE,
     ERROR_REVOKED,
     ERROR_VERSION,
+    LANES_MAX,
     LEVELS,
     Ack,
     BadFrame,
@@ -39,7 +40,6 @@ from mfgroute.adapters.zeromq.marks import CoreLane, identity, known, load, save
 
 __all__ = ["CoreLink", "Received"]
 
-_LANES_MAX = 4
 #: The format has 32 bits for a credit in bytes.
 _BYTES_MAX = (1 << 32) - 1
 
@@ -78,6 +78,7 @@ class CoreLink:
         block_max: bytes of the largest frame.
         position: what `position` gave when everything that was handed on then became durable.
         clocks: measures how far clocks of edges are off, if anybody wants to know.
+        edges: those that may connect, all if not given. The marks of others are kept and have no share.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class CoreLink:
         credit_total: int = sys.maxsize,
         position: bytes | None = None,
         clocks: Clocks | None = None,
+        edges: Collection[str] | None = None,
     ) -> None:
         self._clocks = clocks
         self._credit_blocks = credit_blocks
@@ -107,11 +109,17 @@ class CoreLink:
             self._lanes[lane.edge, lane.stream] = lane
             self._noted[lane.edge, lane.stream] = lane.expected - 1
             self._save(lane)
+        #: Edges that may not connect any more, and how many lanes they had.
+        self.gone = Counter(edge for edge, _ in self._lanes if edges is not None and edge not in edges)
+        self._gone_lanes = self.gone.total()
+        #: Lanes that were spoken for since this core listens; the others may be of streams that are called
+        #: otherwise now.
+        self._spoken: set[tuple[str, str]] = set()
 
     @property
     def lanes(self) -> list[CoreLane]:
-        """All lanes that are known."""
-        return list(self._lanes.values())
+        """All lanes of edges that may connect."""
+        return [lane for lane in self._lanes.values() if lane.edge not in self.gone]
 
     def unsealed(self) -> list[tuple[str, str, int, int]]:
         """Edge, stream, epoch and number of the blocks that wait for a receipt."""
@@ -189,6 +197,9 @@ class CoreLink:
             lowest = min(lowest, LEVELS.index(lane.done.pop(lane.acked)))
         if lane.acked == before:
             return None
+        if lane.level == LEVELS[0] != LEVELS[lowest]:
+            # What was kept with the blocks was written before it was known that they are safe.
+            self.changed = True
         lane.level = LEVELS[lowest]
         return self._ack(stream, lane)
 
@@ -202,6 +213,7 @@ class CoreLink:
             return self._refuse(hello, *refused)
         lane = self._lanes[hello.edge, hello.stream]
         lane.hear(hello.settled)
+        self._spoken.add((hello.edge, hello.stream))
         replies = [self._welcome(hello.stream, lane)]
         if lane.acked > hello.acked:
             replies.append(self._ack(hello.stream, lane))
@@ -211,8 +223,8 @@ class CoreLink:
         """Begin a lane that is new, or whose edge began a new epoch; or say why not."""
         if before is not None and hello.epoch in before.retired:
             return ERROR_FORK, "an epoch that was given up came back"
-        if before is None and sum(edge == hello.edge for edge, _ in self._lanes) >= _LANES_MAX:
-            return ERROR_LANES, f"more than {_LANES_MAX} streams"
+        if before is None and sum(edge == hello.edge for edge, _ in self._spoken) >= LANES_MAX:
+            return ERROR_LANES, f"more than {LANES_MAX} streams"
         if hello.settled and hello.level != LEVELS[0]:
             return ERROR_FORK, (
                 f"this core has nothing of {hello.settled} blocks that were acknowledged to this edge: "
@@ -342,7 +354,9 @@ class CoreLink:
         The same for each, of those that are silent too: what was granted stands until it is used, so the
         shares must fit together at any time. One block is always allowed, so nobody ever has no share.
         """
-        return min(self._credit_bytes, self._credit_total // max(1, len(self._lanes)), _BYTES_MAX)
+        return min(
+            self._credit_bytes, self._credit_total // max(1, len(self._lanes) - self._gone_lanes), _BYTES_MAX
+        )
 
     def _fork(self, lane: CoreLane) -> None:
         if not lane.forked:

@@ -23,6 +23,7 @@ __all__ = [
     "EVENTS_MAX",
     "EVENT_HEAD",
     "HORIZON",
+    "LANES_MAX",
     "LEVELS",
     "Ack",
     "BadFrame",
@@ -49,6 +50,8 @@ EMPTY_HASH = bytes(16)
 EVENT_HEAD = 8
 #: The engine of an edge hands out no event so far behind the newest one. A power of two above its bound.
 HORIZON = 131_072
+#: Most streams of one edge.
+LANES_MAX = 4
 LEVELS = ("memory", "durable", "sealed")
 
 ERROR_VERSION, ERROR_FORK, ERROR_NO_HELLO, ERROR_NOT_YOU, ERROR_CREDIT, ERROR_LANES = range(1, 7)

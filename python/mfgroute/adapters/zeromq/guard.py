@@ -13,7 +13,8 @@ import zmq.asyncio
 from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
-from mfgroute.errors import AdapterError
+from mfgroute.adapters.zeromq.refused import Refused
+from mfgroute.errors import Unprotected
 from mfgroute.observe.logs import get_logger
 
 __all__ = ["ZAP_DOMAIN", "Guard", "require_refusal", "tune"]
@@ -52,15 +53,16 @@ def tune(socket: zmq.asyncio.Socket, *, message_max: int, linger_ms: int) -> Non
 class Guard:
     """Answers libzmq's question whether a client key is known (ZAP 1.0).
 
-    A refusal is counted and logged at most once a second, with how many were left out in between. When all
-    edges come at once, as many as `rate` are let in each second, and the others wait in line; `serve` and
-    `admit` both have to run.
+    A refusal is counted, by its key as well, and logged at most once a second, with how many were left
+    out. When all edges come at once, as many as `rate` are let in each second, and the others wait in line;
+    `serve` and `admit` both have to run.
 
     Args:
         context: of the listener.
         edges: the keys in Z85, and whose they are.
         counts: where it is counted.
         rate: connections a second that are let in.
+        refused: where it is counted by key.
     """
 
     def __init__(
@@ -70,12 +72,16 @@ class Guard:
         counts: Counter[str],
         *,
         rate: float = math.inf,
+        refused: Refused | None = None,
     ) -> None:
+        self._refused_keys = refused or Refused()
         self._pause_s = 1.0 / rate
         self._line: deque[tuple[float, list[bytes]]] = deque()
         self._came = asyncio.Event()
         self._edges = {bytes(z85.decode(key)): edge for key, edge in edges.items()}
         self._counts = counts
+        #: The key (Z85) that each edge has shown last.
+        self.shown: dict[str, bytes] = {}
         self._socket = context.socket(zmq.ROUTER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._logged_at = -1.0
@@ -121,6 +127,7 @@ class Guard:
         key = credentials[0] if len(request) == 7 else b""
         edge = self._edges.get(key)
         if version == b"1.0" and domain == ZAP_DOMAIN and mechanism == b"CURVE" and edge is not None:
+            self.shown[edge] = z85.encode(key)
             return [b"1.0", request_id, b"200", b"OK", edge.encode(), b""]
         self._refused(address, mechanism, key)
         return [b"1.0", request_id, b"400", b"unknown key", b"", b""]
@@ -129,13 +136,15 @@ class Guard:
         if self.quiet:
             return
         self._counts["refused_clients"] += 1
+        whence = address.decode("ascii", "backslashreplace")
+        self._refused_keys.add(key, whence)
         now = time.monotonic()
         if 0 <= now - self._logged_at < 1.0 and self._logged_at >= 0:
             self._left_out += 1
             return
         _log.warning(
             "edge_refused",
-            address=address.decode("ascii", "backslashreplace"),
+            address=whence,
             mechanism=mechanism.decode("ascii", "backslashreplace"),
             key=f"public:{key.hex()}" if len(key) == 32 else "",
             left_out=self._left_out,
@@ -147,7 +156,7 @@ async def require_refusal(endpoint: str, server_key: bytes) -> None:
     """Connect to ourselves with a random key and with none, and require that both are refused.
 
     Raises:
-        AdapterError: one was let in, or nobody answered.
+        Unprotected: one was let in, or nobody answered.
     """
     for mechanism in ("CURVE", "NULL"):
         # Another context: over inproc or a shared handler the test would prove nothing.
@@ -168,11 +177,11 @@ async def require_refusal(endpoint: str, server_key: bytes) -> None:
             socket.connect(endpoint)
             found = await asyncio.wait_for(recv_monitor_message(monitor), _TEST_S)
         except TimeoutError:
-            raise AdapterError(
+            raise Unprotected(
                 f"the self-test of {endpoint} got no answer; the listener stays closed"
             ) from None
         finally:
             socket.disable_monitor()
             context.destroy(linger=0)
         if found["event"] == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            raise AdapterError(f"{endpoint} accepts a stranger ({mechanism}); the listener stays closed")
+            raise Unprotected(f"{endpoint} accepts a stranger ({mechanism}); the listener stays closed")

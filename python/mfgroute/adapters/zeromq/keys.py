@@ -17,11 +17,20 @@ from zmq.utils import z85
 
 from mfgroute.errors import AdapterError
 
-__all__ = ["PUBLIC_PATTERN", "KeyPair", "create_keypair", "load_secret", "parse_public", "public_text"]
+__all__ = [
+    "PUBLIC_PATTERN",
+    "KeyPair",
+    "create_keypair",
+    "fingerprint",
+    "load_secret",
+    "parse_public",
+    "public_text",
+]
 
 PUBLIC_PATTERN = "^public:[0-9a-f]{64}$"
 _SECRET = re.compile(r"secret:([0-9a-f]{64})")
 _FILE_MAX = 4096
+_FINGERPRINT_DIGITS = 16
 
 
 class KeyPair(NamedTuple):
@@ -94,6 +103,11 @@ def parse_public(text: str) -> bytes:
 def public_text(public: bytes) -> str:
     """A public key (Z85) as it is written in a configuration."""
     return f"public:{z85.decode(public).hex()}"
+
+
+def fingerprint(public: bytes) -> str:
+    """How a public key (its 32 bytes) is told from others, short: it begins as in a configuration."""
+    return f"public:{public.hex()[:_FINGERPRINT_DIGITS]}"
 
 
 def _write_new(path: Path, text: str, mode: int) -> None:

@@ -12,7 +12,7 @@ from msgspec import Meta
 from mfgroute.adapter import Config, Context, Sink
 from mfgroute.adapters.zeromq.book import Book
 from mfgroute.adapters.zeromq.connection import EdgeConnection
-from mfgroute.adapters.zeromq.frames import EVENT_HEAD, EVENTS_MAX
+from mfgroute.adapters.zeromq.frames import EVENT_HEAD, EVENTS_MAX, LANES_MAX
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, load_secret, parse_public
 from mfgroute.adapters.zeromq.lane import EdgeLane
 from mfgroute.errors import AdapterError, Disconnected
@@ -75,6 +75,8 @@ class ZeroMqSink(Sink):
     writes_max = 1
     batch_max = 2048
     paced = True
+    watches = True
+    streams_max = LANES_MAX
 
     def __init__(self, config: ZeroMqSinkConfig, context: Context) -> None:
         self._config = config
@@ -103,12 +105,21 @@ class ZeroMqSink(Sink):
         """How the link stands: since when it is connected, how fast it is, and each lane."""
         return self.link.details()
 
+    @property
+    def lost(self) -> Disconnected | None:
+        """Why the link is over: the core is silent, refuses our key, or a stream has stopped."""
+        failure = self.link.failure
+        if failure is None or isinstance(failure, Disconnected):
+            return failure
+        return Disconnected(str(failure), sent=False)
+
     async def open(self) -> None:
         """Connect and wait until the core answers.
 
         Raises:
             AdapterError: a key is unusable, or what was noted of the core's acknowledgements is unreadable.
             Disconnected: the core is not there, or the keys do not fit.
+            Quarantined: the core refuses our key.
         """
         keys = load_secret(self._key_path)
         core_key = parse_public(self._config.core_key)
@@ -126,8 +137,8 @@ class ZeroMqSink(Sink):
             Disconnected: the core is gone, refuses us, or the link has forked; nothing of this batch was
                 sent, and its events wait here.
         """
-        if self.link.failure is not None:
-            raise Disconnected(str(self.link.failure), sent=False) from self.link.failure
+        if (lost := self.lost) is not None:
+            raise lost
         streams, held = _by_stream(events)
         self._streams |= streams.keys()
         answers: list[_Answer] = [_NO_CREDIT] * len(events)
@@ -145,7 +156,7 @@ class ZeroMqSink(Sink):
             pass  # What has no answer by now is a retry; if it arrives, the core knows the repetition.
         except (Disconnected, AdapterError) as error:
             if not any(isinstance(answer, asyncio.Future) for answer in answers):
-                raise Disconnected(str(error), sent=False) from error
+                raise self.lost or Disconnected(str(error), sent=False) from error
         finally:
             await _end(parts.values())
         outcomes = [_outcome(answer) for answer in answers]

@@ -24,6 +24,7 @@ from mfgroute.adapters.zeromq.clocks import Clocks
 from mfgroute.adapters.zeromq.core import CoreLink
 from mfgroute.adapters.zeromq.guard import ZAP_DOMAIN, Guard, require_refusal, tune
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, KeyPair, load_secret, parse_public
+from mfgroute.adapters.zeromq.refused import Refused
 from mfgroute.adapters.zeromq.waiting import Taken, Waiting
 from mfgroute.errors import AdapterError, Disconnected, Full, MfgrouteError
 from mfgroute.events import Intake, Receipt
@@ -59,6 +60,10 @@ class EdgePeer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     key: Annotated[
         str, Meta(pattern=PUBLIC_PATTERN, description="Its public key: `public:` and 64 hex digits")
     ]
+    next_key: Annotated[
+        Annotated[str, Meta(pattern=PUBLIC_PATTERN)] | None,
+        Meta(description="A second key that is accepted as well, while one takes the place of the other"),
+    ] = None
     sources: Annotated[
         tuple[str, ...],
         Meta(
@@ -66,6 +71,11 @@ class EdgePeer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             description="CloudEvents sources it may send, such as `//DE04/*`; others are rejects",
         ),
     ]
+
+    @property
+    def accepted(self) -> list[str]:
+        """The keys that it may show."""
+        return [self.key] if self.next_key is None else [self.key, self.next_key]
 
 
 class ZeroMqSourceConfig(Config):
@@ -111,7 +121,7 @@ class ZeroMqSourceConfig(Config):
         """Refuse a list in which a key or a name would be ambiguous."""
         for what, values in (
             ("id", [edge.id for edge in self.edges]),
-            ("key", [edge.key for edge in self.edges]),
+            ("key", [key for edge in self.edges for key in edge.accepted]),
         ):
             if len(set(values)) != len(values):
                 raise ValueError(f"two of `edges` have the same {what}")
@@ -150,13 +160,14 @@ class ZeroMqSource(Source):
         self._block_max = config.block_max
         self._ack = "sealed" if context.durable else None
         self.clocks = Clocks(config.clock_off_max)
-        self.core = self._link(None)
         self._allowed = {
             edge.id: re.compile("|".join(fnmatch.translate(source) for source in edge.sources))
             for edge in config.edges
         }
+        self.core = self._link(None)
         self._zmq: zmq.asyncio.Context | None = None
         self._guard: Guard | None = None
+        self._refused = Refused()
         self._socket: zmq.asyncio.Socket | None = None
         self._routes: dict[tuple[str, str], bytes] = {}
         self._opening: tuple[tuple[str, str, int, int], ...] = ()
@@ -164,6 +175,7 @@ class ZeroMqSource(Source):
         self._taken: list[Taken] = []
         self._aside: dict[str, _Aside] = {}
         self._heard: dict[str, float] = {}
+        self._since = time.monotonic()
         self._arrived = asyncio.Event()
         self._failure: MfgrouteError | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -181,11 +193,12 @@ class ZeroMqSource(Source):
         lanes: dict[str, list[dict[str, Any]]] = {edge: [] for edge in self._allowed}
         for lane in self.core.lanes:
             stands = {"stream": lane.stream, "blocks": lane.acked, "level": lane.level, "forked": lane.forked}
-            lanes.setdefault(lane.edge, []).append(stands)
+            lanes[lane.edge].append(stands)
         heard = self._heard
         return {
             "endpoint": self.endpoint,
             "waiting": len(self.waiting),
+            "refused": self._refused.details(),
             "notes": [
                 *self.clocks.notes(self._allowed),
                 *(f"blocks of edges wait: {aside.why}" for _, aside in sorted(self._aside.items())),
@@ -193,8 +206,9 @@ class ZeroMqSource(Source):
             "edges": [
                 {
                     "id": edge,
-                    "known": edge in self._allowed,
                     "heard_s": round(now - heard[edge], 3) if edge in heard else None,
+                    "silent_s": round(now - heard.get(edge, self._since), 3),
+                    "key": self._key(edge),
                     "clock": self.clocks.details(edge),
                     "lanes": found,
                 }
@@ -202,19 +216,32 @@ class ZeroMqSource(Source):
             ],
         }
 
+    def _key(self, edge: str) -> str | None:
+        """Which key an edge has shown last, where two are accepted."""
+        shown = None if self._guard is None else self._guard.shown.get(edge)
+        (peer,) = (one for one in self._config.edges if one.id == edge)
+        if shown is None or peer.next_key is None:
+            return None
+        return "next_key" if shown == parse_public(peer.next_key) else "key"
+
     async def open(self, resume: bytes | None) -> None:
         """Listen, and prove that strangers are refused before anything is read.
 
         Raises:
-            AdapterError: a key is unusable, the marks of the edges are unreadable, or the self-test failed.
+            AdapterError: a key is unusable, or the marks of the edges are unreadable.
+            Unprotected: a stranger was let in, or nobody refused him.
             Disconnected: the address is in use.
         """
         self.core = self._link(resume)
         self._opening = tuple(self.core.unsealed())
+        for edge, lanes_gone in self.core.gone.items():
+            _log.info("edge_set_aside", edge=edge, streams=lanes_gone, why="it is not among `edges` any more")
         keys = load_secret(self._key_path)
         self._zmq = zmq.asyncio.Context()
-        edges = {parse_public(edge.key): edge.id for edge in self._config.edges}
-        guard = self._guard = Guard(self._zmq, edges, self.counters, rate=self._config.connects)
+        edges = {parse_public(key): edge.id for edge in self._config.edges for key in edge.accepted}
+        guard = self._guard = Guard(
+            self._zmq, edges, self.counters, rate=self._config.connects, refused=self._refused
+        )
         guard.quiet = True
         guard.bind()
         self._start(guard.serve())
@@ -228,8 +255,9 @@ class ZeroMqSource(Source):
         here = self.endpoint.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
         await require_refusal(here, keys.public)
         guard.quiet = False
+        self._since = time.monotonic()
         self._start(self._listen(socket))
-        _log.info("edge_link_listens", endpoint=self.endpoint, edges=len(edges))
+        _log.info("edge_link_listens", endpoint=self.endpoint, edges=len(self._allowed))
 
     async def read(self) -> Intake:
         """Wait for blocks; return those of one stream that are waiting, of all edges in turn, up to a limit.
@@ -334,6 +362,7 @@ class ZeroMqSource(Source):
             block_max=self._block_max,
             position=position,
             clocks=self.clocks,
+            edges=self._allowed,
         )
 
     def _listener(self, keys: KeyPair) -> zmq.asyncio.Socket:

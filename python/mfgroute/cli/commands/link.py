@@ -117,8 +117,7 @@ def _link(part: dict[str, Any], stats: dict[str, Any]) -> dict[str, Any]:
             "shed": waits["dropped"],
         }
     else:
-        edges = [edge for edge in details.get("edges", ()) if edge["known"]]
-        heard = all(_heard(edge) for edge in edges)
+        heard = all(_heard(edge) for edge in details.get("edges", ()))
         well = part["state"] == "up" and heard and not forks
         more = {}
     return {**ends, "well": well, **details, **more, "counters": counts}
@@ -135,7 +134,8 @@ def _words(link: dict[str, Any]) -> list[str]:
         lines = [f"{link['kind']} {link['name']} is {link['state']} for {_span(link['for_s'])}{why}"]
     elif link["kind"] == "sink":
         since = link["connected_s"]
-        state = "not connected" if since is None else f"connected for {_span(since)}"
+        why = f": {link['why']}" if link["why"] else ""
+        state = f"not connected{why}" if since is None else f"connected for {_span(since)}"
         lines = [f"sink {link['name']} to {link['endpoint']}: {state}"]
     else:
         lines = [f"source {link['name']} listens on {link['endpoint']}"]
@@ -149,7 +149,7 @@ def _words(link: dict[str, Any]) -> list[str]:
             lines.append(f"  stream {lane['stream']}: {has}")
     for edge in link.get("edges", ()):
         lines += _edge(edge)
-    return lines
+    return lines + _refused(link.get("refused"))
 
 
 def _waits(link: dict[str, Any]) -> list[str]:
@@ -162,14 +162,13 @@ def _waits(link: dict[str, Any]) -> list[str]:
 
 
 def _edge(edge: dict[str, Any]) -> list[str]:
-    if not edge["known"]:
-        heard = "no edge of this name is in the configuration any more"
-    elif edge["heard_s"] is None:
-        heard = "not heard since this node listens"
+    if edge["heard_s"] is None:
+        heard = f"not heard since this node listens, for {_span(edge['silent_s'])}"
     else:
-        heard = f"heard {_span(edge['heard_s'])} ago" + ("" if _heard(edge) else ": it is silent")
+        by = {"key": ", still by its `key`", "next_key": ", by its `next_key`"}.get(edge["key"], "")
+        heard = f"heard {_span(edge['heard_s'])} ago{by}" + ("" if _heard(edge) else ": it is silent")
     lines = [f"  edge {edge['id']}: {heard}"]
-    if edge["known"] and edge["clock"] is not None and edge["clock"]["off"]:
+    if edge["clock"] is not None and edge["clock"]["off"]:
         lines.append(f"    {edge['clock']['words']}")
     for lane in edge["lanes"]:
         if lane["forked"]:
@@ -181,6 +180,24 @@ def _edge(edge: dict[str, Any]) -> list[str]:
                 f"    stream {lane['stream']}: everything up to block {lane['blocks']}{_level(lane)}"
             )
     return lines
+
+
+def _refused(refused: dict[str, Any] | None) -> list[str]:
+    """Keys with which somebody came and was not let in."""
+    if refused is None:
+        return []
+    lines = [
+        f"  refused {one['key']}: {_times(one['count'])} since the start, "
+        f"the last {_span(one['last_s'])} ago, from {one['address']}"
+        for one in refused["keys"]
+    ]
+    if refused["forgotten"]:
+        lines.append(f"  refused other keys before: {_times(refused['forgotten'])}")
+    return lines
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _level(lane: dict[str, Any]) -> str:
