@@ -195,3 +195,50 @@ def test_the_exports_say_who_gets_which_version(plant, mfgroute):
     assert "send.erp.plant.weighed.v2" in operations
     assert "send.wms.plant.weighed.v1" in operations
     assert "send.erp.plant.weighed.v1" not in operations
+
+
+@pytest.fixture
+def changed(plant, mfgroute):
+    """Change the conversion, and compare what it makes of recorded messages."""
+
+    def of(text, *messages):
+        (plant / "new").mkdir()
+        (plant / "new/up.yaml").write_text(text)
+        kept = [
+            {"at": "2026-11-24T06:10:00Z", "source": "scales", "text": json.dumps(one)} for one in messages
+        ]
+        (plant / "kept.jsonl").write_text("".join(json.dumps(one) + "\n" for one in kept))
+        return mfgroute("diff", "--mapping", "new", "--recorded", "kept.jsonl", "--fail-on-change")
+
+    return of
+
+
+def test_a_changed_conversion_is_compared_by_what_sinks_get_of_it(changed):
+    found = changed(UP.replace("{path: weight}", "{path: weight, scale: 1000}"), MESSAGE)
+    assert (found.code, found.err) == (1, "")
+    assert found.out.splitlines() == [
+        "1 of 1 plant.weighed/2 changes: `net.value` (scale), mapping up",
+        '  was  mappings/up.yaml:6: {"path": "weight"}',
+        '  is   new/up.yaml:6: {"path": "weight", "scale": 1000}',
+        '  kept.jsonl:1: "12.5" becomes "12500"',
+        "1 of 1 messages change",
+    ]
+
+
+def test_a_conversion_after_which_a_route_takes_no_event_changes_its_sinks(changed):
+    found = changed(UP.replace("KGM", "LBR"), MESSAGE)
+    assert found.code == 1
+    assert "1 event disappears: plant.weighed/2" in found.out
+    assert '["wms","erp"] becomes ["wms"]' in found.out.replace(", ", ",")
+
+
+def test_a_conversion_that_no_recorded_event_needed_is_said_not_to_be_compared(plant, changed):
+    main = MAIN.replace("match: {type: plant.weighed}", "match: {type: plant.weighed, source: scales-2}")
+    main = main.replace("sinks:", "  scales-2: {adapter: http, mappings: [scales]}\nsinks:", 1)
+    (plant / "mfgroute.yaml").write_text(main)
+    found = changed(UP.replace("{path: weight}", "{path: weight, scale: 1000}"), MESSAGE)
+    assert found.code == 0
+    assert found.out.splitlines() == [
+        "nothing changes in 1 messages",
+        "not compared: no event of these messages was converted by up",
+    ]

@@ -74,11 +74,11 @@ class Differences:
     def add(self, place: str, old: Sequence[Outcome], new: Sequence[Outcome]) -> None:
         """Compare what came of one message."""
         self.messages += 1
-        for one in old:
+        for one in [form for outcome in old for form in [outcome, *forms(outcome)]]:
             if "to" in one:
                 self.events[one["to"]] = self.events.get(one["to"], 0) + 1
         touched: set[tuple[str, str, str, str]] = set()
-        for before, after in _pairs(old, new):
+        for before, after in _with_forms(_pairs(old, new)):
             seen: set[tuple[str, str, str, str]] = set()
             mapping = str((after or before or {}).get("mapping", "")).partition("@")[0]
             for change in _changes(before, after):
@@ -130,6 +130,34 @@ def _pairs(old: Sequence[Outcome], new: Sequence[Outcome]) -> Iterator[tuple[Out
             continue
         yield from ((one, None) for one in left[begin:end])
         yield from ((None, one) for one in after[start:stop])
+
+
+def _with_forms(
+    pairs: Iterable[tuple[Outcome | None, Outcome | None]],
+) -> Iterator[tuple[Outcome | None, Outcome | None]]:
+    """Each pair, and after it what the sinks get of it that ask for another version."""
+    for before, after in pairs:
+        yield before, after
+        if before is None or after is None:
+            # An event that comes or goes does so for all of its sinks.
+            continue
+        old, new = ({one["to"]: one for one in forms(outcome)} for outcome in (before, after))
+        for to in dict.fromkeys([*old, *new]):
+            yield old.get(to), new.get(to)
+
+
+def forms(outcome: Outcome) -> list[Outcome]:
+    """The other versions of an event that sinks get, each with the last of the conversions that make it."""
+    converted: dict[str, Outcome] = outcome.get("converted", {})
+    return [
+        {
+            "to": to,
+            "data": next(one["data"] for one in converted.values() if one["to"] == to),
+            "sinks": [sink for sink, one in converted.items() if one["to"] == to],
+            "mapping": by[-1],
+        }
+        for to, by in outcome.get("conversions", {}).items()
+    ]
 
 
 def _name(outcome: Outcome) -> str:

@@ -44,14 +44,15 @@ def replaced(project: Project, files: Mapping[str, Path]) -> Project:
     other files run, as in any compilation.
 
     Raises:
-        Failure: no source uses a mapping of such a name, so that it would never run.
+        Failure: no source uses a mapping of such a name, and it is no conversion, so that it would never run.
         ConfigError: the mappings do not compile.
     """
     used = {name for one in project.plan.summary["sources"] for name in one["mappings"]}
+    used |= conversions(project)
     unknown = sorted(set(files) - used)
     if unknown:
         raise Failure(
-            f"no source uses a mapping called {' or '.join(unknown)}",
+            f"no source uses a mapping called {' or '.join(unknown)}, and no contract is converted by one",
             code=USAGE,
             hint=f"a changed mapping has the file name of the old one: {', '.join(sorted(used))}",
         )
@@ -70,6 +71,11 @@ def replaced(project: Project, files: Mapping[str, Path]) -> Project:
         except ConfigError as error:
             raise ConfigError(_at(error.problems, files)) from None
     return msgspec.structs.replace(project, plan=plan)
+
+
+def conversions(project: Project) -> set[str]:
+    """The names of the mappings that make another version of an event."""
+    return {str(one["name"]) for one in project.plan.summary["mappings"] if one.get("converts")}
 
 
 def _at(problems: Sequence[Any], files: Mapping[str, Path]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,9 @@ def command(*, new: Path, recorded: str, source: str | None, examples: int, fail
     """Compare what a changed mapping makes of recorded messages with what the project makes of them.
 
     Nothing is sent and nothing is changed. Differences are grouped by the rule of the mapping that makes
-    the field. Ends with 65 if the recording cannot be read, with 78 if the changed mapping has problems.
+    the field. A conversion is compared by what sinks get that ask for its version, and named if no recorded
+    event needed it. Ends with 65 if the recording cannot be read, with 78 if the changed mapping has
+    problems.
 
     Examples:
       mfgroute diff --mapping new/mes-completion.yaml --recorded mes
@@ -55,17 +58,31 @@ def command(*, new: Path, recorded: str, source: str | None, examples: int, fail
     files = overlay.mapping_files(new)
     changed = overlay.replaced(project, files)
     found = Differences(_Rules(project, files).find, examples_max=examples)
+    idle = overlay.conversions(project) & set(files)
     for place, one in kept.messages(project, recorded, source):
         before = dryrun.received(project, one.source, one.message, one.meta)
         after = dryrun.received(changed, one.source, one.message, one.meta)
         found.add(place, before, after)
+        idle -= _converted_by([*before, *after])
     if not found.messages:
         raise Failure(f"no message is recorded at `{recorded}`", code=DATA)
     if session().json:
-        show.document(_document(found))
+        show.document({**_document(found), "not_compared": sorted(idle)})
     else:
         _print(found)
+        for name in sorted(idle):
+            show.line(f"not compared: no event of these messages was converted by {name}")
     return FAILED if fail_on_change and found.groups else OK
+
+
+def _converted_by(outcomes: Iterable[dict[str, Any]]) -> set[str]:
+    """The conversions that made what sinks get."""
+    return {
+        label.partition("@")[0]
+        for one in outcomes
+        for by in one.get("conversions", {}).values()
+        for label in by
+    }
 
 
 class _Rules:
