@@ -11,6 +11,8 @@ from typing import Any, final
 __all__ = [
     "Batch",
     "Begun",
+    "Block",
+    "Blocks",
     "Engine",
     "Event",
     "Plan",
@@ -21,6 +23,7 @@ __all__ = [
     "build_info",
     "check_schema",
     "explain",
+    "link_checksum",
     "log_known",
     "log_salvage",
     "log_stat",
@@ -264,6 +267,111 @@ class Plan:
         """
 
 @final
+class Block:
+    """Events of one lane of an edge, and the frame of the edge link that they are sent in.
+
+    Attributes:
+        stream: of the edge.
+        epoch: under which the blocks of the lane are numbered.
+        edge: who sends it.
+        session: the life of the edge's sink.
+        settled: the block up to which the edge has durably taken note of acknowledgements.
+        number: its own, from 1 on.
+        before: hash of the block before it, so that a hash speaks of all that came before; zeros if unknown.
+        offsets: of its events in the edge's log.
+        runs: first and count of each run of consecutive offsets, in their order.
+        events: CloudEvents as JSON.
+        frame: its bytes.
+        hash: 16 bytes by which both sides compare the frame.
+        size: bytes of the events.
+        marks: two bytes for each event, by which it is recognised when it comes again: of its id, or of
+            the event if it has none.
+        sources: each CloudEvents source of the events once; `None` for what is no JSON object, an empty text
+            for what has none.
+    """
+
+    def __new__(
+        cls,
+        *,
+        stream: str,
+        epoch: int,
+        edge: str,
+        session: int,
+        settled: int,
+        number: int,
+        offsets: Sequence[int],
+        events: Sequence[bytes],
+        before: bytes | None = None,
+    ) -> Block:
+        """Make a block.
+
+        Raises:
+            ValueError: there are no events, or more than 1024; a name has more than 255 bytes; the offsets
+                are too far apart; the number is not above `settled`.
+        """
+    @staticmethod
+    def read(frame: bytes) -> Block:
+        """The block that a frame is. Its events are not copied.
+
+        Raises:
+            ValueError: the bytes are no whole block.
+        """
+    @property
+    def stream(self) -> str: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def edge(self) -> str: ...
+    @property
+    def session(self) -> int: ...
+    @property
+    def settled(self) -> int: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def before(self) -> bytes: ...
+    @property
+    def offsets(self) -> tuple[int, ...]: ...
+    @property
+    def runs(self) -> list[int]: ...
+    @property
+    def events(self) -> tuple[bytes, ...]: ...
+    @property
+    def frame(self) -> bytes: ...
+    @property
+    def hash(self) -> bytes: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def marks(self) -> bytes: ...
+    @property
+    def sources(self) -> list[str | None]: ...
+    def without(self, places: Sequence[int]) -> Block:
+        """The block without the events at these places; `frame` and `hash` stay those of the whole."""
+    def spoiled(self, lines: Mapping[str, bytes]) -> tuple[Block, int]:
+        """The block with a line before each event of these sources, so it is no JSON; and their number."""
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class Blocks(Sequence[bytes]):
+    """The events of blocks as messages: each with the attribute ``edge.id``, without an object for each.
+
+    Attributes:
+        size: bytes of all events.
+    """
+
+    def __new__(cls, blocks: Sequence[Block]) -> Blocks: ...
+    @property
+    def size(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, place: int, /) -> bytes: ...  # type: ignore[override]
+    def __eq__(self, other: object, /) -> bool: ...
+
+def link_checksum(data: bytes) -> int:
+    """The checksum at the end of a frame of the edge link, over everything before it: CRC-32C."""
+
+@final
 class Engine:
     """Streams, sinks and dead letters of one node. Thread-safe."""
 
@@ -295,7 +403,7 @@ class Engine:
     def submit(
         self,
         source: str,
-        messages: Sequence[bytes],
+        messages: Sequence[bytes] | Blocks,
         *,
         meta: Mapping[str, str] | None = None,
         metas: Sequence[Mapping[str, str]] | None = None,

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from mfgroute.adapters.zeromq.waiting import Taken, Waiting
+from mfgroute.adapters.zeromq.waiting import Waiting
 from tests.adapters.link_edges import BUSINESS
 
 CREDIT_BLOCKS, CREDIT_BYTES, BLOCK_MAX = 8, 2_000, 65_536
@@ -79,12 +79,12 @@ class Core:
         """From an edge."""
         if route not in self.live:
             return
-        replies, block, sources = self.link.receive(name, data)
+        replies, block = self.link.receive(name, data)
         for reply in replies:
             sink.net.send("back", reply, sink.receive, route)
         if block is not None:
             self.routes[name, block.stream] = sink, route
-            self.waiting.put(Taken(block, sources))
+            self.waiting.put(block)
             self.day.oracle.waits(self)
         self.kick()
 
@@ -97,14 +97,14 @@ class Core:
             self.opening = []
         elif self.waiting:
             taken = self.waiting.take(events_max=self.dice.choice([1, 16, 256]), bytes_max=4 << 20)
-            names = [(block.edge, block.stream, block.epoch, block.number) for block, _ in taken]
+            names = [(block.edge, block.stream, block.epoch, block.number) for block in taken]
         elif not self.link.changed:
             return
-        for block, _ in taken:
+        for block in taken:
             self.link.note(block)
         self.busy = True
         self.marks += 1
-        blocks, position = [block for block, _ in taken], (self.marks, self.link.position())
+        blocks, position = taken, (self.marks, self.link.position())
         if blocks and blocks[0].stream != BUSINESS:
             # The receipt of a stream in memory does not wait for the disk; its mark comes later, or never.
             self.clock.after(0.05 * self.dice.random(), self._mark, self.life, position)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mfgroute._core import Blocks, link_checksum
 from mfgroute.adapters.zeromq.core import CoreLink
 from mfgroute.adapters.zeromq.frames import (
     HORIZON,
@@ -31,14 +32,14 @@ GOLDEN = {
             stream="business", epoch=7, edge="edge-1", session=9, settled=1, settled_hash=b"c" * 16, level="sealed",
             acked=2, acked_hash=b"a" * 16, last=3, last_hash=b"b" * 16,
         ),
-        "4d46454c020100000000000000000007"
+        "4d46454c030100000000000000000007"
         "08627573696e657373" "06656467652d31"
         "0000000000000009" "0000000000000001" + "63" * 16 + "03"
         "0000000000000002" + "61" * 16 + "0000000000000003" + "62" * 16 + "CRC",
     ),
     "welcome": (
         Welcome(stream="business", epoch=7, session=9, expected=4, before=b"d" * 16, limit=68, bytes_max=16777216, block_max=1048576),
-        "4d46454c020200000000000000000007" "08627573696e657373"
+        "4d46454c030200000000000000000007" "08627573696e657373"
         "0000000000000009" "0000000000000004" + "64" * 16 + "0000000000000044" "01000000" "00100000" "CRC",
     ),
     "block": (
@@ -46,36 +47,36 @@ GOLDEN = {
             stream="business", epoch=7, edge="edge-1", session=9, settled=1,
             number=4, before=b"d" * 16, offsets=(100, 103), events=(b"{}", b'{"a":1}'),
         ),
-        "4d46454c020300000000000000000007" "08627573696e657373" "06656467652d31"
+        "4d46454c030300000000000000000007" "08627573696e657373" "06656467652d31"
         "0000000000000009" "0000000000000001"
         "0000000000000004" + "64" * 16 + "0000000000000064" "0000000000000067" "00000002"
         "00000000" "00000002" "7b7d" "00000003" "00000007" "7b2261223a317d" "CRC",
     ),
     "ack": (
         Ack(stream="business", epoch=7, session=9, acked=4, hash=b"d" * 16, level="durable", limit=68, bytes_max=16777216),
-        "4d46454c020400000000000000000007" "08627573696e657373"
+        "4d46454c030400000000000000000007" "08627573696e657373"
         "0000000000000009" "0000000000000004" + "64" * 16 + "02" "0000000000000044" "01000000" "CRC",
     ),
-    "ping": (Ping(9), "4d46454c020500000000000000000000" "00" "0000000000000009" "CRC"),
-    "pong": (Pong(9), "4d46454c020600000000000000000000" "00" "0000000000000009" "CRC"),
+    "ping": (Ping(9), "4d46454c030500000000000000000000" "00" "0000000000000009" "CRC"),
+    "pong": (Pong(9), "4d46454c030600000000000000000000" "00" "0000000000000009" "CRC"),
     "clock": (
         Clock(9, -2),
-        "4d46454c020800000000000000000000" "00" "0000000000000009" "fffffffffffffffe" "CRC",
+        "4d46454c030800000000000000000000" "00" "0000000000000009" "fffffffffffffffe" "CRC",
     ),
     "error": (
         Error(stream="business", epoch=7, code=2, text="fork"),
-        "4d46454c020700000000000000000007" "08627573696e657373" "02" "0004" "666f726b" "CRC",
+        "4d46454c030700000000000000000007" "08627573696e657373" "02" "0004" "666f726b" "CRC",
     ),
 }  # fmt: skip
 CRCS = {
-    "hello": "e0995556",
-    "welcome": "3858d557",
-    "block": "2889d6f0",
-    "ack": "c77a6613",
-    "ping": "b1e5d9a7",
-    "pong": "1e4c946d",
-    "error": "eee194eb",
-    "clock": "a9730d9d",
+    "hello": "65a576b7",
+    "welcome": "5747cd4c",
+    "block": "72affd18",
+    "ack": "0c13566a",
+    "ping": "34f9cc00",
+    "pong": "6d3dd4c7",
+    "error": "7fb46944",
+    "clock": "517f94e7",
 }
 
 
@@ -104,11 +105,9 @@ def test_a_frame_cut_or_lengthened_or_with_any_bit_wrong_is_no_frame(name):
 
 @given(st.binary(max_size=300), st.booleans())
 def test_garbage_is_no_frame(data, signed):
-    import zlib
-
     if signed:  # With a right checksum, so that the parser behind it is reached.
-        data = b"MFEL\x02" + data
-        data += zlib.crc32(data).to_bytes(4, "big")
+        data = b"MFEL\x03" + data
+        data += link_checksum(data).to_bytes(4, "big")
     try:
         frame = decode(data)
     except BadFrame:
@@ -119,7 +118,7 @@ def test_garbage_is_no_frame(data, signed):
 def test_another_version_says_so():
     data = bytearray(encode(Ping(1)))
     data[4] = 1
-    with pytest.raises(OtherVersion, match="version 1, expected 2"):
+    with pytest.raises(OtherVersion, match="version 1, expected 3"):
         decode(bytes(data))
 
 
@@ -462,7 +461,7 @@ def test_an_edge_that_may_not_connect_any_more_has_no_share_and_goes_on_when_it_
 def test_a_core_answers_a_ping_and_drops_what_only_a_core_says():
     b = core()
     assert decode(b.receive("e", encode(Ping(5))).replies[0]) == Pong(5)
-    assert b.receive("e", encode(GOLDEN["ack"][0])) == ([], None, ())
+    assert b.receive("e", encode(GOLDEN["ack"][0])) == ([], None)
     assert b.counts["bad_frames"] == 1
 
 
@@ -474,3 +473,28 @@ def test_hashes_are_kept_in_bounds():
         a.receive(decode(b.acknowledge("e", "s", 7, n, "memory")))
     assert len(b._lanes["e", "s"].hashes) == 1024
     assert a._unacked_bytes == 0
+
+
+def block_of(number, *events):
+    """A block of an edge with these events."""
+    return Block(
+        stream="s", epoch=7, edge="e", session=1, settled=0, number=number,
+        offsets=tuple(range(10 * number, 10 * number + len(events))), events=events,
+    )  # fmt: skip
+
+
+def test_the_events_of_blocks_are_messages_in_their_order():
+    blocks = Blocks([block_of(1, b"1", b"22"), block_of(2, b"333").without([0]), block_of(3, b"4444")])
+    assert list(blocks) == [b"1", b"22", b"4444"]
+    assert (len(blocks), blocks.size) == (3, 7)
+    with pytest.raises(IndexError):
+        blocks[3]
+
+
+def test_only_events_of_the_sources_that_are_named_are_spoiled():
+    ours, theirs, none = b'{"source":"a","id":"1"}', b'{"id":"2","source":"b"}', b"[]"
+    block = block_of(1, theirs, ours, none, theirs)
+    assert block.sources == ["b", "a", None]
+    spoiled, count = block.spoiled({"b": b"no\n", "c": b"never\n"})
+    assert (count, spoiled.events) == (2, (b"no\n" + theirs, ours, none, b"no\n" + theirs))
+    assert (spoiled.hash, spoiled.offsets) == (block.hash, block.offsets)

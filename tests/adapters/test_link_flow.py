@@ -6,7 +6,7 @@ import json
 from mfgroute.adapters.zeromq import ZeroMqSink
 from mfgroute.adapters.zeromq.frames import EVENTS_MAX, Block
 from mfgroute.adapters.zeromq.marks import load
-from mfgroute.adapters.zeromq.waiting import Taken, Waiting
+from mfgroute.adapters.zeromq.waiting import Waiting
 from mfgroute.errors import Full
 from mfgroute.events import Done, Receipt, Refused, Retry
 from mfgroute.units import Size
@@ -110,9 +110,9 @@ async def test_a_stream_without_room_is_left_aside_and_comes_again_before_what_c
 
 def test_what_is_put_back_comes_in_its_old_order_and_others_go_on_without_it():
     def block(stream, edge, number):
-        return Taken(
-            Block(stream=stream, epoch=1, edge=edge, session=1, settled=0, number=number,
-                  offsets=(number,), events=(b"{}",)), ("//DE04/mes",),
+        return Block(
+            stream=stream, epoch=1, edge=edge, session=1, settled=0, number=number,
+            offsets=(number,), events=(b"{}",),
         )  # fmt: skip
 
     waiting = Waiting(("business",))
@@ -123,8 +123,8 @@ def test_what_is_put_back_comes_in_its_old_order_and_others_go_on_without_it():
     taken = waiting.take(events_max=3, bytes_max=1 << 20)
     waiting.put_back(taken)
     (other,) = waiting.take(events_max=9, bytes_max=1 << 20, without={"business"})
-    assert (other.block.stream, len(waiting), waiting.streams()) == ("telemetry", 4, {"business"})
-    found = [(one.block.edge, one.block.number) for one in waiting.take(events_max=9, bytes_max=1 << 20)]
+    assert (other.stream, len(waiting), waiting.streams()) == ("telemetry", 4, {"business"})
+    found = [(one.edge, one.number) for one in waiting.take(events_max=9, bytes_max=1 << 20)]
     assert [number for edge, number in found if edge == "a"] == [1, 2]
     assert [number for edge, number in found if edge == "b"] == [1, 2]
     assert len(waiting) == 0

@@ -150,7 +150,7 @@ class World:
         there, back = self.wires[self.rng.choice(list(self.wires)[-3:])]
         data = there.take()
         if data is not None:
-            replies, block, _ = self.core.receive("e", data)
+            replies, block = self.core.receive("e", data)
             for reply in replies:
                 back.put(reply)
             if block is not None:

@@ -258,6 +258,12 @@ class Deliver:
 
     async def _sent_or_held(self, sink: Sink, events: list[Any]) -> list[Outcome]:
         """Send the events, but none that the target may take for a new one."""
+        if self._memory.is_empty:
+            began = self._memory.now()
+            said = await self._outcomes(sink, events)
+            if any(isinstance(outcome, Retry) and outcome.sent for outcome in said):
+                self._note(events, said, began)
+            return said
         held: dict[str, Outcome] = {
             event.id: InDoubt(reason)
             for event in events
@@ -266,15 +272,19 @@ class Deliver:
         fresh = [event for event in events if event.id not in held]
         began = self._memory.now()
         said = await self._outcomes(sink, fresh) if fresh else []
-        for event, outcome in zip(fresh, said, strict=True):
-            if not isinstance(outcome, Retry):
-                self._memory.forget(event.id)
-            elif outcome.sent:
-                self._memory.note(event.id, began)
+        self._note(fresh, said, began)
         for event_id in held:
             self._memory.forget(event_id)
         answers = iter(said)
         return [held.get(event.id) or next(answers) for event in events]
+
+    def _note(self, events: list[Any], outcomes: list[Outcome], began: float) -> None:
+        """Remember what may have arrived, and forget what is settled."""
+        for event, outcome in zip(events, outcomes, strict=True):
+            if not isinstance(outcome, Retry):
+                self._memory.forget(event.id)
+            elif outcome.sent:
+                self._memory.note(event.id, began)
 
     async def _outcomes(self, sink: Sink, events: list[Any]) -> list[Outcome]:
         """What became of each event; every failure of the adapter is one of the four outcomes."""

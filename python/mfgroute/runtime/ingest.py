@@ -9,6 +9,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
+from mfgroute._core import Blocks
 from mfgroute.adapter import Config, Context, Source
 from mfgroute.errors import AdapterError, Closed, Disconnected, Full, LogFailed
 from mfgroute.events import Intake, Receipt
@@ -200,11 +201,14 @@ class Ingest:
         if keeps:
             common["position"] = intake.position
         if intake.slab is None:
-            messages = list(intake.messages)
-            if intake.metas is not None and len(intake.metas) != len(messages):
-                raise AdapterError(f"{len(messages)} messages with {len(intake.metas)} metas")
-            size = sum(map(len, messages))
-            metas = None if intake.metas is None else list(intake.metas)
+            messages, metas = intake.messages, intake.metas
+            if metas is not None and len(metas) != len(messages):
+                raise AdapterError(f"{len(messages)} messages with {len(metas)} metas")
+            if isinstance(messages, Blocks):
+                size, metas = messages.size, None  # It says itself whose they are.
+            else:
+                messages = list(messages)
+                size, metas = sum(map(len, messages)), None if metas is None else list(metas)
             call = partial(self._engine.submit, self._name, messages, metas=metas, **common)
             return await self._when_room(call, size, synchronous, patient=patient)
         slab = intake.slab

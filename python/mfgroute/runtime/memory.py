@@ -32,6 +32,11 @@ class KeyMemory:
         self._sent = sent
         self._clock = clock
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no event that may have arrived."""
+        return not self._sent
+
     def forgotten(self, event_id: str) -> str | None:
         """Why the event must not be sent again, or `None`."""
         first = self._sent.get(event_id)

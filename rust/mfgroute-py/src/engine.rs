@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mfgroute_core::engine::{Level, Reports};
-use mfgroute_core::router::{Answer, Ask, Handed, Router};
+use mfgroute_core::router::{Answer, Ask, Handed, Router, RouterError};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -17,11 +17,14 @@ use crate::batch::Batch;
 use crate::errors::router_error;
 use crate::eventfd::EventFd;
 use crate::json::to_python;
+use crate::link::Blocks;
 use crate::plan::Plan;
 use crate::values::{Begun, Event, Receipt, Reject};
 
 /// Work below this many bytes is done without releasing the interpreter: releasing costs more.
 const DETACH_BYTES: usize = 16 * 1024;
+/// The attribute that says which edge an event came from.
+const EDGE: &str = "edge.id";
 
 /// Streams, sinks and dead letters of one node.
 #[pyclass(frozen, module = "mfgroute._core")]
@@ -129,7 +132,7 @@ impl Engine {
         &self,
         py: Python<'_>,
         source: &str,
-        messages: Vec<PyBackedBytes>,
+        messages: &Bound<'_, PyAny>,
         meta: Option<Attributes>,
         metas: Option<Vec<Attributes>>,
         ack: Option<&str>,
@@ -143,13 +146,24 @@ impl Engine {
             sync: synchronous,
             position: position.as_deref(),
         };
+        let common = pairs(meta.as_ref());
+        self.router.engine().rearm();
+        if let Ok(blocks) = messages.cast::<Blocks>() {
+            if metas.is_some() {
+                return Err(PyValueError::new_err("blocks have their own metas"));
+            }
+            let result = py.detach({
+                let blocks = blocks.get();
+                || self.submit_blocks(source, blocks, &common, ask)
+            });
+            return result.map(|answer| receipt(&answer)).map_err(|error| router_error(py, &error));
+        }
+        let messages: Vec<PyBackedBytes> = messages.extract()?;
         if metas.as_ref().is_some_and(|metas| metas.len() != messages.len()) {
             return Err(PyValueError::new_err("metas has not one entry for each message"));
         }
-        let common = pairs(meta.as_ref());
         let own: Option<Vec<Vec<(&str, &str)>>> =
             metas.as_ref().map(|metas| metas.iter().map(|one| merged(&common, one)).collect());
-        self.router.engine().rearm();
         let bytes: usize = messages.iter().map(|message| message.len()).sum();
         let run = || {
             let with_meta = messages.iter().enumerate().map(|(index, message)| {
@@ -294,6 +308,28 @@ impl Engine {
 }
 
 impl Engine {
+    /// Submits the events of blocks, each with the name of its edge.
+    fn submit_blocks(
+        &self,
+        source: &str,
+        blocks: &Blocks,
+        common: &[(&str, &str)],
+        ask: Ask<'_>,
+    ) -> Result<Answer, RouterError> {
+        let metas: Vec<Vec<(&str, &str)>> = blocks
+            .blocks()
+            .map(|block| {
+                let other = common.iter().copied().filter(|(name, _)| *name != EDGE);
+                other.chain([(EDGE, block.edge())]).collect()
+            })
+            .collect();
+        let events = blocks.blocks().zip(&metas).flat_map(|(block, meta)| {
+            let meta = meta.as_slice();
+            block.events().map(move |event| (event, meta))
+        });
+        self.router.submit(source, events, ask)
+    }
+
     fn stream_names(&self) -> Vec<String> {
         let active = self.router.active();
         let mut names = Vec::new();

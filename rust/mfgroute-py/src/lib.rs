@@ -4,6 +4,7 @@
 //! * [`config`]: YAML and plans.
 //! * [`plan`]: plans, schema checks and dry runs.
 //! * [`engine`]: submit, poll and everything else a node does; [`batch`]: what was polled, to be settled; [`eventfd`] wakes the event loop.
+//! * [`link`]: blocks of the edge link.
 //! * [`look`]: the logs of a data folder, which may be damaged, and the machine.
 //! * [`json`]: documents as Python objects.
 //! * [`errors`]: errors as exceptions of `mfgroute.errors`.
@@ -21,6 +22,7 @@ pub mod engine;
 pub mod errors;
 pub mod eventfd;
 pub mod json;
+pub mod link;
 pub mod look;
 pub mod plan;
 pub mod values;
@@ -39,6 +41,9 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<plan::Plan>()?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<batch::Batch>()?;
+    module.add_class::<link::Block>()?;
+    module.add_class::<link::Blocks>()?;
+    module.add_function(wrap_pyfunction!(link::link_checksum, module)?)?;
     module.add_function(wrap_pyfunction!(config::parse_yaml, module)?)?;
     module.add_function(wrap_pyfunction!(plan::explain, module)?)?;
     module.add_function(wrap_pyfunction!(plan::run_mapping, module)?)?;

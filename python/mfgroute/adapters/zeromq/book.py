@@ -18,7 +18,7 @@ from mfgroute.errors import AdapterError
 
 __all__ = ["LEAP", "Book"]
 
-_FORMAT = 1
+_FORMAT = 2
 #: By how much the count of sessions goes on when the core has heard of a higher one; a folder that was put
 #: back to what it was a day before is some thousand sessions behind.
 LEAP = 4096

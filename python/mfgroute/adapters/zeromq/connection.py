@@ -34,6 +34,7 @@ from mfgroute.adapters.zeromq.guard import tune
 from mfgroute.adapters.zeromq.keys import KeyPair, fingerprint
 from mfgroute.adapters.zeromq.lane import EdgeLane, LaneLost, LinkError, Point
 from mfgroute.adapters.zeromq.rate import Rate
+from mfgroute.adapters.zeromq.wire import Wire
 from mfgroute.errors import AdapterError, Disconnected, MfgrouteError, Quarantined
 from mfgroute.observe.logs import get_logger
 
@@ -96,7 +97,8 @@ class EdgeConnection:
         self._rate = Rate()
         self._since: float | None = None
         self._zmq: zmq.asyncio.Context | None = None
-        self._socket: zmq.asyncio.Socket | None = None
+        self._socket: zmq.Socket[bytes] | None = None
+        self._wire: Wire | None = None
         self._lanes: dict[str, EdgeLane] = {}
         self._answers: dict[tuple[str, int], asyncio.Future[bool]] = {}
         self._counts: dict[tuple[str, int], int] = {}
@@ -141,7 +143,7 @@ class EdgeConnection:
             except OSError as error:
                 raise Disconnected(f"cannot begin a session: {error}", sent=False) from error
         self._zmq = zmq.asyncio.Context()
-        socket = self._socket = self._zmq.socket(zmq.DEALER)
+        socket = self._socket = zmq.Socket(self._zmq, zmq.DEALER)
         tune(socket, message_max=_MESSAGE_MAX, linger_ms=0)
         socket.curve_publickey, socket.curve_secretkey = keys
         self._key = fingerprint(z85.decode(keys.public))
@@ -150,12 +152,13 @@ class EdgeConnection:
         # the first pause up to the longest, and adds to each a random time that is shorter than the first.
         socket.setsockopt(zmq.RECONNECT_IVL, _jitter_ms(min(_FIRST_S, self._heartbeat_s / 3)))
         socket.setsockopt(zmq.RECONNECT_IVL_MAX, _jitter_ms(min(_LONGEST_S, self._heartbeat_s)))
-        monitor = socket.get_monitor_socket(_EVENTS)
+        monitor: Any = socket.get_monitor_socket(_EVENTS)  # Of the context's kind.
         try:
             socket.connect(self._endpoint)
         except zmq.ZMQError as error:
             raise Disconnected(f"cannot connect to {self._endpoint}: {error}", sent=False) from error
-        self._start(self._listen(socket), self._watch(monitor))
+        self._wire = Wire(socket, self._heard_of, self._broken)
+        self._start(self._watch(monitor))
         try:
             await asyncio.wait_for(self._heard.wait(), timeout_s)
         except TimeoutError:
@@ -239,8 +242,12 @@ class EdgeConnection:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
         if self._socket is not None:
             self._socket.disable_monitor()
+            self._socket.close(0)
             self._socket = None
         if self._zmq is not None:
             self._zmq.destroy(linger=0)
@@ -300,22 +307,20 @@ class EdgeConnection:
         self._moved.set()
         self._moved = asyncio.Event()
 
-    async def _listen(self, socket: zmq.asyncio.Socket) -> None:
-        while True:
-            data = b"".join(await socket.recv_multipart())
-            self._heard_at = time.monotonic()
-            self._heard.set()
-            try:
-                frame = decode(data)
-            except BadFrame:
-                self.counts["bad_frames"] += 1
-                continue
-            if isinstance(frame, Error) and frame.code == ERROR_VERSION:
-                self._fail(AdapterError(f"{self._endpoint} speaks another version: {excerpt(frame.text)}"))
-            elif isinstance(frame, Ping):
-                self._send(encode(Clock(frame.nonce, int(self.wall() * 1e6))))
-            elif isinstance(frame, Welcome | Ack | Error) and frame.stream in self._lanes:
-                self._take(self._lanes[frame.stream], frame)
+    def _heard_of(self, frames: list[zmq.Frame]) -> None:
+        self._heard_at = time.monotonic()
+        self._heard.set()
+        try:
+            frame = decode(b"".join(part.bytes for part in frames))
+        except BadFrame:
+            self.counts["bad_frames"] += 1
+            return
+        if isinstance(frame, Error) and frame.code == ERROR_VERSION:
+            self._fail(AdapterError(f"{self._endpoint} speaks another version: {excerpt(frame.text)}"))
+        elif isinstance(frame, Ping):
+            self._send(encode(Clock(frame.nonce, int(self.wall() * 1e6))))
+        elif isinstance(frame, Welcome | Ack | Error) and frame.stream in self._lanes:
+            self._take(self._lanes[frame.stream], frame)
 
     def _take(self, lane: EdgeLane, frame: Welcome | Ack | Error) -> None:
         try:
@@ -380,16 +385,8 @@ class EdgeConnection:
                     self._send(frame)
 
     def _send(self, frame: bytes) -> None:
-        if self._socket is None:
-            return
-        try:
-            # Never waits: what cannot leave now is lost here and repeated after the next hello.
-            asyncio.ensure_future(self._socket.send(frame, zmq.DONTWAIT)).add_done_callback(self._sent)
-        except zmq.ZMQError:
-            self.counts["unsent"] += 1
-
-    def _sent(self, result: asyncio.Future[Any]) -> None:
-        if not result.cancelled() and result.exception() is not None:
+        # Never waits: what cannot leave now is lost here and repeated after the next hello.
+        if self._wire is not None and not self._wire.send((frame,)):
             self.counts["unsent"] += 1
 
     def _fail(self, failure: MfgrouteError) -> None:
@@ -409,8 +406,11 @@ class EdgeConnection:
             self._tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self._fail(Disconnected(f"the link failed: {task.exception()}", sent=False))
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broken(error)
+
+    def _broken(self, error: BaseException) -> None:
+        self._fail(Disconnected(f"the link failed: {error}", sent=False))
 
 
 def _jitter_ms(seconds: float) -> int:

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from mfgroute.adapters.zeromq.clocks import Clocks
 from mfgroute.adapters.zeromq.frames import (
     EMPTY_HASH,
@@ -34,23 +32,13 @@ from mfgroute.adapters.zeromq.frames import (
     Welcome,
     decode,
     encode,
-    frame_hash,
 )
-from mfgroute.adapters.zeromq.marks import CoreLane, identity, known, load, save
+from mfgroute.adapters.zeromq.marks import CoreLane, known, load, save, shorts
 
 __all__ = ["CoreLink", "Received"]
 
 #: The format has 32 bits for a credit in bytes.
 _BYTES_MAX = (1 << 32) - 1
-
-
-class _Head(msgspec.Struct):
-    id: str = ""
-    source: str = ""
-
-
-_HEADS = msgspec.json.Decoder(_Head)
-_NO_HEAD = _Head()
 
 
 class Received(NamedTuple):
@@ -60,12 +48,10 @@ class Received(NamedTuple):
         replies: frames for the sender.
         block: the next block of its lane, to be admitted and then acknowledged; without the events that came
             before from an earlier life of the edge, and so perhaps without any.
-        sources: of each event of the block its CloudEvents source, `None` if it is no JSON object.
     """
 
     replies: list[bytes]
     block: Block | None = None
-    sources: tuple[str | None, ...] = ()
 
 
 class CoreLink:
@@ -102,6 +88,8 @@ class CoreLink:
         self._lanes: dict[tuple[str, str], CoreLane] = {}
         self._saved: dict[tuple[str, str], bytes] = {}
         self._noted: dict[tuple[str, str], int] = {}
+        #: Lanes of which `_saved` does not say what was noted last.
+        self._stale: set[tuple[str, str]] = set()
         self.counts: Counter[str] = Counter()
         #: Whether something happened that must be kept although no block came.
         self.changed = False
@@ -135,7 +123,7 @@ class CoreLink:
         lane = self._lanes.get(name)
         if lane is not None and lane.epoch == block.epoch:
             self._noted[name] = block.number
-            self._save(lane)
+            self._stale.add(name)
 
     def take_back(self, blocks: Sequence[Block]) -> None:
         """These blocks were noted last and are not made durable: there was no room for them."""
@@ -144,14 +132,14 @@ class CoreLink:
             lane = self._lanes.get(name)
             if lane is not None and lane.epoch == block.epoch:
                 self._noted[name] = block.number - 1
-                self._save(lane)
+                self._stale.add(name)
 
     def position(self) -> bytes:
         """What to keep with the blocks that were noted."""
-        if self.changed:
-            self.changed = False
-            for lane in self._lanes.values():
-                self._save(lane)
+        stale = self._lanes.keys() if self.changed else self._stale
+        for name in list(stale):
+            self._save(self._lanes[name])
+        self.changed = False
         return save(self._saved.values())
 
     def receive(self, edge: str, data: bytes) -> Received:  # noqa: PLR0911 - one per kind
@@ -287,7 +275,7 @@ class CoreLink:
             if _life(block.session) < _life(lane.session):
                 return self._refuse(block, ERROR_OTHER_LIFE, "another life of this edge speaks since")
             return self._refuse(block, ERROR_NO_HELLO, "no hello of this session")
-        digest = frame_hash(data)
+        digest = block.hash
         before = lane.hashes.get(block.number - 1, block.before)
         if lane.hashes.get(block.number, digest) != digest or EMPTY_HASH != block.before != before:
             self._fork(lane)
@@ -305,7 +293,7 @@ class CoreLink:
             # An honest edge does this when it does not know yet that we grant less; it says hello later.
             self.counts["beyond_credit"] += 1
             return Received([])
-        return self._take(lane, block, digest, len(data))
+        return self._take(lane, block, len(data))
 
     def _out_of_turn(self, lane: CoreLane, block: Block) -> Received:
         """A block that came before, or one behind a gap."""
@@ -318,35 +306,24 @@ class CoreLink:
         lane.gap_told = lane.expected
         return Received([self._welcome(block.stream, lane)])
 
-    def _take(self, lane: CoreLane, block: Block, digest: bytes, size: int) -> Received:
+    def _take(self, lane: CoreLane, block: Block, size: int) -> Received:
         """The block that is next: hand on what was not handed on before."""
-        heads = [_head(event) for event in block.events]
-        marks = [
-            identity("" if head is None else head.id, event)
-            for head, event in zip(heads, block.events, strict=True)
-        ]
-        places = list(range(len(marks)))
-        if lane.old:
-            before = [lane.old.get(offset) for offset in block.offsets]
+        remembered = known(block)
+        if before := lane.came(block):
+            marks = list(shorts(remembered.marks))
             if any(one and one[0] != mark for one, mark in zip(before, marks, strict=True)):
                 self._fork(lane)
                 text = "an event has the place of another one that came before: this edge was put back"
                 return self._refuse(block, ERROR_FORK, text)
-            places = [place for place in places if before[place] is None]
-            self.counts["repeated_events"] += len(marks) - len(places)
+            if repeated := [place for place, one in enumerate(before) if one is not None]:
+                self.counts["repeated_events"] += len(repeated)
+                block = block.without(repeated)
         lane.hear(block.settled)
-        lane.take(block.number, known(digest, block.offsets, marks))
+        lane.take(block.number, remembered)
         lane.pending[block.number] = size
         self._held += size
         self.counts["blocks"] += 1
-        if len(places) < len(marks):
-            block = msgspec.structs.replace(
-                block,
-                offsets=tuple(block.offsets[place] for place in places),
-                events=tuple(block.events[place] for place in places),
-            )
-        found = (heads[place] for place in places)
-        return Received([], block, tuple(None if head is None else head.source for head in found))
+        return Received([], block)
 
     def _share(self) -> int:
         """Bytes that one lane may have sent without an answer.
@@ -365,6 +342,7 @@ class CoreLink:
     def _save(self, lane: CoreLane) -> None:
         name = (lane.edge, lane.stream)
         self._saved[name] = lane.saved(self._noted[name])
+        self._stale.discard(name)
 
     def _welcome(self, stream: str, lane: CoreLane) -> bytes:
         return encode(
@@ -393,13 +371,6 @@ class CoreLink:
 def _life(session: int) -> int:
     """The count in a session: a folder never begins two with the same one, but copies of it do."""
     return session >> 32
-
-
-def _head(event: bytes) -> _Head | None:
-    try:
-        return _HEADS.decode(event)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
 
 
 _COUNTED = {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
-import zlib
-from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import msgspec
+
+from mfgroute._core import Block, link_checksum
 
 __all__ = [
     "EMPTY_HASH",
@@ -39,11 +38,10 @@ __all__ = [
     "block_size",
     "decode",
     "encode",
-    "frame_hash",
 ]
 
 MAGIC = b"MFEL"
-VERSION = 2
+VERSION = 3
 EVENTS_MAX = 1024
 EMPTY_HASH = bytes(16)
 #: Bytes that a block spends on each event besides the event itself.
@@ -60,8 +58,6 @@ ERROR_OTHER_LIFE, ERROR_REVOKED = 7, 8
 _HEAD = struct.Struct(">4sBBHQ")
 _HELLO = struct.Struct(">QQ16sBQ16sQ16s")
 _WELCOME = struct.Struct(">QQ16sQII")
-_BLOCK = struct.Struct(">QQQ16sQQI")
-_ITEM = struct.Struct(">II")
 _ACK = struct.Struct(">QQ16sBQI")
 _NONCE = struct.Struct(">Q")
 _CLOCK = struct.Struct(">Qq")
@@ -111,21 +107,6 @@ class Welcome(_Base, frozen=True, kw_only=True):
     block_max: int
 
 
-class Block(_Base, frozen=True, kw_only=True):
-    """Events of one lane: `offsets` in the edge's log, `events` as CloudEvents JSON.
-
-    `before` is the hash of the block before it, so that a hash speaks of all that came before.
-    """
-
-    edge: str
-    session: int
-    settled: int
-    number: int
-    before: bytes = EMPTY_HASH
-    offsets: tuple[int, ...]
-    events: tuple[bytes, ...]
-
-
 class Ack(_Base, frozen=True, kw_only=True):
     """All blocks up to `acked` are in the core at `level` or better."""
 
@@ -163,19 +144,25 @@ class Clock(msgspec.Struct, frozen=True):
     time: int
 
 
-Frame: TypeAlias = Hello | Welcome | Block | Ack | Error | Ping | Pong | Clock
+_Short: TypeAlias = Hello | Welcome | Ack | Error | Ping | Pong | Clock
+Frame: TypeAlias = _Short | Block
 
-_KINDS: dict[type, int] = {Hello: 1, Welcome: 2, Block: 3, Ack: 4, Ping: 5, Pong: 6, Error: 7, Clock: 8}
+_KINDS: dict[type, int] = {Hello: 1, Welcome: 2, Ack: 4, Ping: 5, Pong: 6, Error: 7, Clock: 8}
+_BLOCK = 3
+#: Bytes of what a block says of itself behind its names.
+_BLOCK_NUMBERS = 60
 #: Of no stream.
 _BARE = (5, 6, 8)
 
 
 def encode(frame: Frame) -> bytes:
     """The bytes of `frame`."""
+    if isinstance(frame, Block):
+        return frame.frame
     stream, epoch = ("", 0) if isinstance(frame, Ping | Pong | Clock) else (frame.stream, frame.epoch)
     head = _HEAD.pack(MAGIC, VERSION, _KINDS[type(frame)], 0, epoch)
     data = b"".join((head, _name(stream), _body(frame)))
-    return data + _CRC.pack(zlib.crc32(data))
+    return data + _CRC.pack(link_checksum(data))
 
 
 def decode(data: bytes) -> Frame:
@@ -189,9 +176,13 @@ def decode(data: bytes) -> Frame:
         raise BadFrame("no frame of the edge link")
     if data[4] != VERSION:
         raise OtherVersion(f"version {data[4]}, expected {VERSION}")
-    (crc,) = _CRC.unpack_from(data, len(data) - _CRC.size)
-    content = memoryview(data)[: -_CRC.size]
-    if zlib.crc32(content) != crc:
+    if data[5] == _BLOCK:
+        try:
+            return Block.read(data)
+        except ValueError as error:
+            raise BadFrame(str(error)) from None
+    content = data[: -_CRC.size]
+    if link_checksum(content) != _CRC.unpack_from(data, len(content))[0]:
         raise BadFrame("wrong checksum")
     _, _, kind, reserved, epoch = _HEAD.unpack_from(data)
     reader = _Reader(content[_HEAD.size :])
@@ -203,15 +194,10 @@ def decode(data: bytes) -> Frame:
     return frame
 
 
-def frame_hash(data: bytes) -> bytes:
-    """The 16 bytes by which both sides compare a block."""
-    return hashlib.blake2b(data, digest_size=16).digest()
-
-
 def block_size(stream: str, edge: str, sizes: list[int]) -> int:
     """Bytes of a block's frame whose events have these sizes."""
     names = len(stream.encode()) + len(edge.encode()) + 2
-    return _HEAD.size + names + _BLOCK.size + _CRC.size + sum(sizes) + _ITEM.size * len(sizes)
+    return _HEAD.size + names + _BLOCK_NUMBERS + _CRC.size + sum(sizes) + EVENT_HEAD * len(sizes)
 
 
 def _name(text: str) -> bytes:
@@ -221,7 +207,7 @@ def _name(text: str) -> bytes:
     return bytes((len(data),)) + data
 
 
-def _body(frame: Frame) -> bytes:  # noqa: PLR0911 - one per kind
+def _body(frame: _Short) -> bytes:
     match frame:
         case Hello():
             level = LEVELS.index(frame.level) + 1
@@ -231,8 +217,6 @@ def _body(frame: Frame) -> bytes:  # noqa: PLR0911 - one per kind
         case Welcome():
             credit = (frame.limit, frame.bytes_max, frame.block_max)
             return _WELCOME.pack(frame.session, frame.expected, frame.before, *credit)
-        case Block():
-            return _block_body(frame)
         case Ack():
             level = LEVELS.index(frame.level) + 1
             return _ACK.pack(frame.session, frame.acked, frame.hash, level, frame.limit, frame.bytes_max)
@@ -245,22 +229,10 @@ def _body(frame: Frame) -> bytes:  # noqa: PLR0911 - one per kind
             return _ERROR.pack(frame.code, len(text)) + text
 
 
-def _block_body(block: Block) -> bytes:
-    if not 1 <= len(block.events) <= EVENTS_MAX or len(block.offsets) != len(block.events):
-        raise ValueError(f"a block of {len(block.events)} events, expected 1 to {EVENTS_MAX}")
-    first, last = min(block.offsets), max(block.offsets)
-    head = (block.session, block.settled, block.number, block.before, first, last, len(block.events))
-    parts = [_name(block.edge), _BLOCK.pack(*head)]
-    for offset, event in zip(block.offsets, block.events, strict=True):
-        parts.append(_ITEM.pack(offset - first, len(event)))
-        parts.append(event)
-    return b"".join(parts)
-
-
 class _Reader:
     """Takes a body apart and never reads beyond it."""
 
-    def __init__(self, data: memoryview) -> None:
+    def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0
 
@@ -268,7 +240,7 @@ class _Reader:
         if size > len(self._data) - self._at:
             raise BadFrame("ends early")
         self._at += size
-        return bytes(self._data[self._at - size : self._at])
+        return self._data[self._at - size : self._at]
 
     def numbers(self, layout: struct.Struct) -> tuple[Any, ...]:
         return layout.unpack(self.take(layout.size))
@@ -281,19 +253,6 @@ class _Reader:
             return self.take(size).decode()
         except UnicodeDecodeError as error:
             raise BadFrame("a name is not UTF-8") from error
-
-    def items(self, count: int) -> Iterator[tuple[int, bytes]]:
-        data, at, end = self._data, self._at, len(self._data)
-        for _ in range(count):
-            start = at + _ITEM.size
-            if start > end:
-                raise BadFrame("ends early")
-            delta, size = _ITEM.unpack_from(data, at)
-            at = start + size
-            if at > end:
-                raise BadFrame("ends early")
-            yield delta, bytes(data[start:at])
-        self._at = at
 
     def end(self) -> None:
         if self._at != len(self._data):
@@ -316,8 +275,6 @@ def _parse(reader: _Reader, kind: int, stream: str, epoch: int) -> Frame:  # noq
                 stream=stream, epoch=epoch, session=session,
                 expected=expected, before=before, limit=limit, bytes_max=bytes_max, block_max=block_max,
             )  # fmt: skip
-        case 3:
-            return _parse_block(reader, stream, epoch)
         case 4:
             session, acked, digest, level, limit, bytes_max = reader.numbers(_ACK)
             return Ack(
@@ -334,23 +291,6 @@ def _parse(reader: _Reader, kind: int, stream: str, epoch: int) -> Frame:  # noq
         case 8:
             return Clock(*reader.numbers(_CLOCK))
     raise BadFrame(f"unknown kind {kind}")
-
-
-def _parse_block(reader: _Reader, stream: str, epoch: int) -> Block:
-    edge = reader.name()
-    session, settled, number, before, first, last, count = reader.numbers(_BLOCK)
-    if not 1 <= count <= EVENTS_MAX or number == 0 or settled >= number:
-        raise BadFrame("an impossible block")
-    offsets, events = [], []
-    for delta, event in reader.items(count):
-        offsets.append(first + delta)
-        events.append(event)
-    if min(offsets) != first or max(offsets) != last:
-        raise BadFrame("offsets do not match")
-    return Block(
-        stream=stream, epoch=epoch, edge=edge, session=session, settled=settled,
-        number=number, before=before, offsets=tuple(offsets), events=tuple(events),
-    )  # fmt: skip
 
 
 def _level(code: int) -> str:

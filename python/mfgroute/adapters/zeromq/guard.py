@@ -7,6 +7,7 @@ import math
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
+from typing import Any
 
 import zmq
 import zmq.asyncio
@@ -31,7 +32,7 @@ _CURVE = 64
 _log = get_logger(adapter="zeromq")
 
 
-def tune(socket: zmq.asyncio.Socket, *, message_max: int, linger_ms: int) -> None:
+def tune(socket: zmq.Socket[Any], *, message_max: int, linger_ms: int) -> None:
     """Set what both ends have in common (docs/design/edge-link.md).
 
     Args:

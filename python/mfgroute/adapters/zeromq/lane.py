@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -19,7 +19,6 @@ from mfgroute.adapters.zeromq.frames import (
     Welcome,
     block_size,
     encode,
-    frame_hash,
 )
 
 __all__ = ["EdgeLane", "LaneLost", "LinkError", "Point"]
@@ -134,10 +133,10 @@ class EdgeLane:
         block = Block(
             stream=self.stream, epoch=self.epoch, edge=self.edge, session=self.session,
             settled=self.settled.number,
-            number=number, before=self._last_hash, offsets=tuple(offsets), events=tuple(events),
+            number=number, before=self._last_hash, offsets=offsets, events=events,
         )  # fmt: skip
-        frame = encode(block)
-        self._last, self._last_hash = number, frame_hash(frame)
+        frame = block.frame
+        self._last, self._last_hash = number, block.hash
         self._places.update(dict.fromkeys(offsets, number))
         self._open[number] = (len(offsets), max(offsets))
         self._high = max(self._high, *offsets)
@@ -185,13 +184,12 @@ class EdgeLane:
 
     def answered(self, offsets: Iterable[int], answer: int) -> None:
         """The log is told now that these events are done; `answer` counts what it is told."""
-        for offset in offsets:
-            number = self._places.pop(offset, 0)
-            if number == 0:
-                continue
+        numbers = Counter(self._places.pop(offset, 0) for offset in offsets)
+        del numbers[0]
+        for number, count in numbers.items():
             left, high = self._open.pop(number)
-            if left > 1:
-                self._open[number] = (left - 1, high)
+            if left > count:
+                self._open[number] = (left - count, high)
             else:
                 self._answered[number] = answer
 

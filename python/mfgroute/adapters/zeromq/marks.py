@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
-from mfgroute.adapters.zeromq.frames import EMPTY_HASH, HORIZON, LEVELS
+from mfgroute.adapters.zeromq.frames import EMPTY_HASH, HORIZON, LEVELS, Block
 from mfgroute.errors import AdapterError
 
-__all__ = ["CoreLane", "Known", "identity", "load", "runs", "save"]
+__all__ = ["CoreLane", "Known", "known", "load", "runs", "save", "shorts"]
 
-_FORMAT = 1
+_FORMAT = 2
 _HASHES_MAX = 1024
 _RETIRED_MAX = 16
 
@@ -129,6 +128,13 @@ class CoreLane:
             )
         )  # fmt: skip
 
+    def came(self, block: Block) -> list[tuple[int, int] | None]:
+        """Of each event what is remembered of its place; nothing if none can have come before."""
+        offsets = block.offsets
+        if not self.old or min(offsets) > self._old_high:
+            return []
+        return [self.old.get(offset) for offset in offsets]
+
     @classmethod
     def restored(cls, saved: _Saved) -> CoreLane:
         """The lane that was saved. Its blocks beyond `told` are acknowledged once they are sealed again."""
@@ -175,14 +181,9 @@ def load(position: bytes) -> list[CoreLane]:
     return [CoreLane.restored(one) for one in saved]
 
 
-def identity(event_id: str, event: bytes) -> int:
-    """The two bytes by which an event is recognised: of its id, or of itself if it has none."""
-    return zlib.crc32(event_id.encode() or event) & 0xFFFF
-
-
-def known(digest: bytes, offsets: Sequence[int], marks: Iterable[int]) -> Known:
+def known(block: Block) -> Known:
     """A block as it is remembered."""
-    return Known(digest, runs(offsets), _bytes(marks))
+    return Known(block.hash, block.runs, block.marks)
 
 
 def runs(offsets: Iterable[int]) -> list[int]:
@@ -197,7 +198,7 @@ def runs(offsets: Iterable[int]) -> list[int]:
 
 
 def _remembered(pairs: Sequence[int], marks: bytes, number: int) -> dict[int, tuple[int, int]]:
-    return {offset: (mark, number) for offset, mark in zip(_spread(pairs), _shorts(marks), strict=True)}
+    return {offset: (mark, number) for offset, mark in zip(_spread(pairs), shorts(marks), strict=True)}
 
 
 def _spread(pairs: Sequence[int]) -> Iterator[int]:
@@ -209,6 +210,7 @@ def _bytes(marks: Iterable[Any]) -> bytes:
     return b"".join(mark.to_bytes(2, "big") for mark in marks)
 
 
-def _shorts(data: bytes) -> Iterator[int]:
+def shorts(data: bytes) -> Iterator[int]:
+    """The marks of a block, as numbers."""
     for at in range(0, len(data), 2):
         yield data[at] << 8 | data[at + 1]

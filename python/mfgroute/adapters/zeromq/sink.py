@@ -60,6 +60,8 @@ class ZeroMqSinkConfig(Config):
 
 
 _Answer: TypeAlias = "asyncio.Future[bool] | Outcome"
+#: Of an event: where it stands in its write, its offset, and its bytes.
+_Place: TypeAlias = tuple[int, int, bytes]
 
 
 class ZeroMqSink(Sink):
@@ -159,7 +161,8 @@ class ZeroMqSink(Sink):
                 raise self.lost or Disconnected(str(error), sent=False) from error
         finally:
             await _end(parts.values())
-        outcomes = [_outcome(answer) for answer in answers]
+        said = {answer: _outcome(answer) for answer in set(answers)}  # One for each block.
+        outcomes = [said[answer] for answer in answers]
         self._tell(streams, events, outcomes)
         return outcomes
 
@@ -206,7 +209,8 @@ class ZeroMqSink(Sink):
                 parts[stream].result()
                 wanted.discard(stream)
                 self._stuck.discard(stream)
-            moved = sum(2 * answer.done() + 1 for answer in answers if isinstance(answer, asyncio.Future))
+            sent = {answer for answer in answers if isinstance(answer, asyncio.Future)}
+            moved = sum(2 * answer.done() + 1 for answer in sent)
             if moved == before:
                 self._stuck |= wanted
                 return
@@ -226,36 +230,33 @@ class ZeroMqSink(Sink):
     ) -> None:
         """Send the events of one stream in as few blocks as fit, and note in `answers` where to look."""
         lane = await self.link.lane(stream)
-        chunk: list[int] = []
+        chunk: list[_Place] = []
         empty = size = lane.size([])
         limit = min(lane.block_max, _BLOCK_BYTES)
         for place in places:
             event = events[place]
-            more = EVENT_HEAD + len(event.json)
-            number = lane.where(event.offset)
+            offset, body = event.offset, event.json
+            more = EVENT_HEAD + len(body)
+            number = lane.where(offset)
             if number is not None:
                 # Sent by a write that did not wait for the answer: it is here by now, or on its way.
                 answers[place] = self.link.answer(lane, number)
             elif empty + more > lane.block_max:
-                reason = f"{len(event.json)} bytes, the core takes blocks of {lane.block_max}"
+                reason = f"{len(body)} bytes, the core takes blocks of {lane.block_max}"
                 answers[place] = Refused("event_too_large", reason)
             else:
                 if chunk and (size + more > limit or len(chunk) == EVENTS_MAX):
-                    await self._block(lane, chunk, events, answers)
+                    await self._block(lane, chunk, answers)
                     chunk, size = [], empty
-                chunk.append(place)
+                chunk.append((place, offset, body))
                 size += more
         if chunk:
-            await self._block(lane, chunk, events, answers)
+            await self._block(lane, chunk, answers)
 
-    async def _block(
-        self, lane: EdgeLane, chunk: Sequence[int], events: Sequence[Event], answers: list[_Answer]
-    ) -> None:
-        block = [events[place] for place in chunk]
-        answer = await self.link.post(
-            lane, [event.offset for event in block], [event.json for event in block]
-        )
-        for place in chunk:
+    async def _block(self, lane: EdgeLane, chunk: Sequence[_Place], answers: list[_Answer]) -> None:
+        places, offsets, bodies = zip(*chunk, strict=True)
+        answer = await self.link.post(lane, offsets, bodies)
+        for place in places:
             answers[place] = answer
 
 
@@ -264,6 +265,8 @@ def _by_stream(events: Sequence[Event]) -> tuple[dict[str, list[int]], list[int]
 
     Streams overtake each other on the way, so of one key there is one stream at a time.
     """
+    if len({event.stream for event in events}) == 1:
+        return {events[0].stream: list(range(len(events)))}, []
     streams: dict[str, list[int]] = {}
     taken: dict[str, str | None] = {}
     held: list[int] = []

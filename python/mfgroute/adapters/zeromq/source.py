@@ -9,7 +9,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Coroutine
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -18,14 +17,17 @@ import zmq
 import zmq.asyncio
 from msgspec import Meta
 
+from mfgroute._core import Blocks
 from mfgroute.adapter import Config, Context, Source
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.zeromq.clocks import Clocks
 from mfgroute.adapters.zeromq.core import CoreLink
+from mfgroute.adapters.zeromq.frames import Block
 from mfgroute.adapters.zeromq.guard import ZAP_DOMAIN, Guard, require_refusal, tune
 from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, KeyPair, load_secret, parse_public
 from mfgroute.adapters.zeromq.refused import Refused
-from mfgroute.adapters.zeromq.waiting import Taken, Waiting
+from mfgroute.adapters.zeromq.waiting import Waiting
+from mfgroute.adapters.zeromq.wire import Wire
 from mfgroute.errors import AdapterError, Disconnected, Full, MfgrouteError
 from mfgroute.events import Intake, Receipt
 from mfgroute.observe.logs import get_logger
@@ -168,11 +170,12 @@ class ZeroMqSource(Source):
         self._zmq: zmq.asyncio.Context | None = None
         self._guard: Guard | None = None
         self._refused = Refused()
-        self._socket: zmq.asyncio.Socket | None = None
+        self._socket: zmq.Socket[bytes] | None = None
+        self._wire: Wire | None = None
         self._routes: dict[tuple[str, str], bytes] = {}
         self._opening: tuple[tuple[str, str, int, int], ...] = ()
         self.waiting = Waiting(config.first)
-        self._taken: list[Taken] = []
+        self._taken: list[Block] = []
         self._aside: dict[str, _Aside] = {}
         self._heard: dict[str, float] = {}
         self._since = time.monotonic()
@@ -256,7 +259,7 @@ class ZeroMqSource(Source):
         await require_refusal(here, keys.public)
         guard.quiet = False
         self._since = time.monotonic()
-        self._start(self._listen(socket))
+        self._wire = Wire(socket, self._take, self._failed)
         _log.info("edge_link_listens", endpoint=self.endpoint, edges=len(self._allowed))
 
     async def read(self) -> Intake:
@@ -279,22 +282,20 @@ class ZeroMqSource(Source):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._aside_s()):
                     await self._arrived.wait()
-        taken: list[Taken] = []
+        taken: list[Block] = []
         if ready:
             taken = self.waiting.take(
                 events_max=_INTAKE_EVENTS_MAX, bytes_max=_INTAKE_BYTES_MAX, without=aside
             )
         self._taken = taken
-        events: list[bytes] = []
         metas: list[dict[str, str]] = []
-        for block, sources in taken:
+        for block in taken:
             self.core.note(block)
-            events.extend(map(partial(self._checked, block.edge), block.events, sources))
-            metas.extend([{"edge.id": block.edge}] * len(block.events))
-        names = tuple((block.edge, block.stream, block.epoch, block.number) for block, _ in taken)
+            metas.extend([{"edge.id": block.edge}] * len(block))
+        names = tuple((block.edge, block.stream, block.epoch, block.number) for block in taken)
         one = len({name[0] for name in names}) == 1
         return Intake(
-            messages=events,
+            messages=Blocks([self._checked(block) for block in taken]),
             meta={"edge.id": names[0][0]} if one else {},
             metas=None if one else metas,
             position=self.core.position(),
@@ -320,7 +321,7 @@ class ZeroMqSource(Source):
         assert isinstance(intake.token, _Token), "an intake of another source"
         stream = intake.token.blocks[0][1]
         taken, self._taken = self._taken, []
-        self.core.take_back([block for block, _ in taken])
+        self.core.take_back(taken)
         self.waiting.put_back(taken)
         before = self._aside.get(stream)
         for_s = _ASIDE_S if before is None else min(2 * before.for_s, _ASIDE_MAX_S)
@@ -342,9 +343,7 @@ class ZeroMqSource(Source):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        if self._socket is not None:
-            self._socket.close(_LINGER_MS)
-            self._socket = None
+        self._hang_up(_LINGER_MS)
         if self._guard is not None:
             self._guard.close()
             self._guard = None
@@ -365,9 +364,9 @@ class ZeroMqSource(Source):
             edges=self._allowed,
         )
 
-    def _listener(self, keys: KeyPair) -> zmq.asyncio.Socket:
+    def _listener(self, keys: KeyPair) -> zmq.Socket[bytes]:
         assert self._zmq is not None, "called by open"
-        socket = self._zmq.socket(zmq.ROUTER)
+        socket: zmq.Socket[bytes] = zmq.Socket(self._zmq, zmq.ROUTER)
         tune(socket, message_max=self._block_max, linger_ms=_LINGER_MS)
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
@@ -377,33 +376,36 @@ class ZeroMqSource(Source):
         socket.curve_server = True
         return socket
 
-    async def _listen(self, socket: zmq.asyncio.Socket) -> None:
-        while True:
-            frames = await socket.recv_multipart(copy=False)
-            edge = _user(frames[-1])
-            if len(frames) != 2 or edge not in self._allowed:
-                self.counters["bad_frames"] += 1
-                continue
-            self._heard[edge] = time.monotonic()
-            before = {name: self.counters[name] for name in _ALARMS}
-            route = frames[0].bytes
-            replies, block, sources = self.core.receive(edge, frames[1].bytes)
-            self._alarm(edge, before)
-            if block is not None:
-                self._routes[edge, block.stream] = route
-                self.waiting.put(Taken(block, sources))
-            if block is not None or self.core.changed:
-                self._arrived.set()
-            for reply in replies:
-                self._send(route, reply)
+    def _take(self, frames: list[zmq.Frame]) -> None:
+        edge = _user(frames[-1])
+        if len(frames) != 2 or edge not in self._allowed:
+            self.counters["bad_frames"] += 1
+            return
+        self._heard[edge] = time.monotonic()
+        before = {name: self.counters[name] for name in _ALARMS}
+        route = frames[0].bytes
+        replies, block = self.core.receive(edge, frames[1].bytes)
+        self._alarm(edge, before)
+        if block is not None:
+            self._routes[edge, block.stream] = route
+            self.waiting.put(block)
+        if block is not None or self.core.changed:
+            self._arrived.set()
+        for reply in replies:
+            self._send(route, reply)
 
-    def _checked(self, edge: str, event: bytes, source: str | None) -> bytes:
-        """The event, or something that the engine will reject and keep, if the edge may not send it."""
+    def _checked(self, block: Block) -> Block:
+        """The block; what its edge may not send becomes something that the engine will reject and keep."""
         # Of what is no JSON object the engine says better what is wrong with it.
-        if source is None or self._allowed[edge].match(source):
-            return event
-        self.counters["foreign_sources"] += 1
-        return f"edge {excerpt(edge)} may not send events of source {excerpt(source)}\n".encode() + event
+        allowed = self._allowed[block.edge].match
+        foreign = [source for source in block.sources if source is not None and not allowed(source)]
+        if not foreign:
+            return block
+        who = excerpt(block.edge)
+        said = {one: f"edge {who} may not send events of source {excerpt(one)}\n".encode() for one in foreign}
+        block, count = block.spoiled(said)
+        self.counters["foreign_sources"] += count
+        return block
 
     def _alarm(self, edge: str, before: dict[str, int]) -> None:
         for name, count in before.items():
@@ -414,14 +416,8 @@ class ZeroMqSource(Source):
                 level("edge_link_alarm", what=name, edge=edge, total=now)
 
     def _send(self, route: bytes, frame: bytes) -> None:
-        if self._socket is None:
-            return
         # Never waits: an answer that cannot leave now is asked for again by the next hello.
-        sent = asyncio.ensure_future(self._socket.send_multipart([route, frame], zmq.DONTWAIT))
-        sent.add_done_callback(self._sent)
-
-    def _sent(self, result: asyncio.Future[Any]) -> None:
-        if not result.cancelled() and result.exception() is not None:
+        if self._wire is not None and not self._wire.send((route, frame)):
             self.counters["unsent_answers"] += 1
 
     def _start(self, job: Coroutine[Any, Any, None]) -> None:
@@ -430,15 +426,25 @@ class ZeroMqSource(Source):
         self._tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            self._failed(task.exception())
+
+    def _failed(self, error: BaseException | None) -> None:
         """Fail closed: without the guard or the reader nobody is listened to."""
-        if task.cancelled() or self._failure is not None:
+        if self._failure is not None:
             return
-        self._failure = AdapterError(f"the edge link failed: {task.exception()}")
-        _log.error("edge_link_failed", reason=str(task.exception()))
-        if self._socket is not None:
-            self._socket.close(0)
-            self._socket = None
+        self._failure = AdapterError(f"the edge link failed: {error}")
+        _log.error("edge_link_failed", reason=str(error))
+        self._hang_up(0)
         self._arrived.set()
+
+    def _hang_up(self, linger_ms: int) -> None:
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+        if self._socket is not None:
+            self._socket.close(linger_ms)
+            self._socket = None
 
 
 def _user(frame: zmq.Frame) -> str:

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
-from typing import NamedTuple
 
 from mfgroute.adapters.zeromq.frames import Block
 
-__all__ = ["Taken", "Waiting"]
+__all__ = ["Waiting"]
 
 #: How often in a row a stream is preferred while another one waits.
 _ROW_MAX = 8
-
-
-class Taken(NamedTuple):
-    """A block and, of each of its events, the CloudEvents source (`None`: it is no JSON object)."""
-
-    block: Block
-    sources: tuple[str | None, ...]
 
 
 class Waiting:
@@ -31,48 +23,48 @@ class Waiting:
 
     def __init__(self, first: Sequence[str]) -> None:
         self._rank = {stream: rank for rank, stream in enumerate(first)}
-        self._streams: dict[str, OrderedDict[str, deque[Taken]]] = {}
+        self._streams: dict[str, OrderedDict[str, deque[Block]]] = {}
         self._row: tuple[str, int] = ("", 0)
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def put(self, taken: Taken) -> None:
+    def put(self, block: Block) -> None:
         """A block came."""
-        edges = self._streams.setdefault(taken.block.stream, OrderedDict())
-        edges.setdefault(taken.block.edge, deque()).append(taken)
+        edges = self._streams.setdefault(block.stream, OrderedDict())
+        edges.setdefault(block.edge, deque()).append(block)
         self._count += 1
 
-    def put_back(self, taken: Sequence[Taken]) -> None:
+    def put_back(self, taken: Sequence[Block]) -> None:
         """What was taken is not admitted yet: it comes before what came later."""
         for one in reversed(taken):
-            edges = self._streams.setdefault(one.block.stream, OrderedDict())
-            edges.setdefault(one.block.edge, deque()).appendleft(one)
-            edges.move_to_end(one.block.edge, last=False)
+            edges = self._streams.setdefault(one.stream, OrderedDict())
+            edges.setdefault(one.edge, deque()).appendleft(one)
+            edges.move_to_end(one.edge, last=False)
             self._count += 1
 
     def streams(self) -> AbstractSet[str]:
         """The streams of which something waits."""
         return self._streams.keys()
 
-    def take(self, *, events_max: int, bytes_max: int, without: Collection[str] = ()) -> list[Taken]:
+    def take(self, *, events_max: int, bytes_max: int, without: Collection[str] = ()) -> list[Block]:
         """Blocks of one stream: at least one, one of each edge in turn, until a limit is reached.
 
         Of the streams `without` nothing is taken; something of another one waits.
         """
         edges = self._streams[self._next(without)]
-        found: list[Taken] = []
+        found: list[Block] = []
         events = size = 0
         while edges:
             edge, blocks = next(iter(edges.items()))
-            count = len(blocks[0].block.events)
+            count = len(blocks[0])
             if found and (events + count > events_max or size > bytes_max):
                 break
             taken = blocks.popleft()
             found.append(taken)
             events += count
-            size += sum(map(len, taken.block.events))
+            size += taken.size
             # Its next turn is after those of all others that wait.
             edges.pop(edge)
             if blocks:
