@@ -2,6 +2,7 @@
 
 import json
 import signal
+from importlib import resources
 
 from cli_projects import MAPPING, PROJECT, report, write_project  # isort: skip
 import pytest
@@ -57,6 +58,7 @@ def test_every_decision_is_said_in_its_order(explain):
         "  route holds does not take it: its type is quality.>",
         "  route by-drops does not take it: it takes events of drops alone",
         '  route one-order does not take it: its `where` does not hold: data.order == "1"',
+        '    data.order is "4711"',
         "not kept:",
     ]
     at = 0
@@ -65,6 +67,31 @@ def test_every_decision_is_said_in_its_order(explain):
         assert at >= 0, (line, ended.out)
     assert said[2].endswith("takes it")
     assert said[3].endswith("does not take it")
+
+
+def test_a_condition_that_does_not_hold_is_said_with_the_values_of_its_fields(project, explain):
+    file = project / "mfgroute.yaml"
+    condition = 'has(data.batch) && data.batch == "data.site" && data.site.startsWith("D")'
+    text = file.read_text()
+    assert 'data.order == "1"' in text
+    file.write_text(text.replace('data.order == "1"', condition))
+    ended = explain(report(1))
+    found = ended.out.split(condition)[1].splitlines()[1:3]
+    assert found == ["    data.batch has no value", '    data.site is "DE04"']
+    (one,) = [
+        one for one in explain(report(1), "--output", "json").json["outcomes"][0]["routes"] if "found" in one
+    ]
+    assert (one["route"], one["found"]) == ("one-order", {"data.batch": None, "data.site": "DE04"})
+
+
+def test_the_rules_of_the_contract_that_hold_are_named(project, explain):
+    own = project / "contracts" / "production.operation.completed.v1.yaml"
+    own.parent.mkdir(exist_ok=True)
+    packed = resources.files("mfgroute") / "packs/canonical/contracts" / own.name
+    rules = "rules:\n  - {code: of_an_order, check: 'data.order != \"0\"', message: no order}\n"
+    own.write_text(packed.read_text().replace("version: 1.", "version: 1.9", 1) + rules)
+    ended = explain(report(1))
+    assert "  its rules hold: of_an_order\n" in ended.out, ended.err
 
 
 def test_a_program_gets_fields_identity_and_routes(explain):

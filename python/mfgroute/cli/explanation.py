@@ -7,6 +7,7 @@ and by the files of the project. What nobody knows any more is said, too.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ NOT_KEPT = (
     "the value after each step of a rule (`text`, `number`, `codes`, `unit`, `round`)",
     "whether the event is a duplicate: that is known by a node alone",
 )
+#: A text in a condition, and a field of the event.
+_TEXT = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
+_FIELD = re.compile(r"\bdata(?:\.[A-Za-z_]\w*\b(?!\())+")
 #: Rejects that say that mappings were asked.
 _SELECTION = {"no_mapping", "mapping_ambiguous"}
 
@@ -86,6 +90,7 @@ def contract(project: Project, to: str) -> dict[str, Any]:
     return {
         "version": one["version"],
         "file": one["file"],
+        "rules": [rule["code"] for rule in document.get("rules", [])],
         "runs": "compiled" if one["compiled"] else f"by the fallback: {one['fallback']}",
         "key": document.get("key"),
         "idempotency": document.get("idempotency", []),
@@ -152,10 +157,18 @@ def routes(project: Project, event: Mapping[str, Any], taken: Sequence[int]) -> 
                 one["because"] = f"its type is {_listed(route.match.type)}"
             elif route.where is not None and _source_fits(route, event):
                 one["because"] = f"its `where` does not hold: {route.where}"
+                if form == event["to"]:
+                    one["found"] = _asked_for(route.where, event["data"])
             else:
                 one["because"] = f"it takes events of {_listed(route.match.source)} alone"
         found.append(one)
     return found
+
+
+def _asked_for(condition: str, data: Any) -> dict[str, Any]:
+    """The fields that a condition names, with their values; `None` where there is none. Loops name others."""
+    names = dict.fromkeys(_FIELD.findall(_TEXT.sub("", condition)))
+    return {name: next(iter(values({"data": data}, name.split("."))), None) for name in names}
 
 
 def _source_fits(route: Any, event: Mapping[str, Any]) -> bool:

@@ -172,6 +172,8 @@ def _print_outcome(one: dict[str, Any]) -> None:
     if "version" in validation:
         runs = validation["runs"]
         show.line(f"  valid by {validation['file']}, version {validation['version']}, checked {runs}")
+        if validation["rules"]:
+            show.line(f"  its rules hold: {', '.join(validation['rules'])}")
     made = ", ".join(f"{name} {show.compact(value)}" for name, value in identity["of"].items())
     alone = "" if identity["across_sources"] else " and the source"
     show.line(f"  id {identity['id']} of {made}{alone}")
@@ -182,6 +184,8 @@ def _print_outcome(one: dict[str, Any]) -> None:
             show.line(f"  route {route['route']} sends it to {sinks}{form}")
         else:
             show.line(f"  route {route['route']} does not take it: {route['because']}")
+            for name, value in route.get("found", {}).items():
+                show.line(f"    {name} {'has no value' if value is None else f'is {show.compact(value)}'}")
     for form in one["forms"]:
         show.line(f"  for {', '.join(form['sinks'])} it becomes {form['to']} by {', '.join(form['by'])}")
         _print_fields(form["fields"])

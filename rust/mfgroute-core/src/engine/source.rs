@@ -1,6 +1,6 @@
 //! A source: its counters and the messages that were refused.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -173,7 +173,7 @@ impl Shelf {
 pub(super) struct SourceCounts {
     pub(super) messages: u64,
     pub(super) received: u64,
-    pub(super) accepted: Vec<(Arc<str>, u64)>,
+    pub(super) accepted: HashMap<Arc<str>, u64>,
     pub(super) rejected: BTreeMap<Code, u64>,
     pub(super) filtered: BTreeMap<String, u64>,
     pub(super) duplicates: u64,
@@ -184,10 +184,9 @@ pub(super) struct SourceCounts {
 
 impl SourceCounts {
     pub(super) fn accept(&mut self, kind: &Arc<str>) {
-        let known = |entry: &&mut (Arc<str>, u64)| Arc::ptr_eq(&entry.0, kind) || entry.0 == *kind;
-        match self.accepted.iter_mut().find(known) {
-            Some(entry) => entry.1 += 1,
-            None => self.accepted.push((kind.clone(), 1)),
+        match self.accepted.get_mut(kind) {
+            Some(count) => *count += 1,
+            None => drop(self.accepted.insert(Arc::clone(kind), 1)),
         }
     }
 
@@ -205,7 +204,7 @@ impl SourceCounts {
     /// The sums, to be compared with `received`.
     pub(super) fn sums(&self) -> Counts {
         Counts {
-            accepted: self.accepted.iter().map(|entry| entry.1).sum(),
+            accepted: self.accepted.values().sum(),
             rejected: self.rejected.values().sum(),
             duplicates: self.duplicates,
             filtered: self.filtered.values().sum(),

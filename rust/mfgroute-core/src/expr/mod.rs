@@ -7,6 +7,7 @@
 //!
 //! An absent field is a failure, as CEL has it: never false, never true. `has()` asks first.
 
+pub(crate) mod ask;
 mod compile;
 mod eval;
 mod foreign;
@@ -174,6 +175,11 @@ impl Expr {
     #[must_use]
     pub fn is_known_by_paths(&self) -> bool {
         self.foreign.is_none() && !guard::whole_data(&self.op)
+    }
+
+    /// What it asks that lets an index tell that it is false.
+    pub(crate) fn asks(&self) -> Vec<ask::Ask> {
+        if self.is_native() { ask::asks(&self.op) } else { Vec::new() }
     }
 
     /// Every path of `data` that is used or asked for with `has()`, dotted, items of lists as `*`.

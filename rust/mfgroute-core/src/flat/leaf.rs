@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::shape::{Place, TextCheck, leaf};
-use super::word::head;
 use crate::schema::Schema;
 use crate::schema::classes::Classes;
 use crate::schema::program::{DecimalRule, Sub, SubId, Types};
@@ -126,9 +125,7 @@ impl Leaf {
 
     #[inline]
     fn takes_choice(&self, text: &[u8]) -> bool {
-        let Some(choice) = &self.place.text.choice else { return true };
-        let head = head(text);
-        choice.iter().any(|one| one.is(text, head))
+        self.place.text.choice.as_ref().is_none_or(|choice| choice.have(text))
     }
 
     fn takes_rules(&self, text: &str) -> bool {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::want::{CellNo, Wants};
-use super::word::Word;
+use super::word::Words;
 use crate::schema::Schema;
 use crate::schema::program::{ArrayRules, ObjectRules, Program, Sub, SubId, Types};
 
@@ -65,7 +65,7 @@ pub(super) struct PlainText {
 pub(super) struct TextCheck {
     pub(super) min: u32,
     pub(super) max: u32,
-    pub(super) choice: Option<Vec<Word>>,
+    pub(super) choice: Option<Words>,
 }
 
 impl Default for TextCheck {
@@ -355,13 +355,13 @@ pub(super) fn leaf(place: &mut Place, id: SubId, sub: &Sub) -> Result<(), String
     if let Some(values) = sub.values.as_deref() {
         if let Some(constant) = &values.constant {
             let text = constant.as_str().ok_or("a schema has a `const` that is not a text")?;
-            choice = Some(vec![Word::new(text)]);
+            choice = Some(Words::new([text].into_iter()));
         }
         if let Some(one_of) = &values.one_of {
             if !one_of.others.is_empty() || choice.is_some() {
                 return Err("a schema has an `enum` of other values than texts".to_owned());
             }
-            choice = Some(one_of.texts().map(Word::new).collect());
+            choice = Some(Words::new(one_of.texts()));
         }
         place.types &= Types::STRING;
     }

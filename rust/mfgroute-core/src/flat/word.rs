@@ -1,5 +1,7 @@
 //! Texts of the plan that texts of messages are compared with.
 
+use std::collections::HashSet;
+
 /// A text, its first bytes apart for a quick comparison.
 #[derive(Debug)]
 pub(super) struct Word {
@@ -18,6 +20,39 @@ impl Word {
         self.head == head
             && self.text.len() == text.len()
             && (text.len() <= 8 || self.text.as_bytes() == text)
+    }
+}
+
+/// Texts of which one has to be found: a few are looked through, many are in a table.
+#[derive(Debug)]
+pub(super) enum Words {
+    Few(Vec<Word>),
+    Many(HashSet<Box<[u8]>>),
+}
+
+impl Words {
+    /// From so many on, a table takes less than looking through them.
+    const MANY: usize = 32;
+
+    pub(super) fn new<'t>(texts: impl Iterator<Item = &'t str>) -> Self {
+        let texts: Vec<&str> = texts.collect();
+        if texts.len() < Self::MANY {
+            Self::Few(texts.into_iter().map(Word::new).collect())
+        } else {
+            Self::Many(texts.into_iter().map(|text| text.as_bytes().into()).collect())
+        }
+    }
+
+    /// Whether a text is one of them.
+    #[inline]
+    pub(super) fn have(&self, text: &[u8]) -> bool {
+        match self {
+            Self::Few(words) => {
+                let head = head(text);
+                words.iter().any(|word| word.is(text, head))
+            }
+            Self::Many(texts) => texts.contains(text),
+        }
     }
 }
 
@@ -61,6 +96,18 @@ mod tests {
                 let found = Word::new(one).is(other.as_bytes(), head(other.as_bytes()));
                 assert_eq!(found, one == other, "{one} {other}");
             }
+        }
+    }
+    #[test]
+    fn few_and_many_words_have_the_same_texts() {
+        for count in [0, 1, Words::MANY - 1, Words::MANY, 1_000] {
+            let texts: Vec<String> = (0..count).map(|number| format!("operation.{number}")).collect();
+            let words = Words::new(texts.iter().map(String::as_str));
+            assert_eq!(matches!(words, Words::Many(_)), count >= Words::MANY);
+            for number in 0..=2 * count {
+                assert_eq!(words.have(format!("operation.{number}").as_bytes()), number < count, "{number}");
+            }
+            assert!(!words.have(b"operation"));
         }
     }
 }

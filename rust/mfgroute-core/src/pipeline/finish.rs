@@ -25,6 +25,8 @@ pub struct Finish {
     shared: Shared,
     pub(super) forms: Forms,
     pub(super) versions: String,
+    /// Routes that may take the event.
+    pub(super) candidates: Vec<usize>,
 }
 
 /// The part of a record that many events share, and the events it is for.

@@ -9,6 +9,7 @@ use crate::contract::Contract;
 use crate::plan::project::Plan;
 use crate::record::Header;
 use crate::reject::{Code, Reject};
+use crate::route::Index;
 use crate::tree::{NodeId, Tree};
 
 impl Finish {
@@ -36,15 +37,45 @@ impl Finish {
         &mut self,
         plan: &Plan,
         (index, contract): (usize, &Contract),
+        source: (&str, &str),
+        data: Option<(&Tree, NodeId)>,
+        batch: &mut Batch,
+    ) -> Result<Range<usize>, Reject> {
+        self.forms.clear();
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
+        for group in plan.route_index.get(index).into_iter().flat_map(Index::groups) {
+            let seen = match group.looks_at(source) {
+                None => data,
+                // A conversion that fails does so again for the first route that asked for it.
+                Some(form) => {
+                    data.and_then(|data| self.forms.of(plan, (index, form), data).ok()).map(|form| (form, 0))
+                }
+            };
+            group.find(source, seen, &mut candidates);
+        }
+        if candidates.len() > 1 {
+            candidates.sort_unstable();
+            candidates.dedup();
+        }
+        let taken = self.taken(plan, (index, contract), source, data, &candidates, batch);
+        self.candidates = candidates;
+        taken
+    }
+
+    /// Evaluates routes in their order, and adds the sinks of those that take the event.
+    fn taken(
+        &mut self,
+        plan: &Plan,
+        (index, contract): (usize, &Contract),
         (source_name, uri): (&str, &str),
         data: Option<(&Tree, NodeId)>,
+        candidates: &[usize],
         batch: &mut Batch,
     ) -> Result<Range<usize>, Reject> {
         let first = batch.sinks.len();
         self.versions.clear();
-        self.forms.clear();
-        for route in plan.routes_of.get(index).into_iter().flatten() {
-            let Some(route) = plan.routes.get(*route) else { continue };
+        for route in candidates.iter().filter_map(|route| plan.routes.get(*route)) {
             if !route.takes_source(source_name, uri) {
                 continue;
             }
@@ -78,3 +109,7 @@ impl Finish {
         Ok(first..batch.sinks.len())
     }
 }
+
+#[cfg(test)]
+#[path = "routing_tests.rs"]
+mod tests;

@@ -18,7 +18,7 @@ use crate::plan::read::{File, nearest};
 use crate::plan::value::Scope;
 use crate::plan::{attributes, contract, mapping, node, overlap, routes};
 use crate::problem::{Place, Problem, Problems};
-use crate::route::Route;
+use crate::route::{Index, Route};
 use crate::schema::{Schema, SchemaOptions};
 use crate::time::Date;
 use crate::yaml::{self, Node};
@@ -50,6 +50,8 @@ pub struct Plan {
     pub conversions: Conversions,
     /// For each contract the routes that may take it.
     pub routes_of: Vec<Vec<usize>>,
+    /// For each contract what leads to those of them that may take an event.
+    pub route_index: Vec<Index>,
     /// For each contract its stream, by index in `engine.streams`.
     pub stream_of: Vec<usize>,
     /// Names and versions of the tables.

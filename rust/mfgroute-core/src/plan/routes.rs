@@ -4,7 +4,7 @@ use crate::plan::condition::{self, Of};
 use crate::plan::project::Plan;
 use crate::plan::read::{File, nearest};
 use crate::plan::{lifecycle, versions};
-use crate::route::{Route, TypePattern};
+use crate::route::{Index, Route, TypePattern};
 use crate::yaml::Node;
 
 /// Reads the routes of the main file into the plan.
@@ -22,6 +22,8 @@ pub fn read(main: &Node, plan: &mut Plan, file: &mut File<'_>) {
         plan.routes.iter().enumerate().filter_map(takes).collect()
     };
     plan.routes_of = (0..plan.contracts.len()).map(routes_of).collect();
+    let index = |contract| Index::new(contract, &plan.contracts, &plan.routes);
+    plan.route_index = (0..plan.contracts.len()).map(index).collect();
     warn_unwanted(main, plan, file);
 }
 

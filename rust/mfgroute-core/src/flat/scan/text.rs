@@ -2,7 +2,6 @@
 
 use super::super::cell::{Cell, CellKind, bytes_of};
 use super::super::shape::{Place, TextCheck};
-use super::super::word::head;
 use super::{Scan, bytes};
 use crate::decode::escape::escape;
 use crate::schema::program::Types;
@@ -68,11 +67,8 @@ impl Scan<'_> {
     /// What is asked of a text besides its length.
     fn allows(&self, place: &Place, cell: &Cell) -> Option<()> {
         let text = bytes_of(cell, self.bytes, &self.store.arena);
-        if let Some(choice) = &place.text.choice {
-            let head = head(text);
-            if !choice.iter().any(|one| one.is(text, head)) {
-                return None;
-            }
+        if place.text.choice.as_ref().is_some_and(|choice| !choice.have(text)) {
+            return None;
         }
         let Some(rules) = place.rules else { return Some(()) };
         let (text, rules) = (std::str::from_utf8(text).ok()?, self.shape.rules(rules)?);

@@ -1,9 +1,13 @@
 //! Routes: which events go to which sinks.
 
+mod index;
+
 use crate::contract::Contract;
 use crate::expr::{Expr, ExprCtx};
 use crate::reject::{Code, Reject};
 use crate::tree::{NodeId, Tree};
+
+pub use index::{Group, Index};
 
 /// One route, compiled. Its type patterns were matched against all contracts when the plan was
 /// compiled: an event meets only the routes that take events of its contract, as they are or converted.
