@@ -428,36 +428,6 @@ def test_an_edge_has_few_lanes():
     assert codes[4].code == 6
 
 
-def test_streams_that_are_called_otherwise_leave_room_for_their_new_names():
-    old, b = [EdgeLane("e", f"s{n}", 7, session=1 << 32) for n in range(4)], core()
-    for one in old:
-        greet(one, b)
-    b = core(position=b.position())
-    for n in range(4):
-        one = EdgeLane("e", f"t{n}", 7, session=2 << 32)
-        greet(one, b)
-        assert one.welcomed
-    with pytest.raises(LinkError, match="more than 4 streams"):
-        greet(EdgeLane("e", "t4", 7, session=2 << 32), b)
-
-
-def test_an_edge_that_may_not_connect_any_more_has_no_share_and_goes_on_when_it_comes_back():
-    a, b = lane(), core(credit_bytes=1000, credit_total=1000)
-    greet(a, b)
-    b.note(give(a, b, b"1").block)
-    a.receive(decode(b.acknowledge("e", "s", 7, 1, "sealed")))
-    b = core(position=b.position(), credit_bytes=1000, credit_total=1000, edges={"f"})
-    assert (b.lanes, dict(b.gone)) == ([], {"e": 1})
-    other = EdgeLane("f", "s", 9, session=1 << 32)
-    greet(other, b)
-    assert other._bytes_max == 1000
-    b.note(give(other, b, b"1").block)
-    b = core(position=b.position(), edges={"e", "f"})
-    greet(a, b)
-    assert give(a, b, b"2").block.number == 2
-    assert b.counts["forks"] == 0
-
-
 def test_a_core_answers_a_ping_and_drops_what_only_a_core_says():
     b = core()
     assert decode(b.receive("e", encode(Ping(5))).replies[0]) == Pong(5)

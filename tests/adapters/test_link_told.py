@@ -6,6 +6,8 @@ import pytest
 
 from mfgroute.adapter import Context
 from mfgroute.adapters.zeromq import ZeroMqSource
+from mfgroute.adapters.zeromq.frames import decode
+from mfgroute.adapters.zeromq.lane import EdgeLane, LinkError
 from mfgroute.adapters.zeromq.refused import Refused
 from mfgroute.events import Done
 from mfgroute.observe import health
@@ -14,6 +16,7 @@ from mfgroute.observe.metrics import Metrics
 from . import link_plant
 from .conftest import make_event, until
 from .link_plant import Plant, take
+from .test_edge_link import core, give, greet, lane
 
 plant, sink = link_plant.plant, link_plant.sink
 
@@ -116,3 +119,33 @@ async def test_that_a_lane_has_become_safe_is_kept_once(plant, sink, level):
         if number == 1 and level != "memory":
             assert len((await take(plant.source)).messages) == 0
     assert not plant.source.core.changed
+
+
+def test_streams_that_are_called_otherwise_leave_room_for_their_new_names():
+    old, b = [EdgeLane("e", f"s{n}", 7, session=1 << 32) for n in range(4)], core()
+    for one in old:
+        greet(one, b)
+    b = core(position=b.position())
+    for n in range(4):
+        one = EdgeLane("e", f"t{n}", 7, session=2 << 32)
+        greet(one, b)
+        assert one.welcomed
+    with pytest.raises(LinkError, match="more than 4 streams"):
+        greet(EdgeLane("e", "t4", 7, session=2 << 32), b)
+
+
+def test_an_edge_that_may_not_connect_any_more_has_no_share_and_goes_on_when_it_comes_back():
+    a, b = lane(), core(credit_bytes=1000, credit_total=1000)
+    greet(a, b)
+    b.note(give(a, b, b"1").block)
+    a.receive(decode(b.acknowledge("e", "s", 7, 1, "sealed")))
+    b = core(position=b.position(), credit_bytes=1000, credit_total=1000, edges={"f"})
+    assert (b.lanes, dict(b.gone)) == ([], {"e": 1})
+    other = EdgeLane("f", "s", 9, session=1 << 32)
+    greet(other, b)
+    assert other._bytes_max == 1000
+    b.note(give(other, b, b"1").block)
+    b = core(position=b.position(), edges={"e", "f"})
+    greet(a, b)
+    assert give(a, b, b"2").block.number == 2
+    assert b.counts["forks"] == 0
