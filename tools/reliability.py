@@ -97,7 +97,7 @@ def link(test: str) -> str:
 
 
 def tally(found: dict[str, list[dict[str, Any]]], read: list[dict[str, Any]]) -> list[str]:
-    """How many faults were survived, and what the newest record counted."""
+    """How many faults were survived, and what the records counted."""
     counts = dict.fromkeys(VERDICTS, 0)
     for entry in found["fault"]:
         results = [result(test, read).verdict for test in entry.get("tests", [])] or ["not run"]
@@ -108,14 +108,11 @@ def tally(found: dict[str, list[dict[str, Any]]], read: list[dict[str, Any]]) ->
         + "."
     ]
     if read:
-        newest = read[0]
-        counted = newest["counts"]
-        said = [f"{counted[name]:,} {words}" for name, words in COUNTS.items() if name in counted]
-        run = f"[{newest['began']}]({newest['page']}), commit {newest['commit']}, {newest['cores']} cores"
-        if newest["cases"]:
-            said.append(f"{newest['histories']:,} histories of the log over a disk that fails, in each round")
-            said.append(f"{newest['cases']:,} cases of each property test in Rust")
-        lines += ["", f"The newest record ({run}) has:", "", *(f"* {words}" for words in said)]
+        counted = {name: sum(one["counts"].get(name, 0) for one in read) for name in COUNTS}
+        said = [f"{counted[name]:,} {words}" for name, words in COUNTS.items() if counted[name]]
+        if histories := sum(one["histories"] for one in read):
+            said.append(f"{histories:,} histories of the log over a disk that fails")
+        lines += ["", f"All {len(read)} records together have:", "", *(f"* {words}" for words in said)]
     return lines
 
 
