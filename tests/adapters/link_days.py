@@ -207,6 +207,8 @@ class Day:
         for edge in self.edges:
             edge.emit(BUSINESS)
             edge.emit(TELEMETRY)
+        # A core may have begun to stand still just before the last mend, for a minute and a half.
+        self.clock.run(self.clock.now + 100, self.drained)
         self.clock.run(self.clock.now + 20)
         for edge in self.edges:
             if edge.why is not None:
@@ -304,6 +306,7 @@ class Renewed(Day):
         super().__init__(seed, **more)
         # What the old epoch had under way comes again under the new one; only the memory of ids knows it.
         self.core = Core(self, window=10_000)
+        self.other = None
         at_s = self.dice.choice([self.dice.uniform(1.0, self.calm_s), 0.1])
         self.clock.after(at_s, self._renew, self.edges[0])
 
@@ -319,6 +322,10 @@ class Renewed(Day):
         self.clock.after(max(30.0, self.calm_s + 30 - self.clock.now), self._return, edge, old)
 
     def _return(self, edge, folder):
+        if edge.folder.epoch not in {lane.epoch for lane in load(self.core.position)}:
+            # The new one has not been heard of: no core can know that the old one was given up.
+            self.clock.after(10.0, self._return, edge, folder)
+            return
         self.other = Edge(self, edge.name, self.net(), folder, sign="x")
         self.other.net.weather = None
         self.edges.append(self.other)
@@ -326,7 +333,7 @@ class Renewed(Day):
 
     def drained(self):
         """Whether the old folder was tried, and each has nothing left or was stopped."""
-        return self.clock.now > self.calm_s + 60 and super().drained()
+        return self.other is not None and self.clock.now > self.calm_s + 60 and super().drained()
 
     def rest(self):
         """The new epoch goes on, the old one is refused."""

@@ -428,9 +428,9 @@ def intake(*names, **fields):
     return Intake(messages=[message(name) for name in names], **fields)
 
 
-async def until(condition):
-    """Wait for something that the loop will do; bounded by the test's own timeout."""
-    async with asyncio.timeout(10):
+async def until(condition, seconds=10):
+    """Wait for something that the loop will do, for so long."""
+    async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - the loop does it between two turns
             await asyncio.sleep(0)
 

@@ -44,9 +44,9 @@ def test_a_book_keeps_points_and_counts_sessions(tmp_path):
     [
         "",
         "{}",
-        '{"format":1,"epoch":"5","lives":1,"streams":{},"more":1}',
-        '{"format":1,"epoch":"0000000000000005","lives":1,"streams":{"s":{"number":0,"hash":"","level":"sealed"}}}',
-        '{"format":2,"epoch":"5","lives":1,"streams":{}}',
+        '{"format":2,"epoch":"5","lives":1,"streams":{},"more":1}',
+        '{"format":2,"epoch":"0000000000000005","lives":1,"streams":{"s":{"number":0,"hash":"","level":"sealed"}}}',
+        '{"format":3,"epoch":"5","lives":1,"streams":{}}',
     ],
 )
 def test_an_unreadable_book_is_an_error(tmp_path, text):

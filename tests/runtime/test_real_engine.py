@@ -176,8 +176,7 @@ async def test_what_is_refused_as_a_whole_is_not_passed_by_later_events_of_its_k
             FakeSource.feed.put_nowait(
                 Intake(messages=[message(number, f"o{number % 7}") for number in numbers])
             )
-        async with asyncio.timeout(60):
-            await until(lambda: len(AllOrNothing.written) == 400)
+        await until(lambda: len(AllOrNothing.written) == 400, 60)
         assert await router.stop() == 0
     assert len(AllOrNothing.calls) > 20
     assert len(AllOrNothing.arrived) == 7
