@@ -373,8 +373,11 @@ class EdgeConnection:
 
     async def _beat(self) -> None:
         while self.failure is None:
+            before = time.monotonic()
             await asyncio.sleep(self._heartbeat_s)
             now = time.monotonic()
+            # While we stood still ourselves nothing was read, whatever the core said.
+            self._heard_at += now - before - self._heartbeat_s
             if now - self._heard_at > 3 * self._heartbeat_s:
                 self._fail(Disconnected(f"nothing heard from {self._endpoint}", sent=False))
                 return
