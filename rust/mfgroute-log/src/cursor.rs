@@ -69,12 +69,15 @@ impl Cursor {
 
     /// Takes the next sequence number, unless the bound forbids it.
     pub fn take(&mut self) -> Option<u64> {
-        self.has_reach().then(|| {
-            let taken = self.next;
-            self.next += 1;
-            self.pass();
-            taken
-        })
+        self.has_reach().then(|| self.retake())
+    }
+
+    /// Takes the next sequence number, however far it is: one that was taken in an earlier life, when the bound allowed it.
+    pub fn retake(&mut self) -> u64 {
+        let taken = self.next;
+        self.next += 1;
+        self.pass();
+        taken
     }
 
     /// Marks a number that was taken as finished. Says whether it was open until now.

@@ -6,7 +6,8 @@
 //! * [`Record`] is a cheap handle to the bytes of one of them.
 //! * [`MemoryLog`] is a log that lives as long as its process.
 //! * [`open`] opens a log on a [`Disk`]: its [`Store`] takes frames and reads, under its owner's lock; its [`Writer`]
-//!   waits for the disk, in a thread of its own. What goes from one to the other is [`Pending`] and [`Written`].
+//!   waits for the disk, in a thread of its own. What goes from one to the other is [`Pending`] and [`Written`]. Its
+//!   [`Keeper`] makes segments ready before they are needed and takes them away afterwards, in another one.
 //! * [`verify`], [`stat`] and [`salvage`] look at a log and change nothing, however damaged it is.
 //! * [`Cursor`] is how far a reader has come: a low mark and what it finished above it.
 //!
@@ -20,6 +21,7 @@ mod error;
 mod format;
 mod frame;
 mod inspect;
+mod keeper;
 mod memory;
 pub mod mutant;
 mod recover;
@@ -35,6 +37,7 @@ pub use error::{Corruption, OpenError, Poisoned};
 pub use format::FORMAT;
 pub use frame::{Frame, Record};
 pub use inspect::{Salvaged, SegmentHead, SegmentStat, SegmentState, Verified, salvage, stat, verify};
+pub use keeper::{Keeper, Spare};
 pub use memory::{AppendError, Limits, MemoryLog};
 pub use recover::{Report, Torn, open};
 pub use store::{NoRoom, Pending, Store, record_max};

@@ -10,6 +10,7 @@ use crate::chance::Chance;
 use crate::disk::{Disk, DiskFile};
 use crate::error::{Corruption, OpenError};
 use crate::format::{self, FRAME, HEAD, Head};
+use crate::keeper::{Keeper, Spare};
 use crate::mutant::{self, Mutant};
 use crate::segment::{self, Beyond, Segment, Walk};
 use crate::{Options, Store, Writer};
@@ -60,7 +61,7 @@ pub fn open(
     disk: Arc<dyn Disk>,
     options: &Options,
     each: &mut dyn FnMut(u64, u64, &[u8]),
-) -> Result<(Writer, Store, Report), OpenError> {
+) -> Result<(Writer, Keeper, Store, Report), OpenError> {
     let mut chance = Chance::new(options.seed);
     let Found { mut segments, superseded, half_heads, last, next } = read(&*disk, each)?;
     let log = segments.first().map_or_else(|| chance.wide(), |segment| segment.head.log);
@@ -84,8 +85,10 @@ pub fn open(
     let spares = std::mem::take(&mut maker.spares);
     segments.push(active.segment.clone());
     let store = Store::new(segments, next, options, active.left(), spares.len() as u64);
+    let keeper = Keeper::new(Arc::clone(&disk), options.clone(), life);
+    let spares = spares.into_iter().map(Spare).collect();
     let writer = Writer::new(disk, options.clone(), (log, life, chance), active, next, spares);
-    Ok((writer, store, report))
+    Ok((writer, keeper, store, report))
 }
 
 /// A log as it was read.

@@ -188,6 +188,12 @@ impl Store {
         self.segment_bytes
     }
 
+    /// Segments that are ready and that nothing was promised yet.
+    #[must_use]
+    pub fn spares(&self) -> u64 {
+        self.spares
+    }
+
     /// Segments were made ready.
     pub fn add_spares(&mut self, count: u64) {
         self.spares += count;

@@ -1,13 +1,15 @@
 //! Writing: groups of frames with one sync each, and the segments they go to.
+//! What makes segments ready, and takes them away, is the [`Keeper`](crate::Keeper).
 
 use std::io;
 use std::sync::Arc;
 
 use crate::Options;
 use crate::chance::Chance;
-use crate::disk::{Disk, DiskFile};
+use crate::disk::Disk;
 use crate::error::Poisoned;
 use crate::format::{self, HEAD, Head};
+use crate::keeper::Spare;
 use crate::mutant::{self, Mutant};
 use crate::recover::Active;
 use crate::segment::{self, INDEX_STEP, Segment};
@@ -47,21 +49,9 @@ pub struct Writer {
     active: Active,
     indexed: u64,
     next: u64,
-    spares: Vec<String>,
-    wanted: usize,
-    making: Option<Making>,
-    /// A segment that became a spare one, while it is not certain that its old name is gone.
-    renamed: Option<String>,
-    serial: u64,
+    spares: Vec<Spare>,
     buffer: Vec<u8>,
     poisoned: Option<Poisoned>,
-}
-
-/// A spare segment that is being written.
-struct Making {
-    name: String,
-    file: Arc<dyn DiskFile>,
-    filled: u64,
 }
 
 impl Writer {
@@ -71,27 +61,11 @@ impl Writer {
         (log, life, chance): (u128, u64, Chance),
         active: Active,
         next: u64,
-        spares: Vec<String>,
+        spares: Vec<Spare>,
     ) -> Self {
         let indexed = active.segment.index.last().map_or(0, |entry| entry.1);
-        let (making, buffer, poisoned) = (None, Vec::new(), None);
-        Self {
-            disk,
-            options,
-            log,
-            life,
-            chance,
-            active,
-            indexed,
-            next,
-            spares,
-            wanted: 1,
-            making,
-            renamed: None,
-            serial: 0,
-            buffer,
-            poisoned,
-        }
+        let (buffer, poisoned) = (Vec::new(), None);
+        Self { disk, options, log, life, chance, active, indexed, next, spares, buffer, poisoned }
     }
 
     /// The id of the log, which is in each of its segments.
@@ -199,7 +173,7 @@ impl Writer {
 
     /// Goes on to a new segment. Everything in the one before is durable.
     fn roll(&mut self, written: &mut Written) -> io::Result<()> {
-        let Some(spare) = self.spares.pop() else {
+        let Some(Spare(spare)) = self.spares.pop() else {
             return Err(io::Error::other("no segment is ready, although room was promised"));
         };
         let file = self.disk.open(&spare)?;
@@ -229,100 +203,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes up to `step` bytes of the next spare segment, unless there is one. Says how many were made ready.
-    ///
-    /// # Errors
-    ///
-    /// The disk has no room beyond the reserve (`StorageFull`), or writing failed. The spare is given up and the log
-    /// itself is not touched: asking again later is safe.
-    pub fn prepare(&mut self, step: u64) -> io::Result<u64> {
-        if self.spares.len() >= self.wanted || self.poisoned.is_some() {
-            return Ok(0);
-        }
-        let mut making = match self.making.take() {
-            Some(making) => making,
-            None => self.begin_spare()?,
-        };
-        match self.fill(&mut making, step) {
-            Ok(()) if making.filled < self.options.segment_bytes => {
-                self.making = Some(making);
-                Ok(0)
-            }
-            Ok(()) => {
-                // Only now: a file that is not durable to its end is not found as a spare one by a later opening.
-                let spare = self.spare_name();
-                self.disk.rename(&making.name, &spare)?;
-                self.spares.push(spare);
-                Ok(1)
-            }
-            Err(error) => {
-                // What was written is of no use; if it cannot be removed now, the next opening does it.
-                let _ = self.disk.remove(&making.name);
-                Err(error)
-            }
-        }
-    }
-
-    /// How many spare segments are to be kept ready; 1 unless more is said.
-    pub fn want_spares(&mut self, count: usize) {
-        self.wanted = count.max(1);
-    }
-
-    /// Whether a spare segment is still to be made.
-    #[must_use]
-    pub fn lacks_spare(&self) -> bool {
-        self.spares.len() < self.wanted && self.poisoned.is_none()
-    }
-
-    fn begin_spare(&mut self) -> io::Result<Making> {
-        if self.disk.free()? < self.options.reserve_bytes + self.options.segment_bytes {
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk has only its reserve left"));
-        }
-        let name = self.spare_name().replace(".spare", ".new");
-        let file = self.disk.create(&name)?;
-        Ok(Making { name, file, filled: 0 })
-    }
-
-    fn spare_name(&mut self) -> String {
-        self.serial += 1;
-        format!("{:06}-{:06}.spare", self.life, self.serial)
-    }
-
-    fn fill(&self, making: &mut Making, step: u64) -> io::Result<()> {
-        let zeros = vec![0; step.min(self.options.segment_bytes - making.filled) as usize];
-        making.file.write_all_at(&zeros, making.filled)?;
-        making.file.sync()?;
-        making.filled += zeros.len() as u64;
-        Ok(())
-    }
-
-    /// Takes a segment out of the log for good; it becomes a spare one if one is wanted. Says how many spares that
-    /// made. The caller has made durable what allows it.
-    ///
-    /// # Errors
-    ///
-    /// The file system says no. The segment, and those behind it, are to be retired again later.
-    pub fn retire(&mut self, name: &str) -> io::Result<u64> {
-        let length = match self.disk.open(name).and_then(|file| file.length()) {
-            Ok(length) => Some(length),
-            // It went before, and what failed was to make that durable.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        let wanted = self.spares.len() < self.wanted && self.making.is_none() && self.renamed.is_none();
-        if length == Some(self.options.segment_bytes) && wanted {
-            let spare = self.spare_name();
-            self.disk.rename(name, &spare)?;
-            self.renamed = Some(spare);
-        } else if length.is_some() {
-            self.disk.remove(name)?;
-        }
-        self.disk.sync_names()?;
-        // Not before: a new head in a file that may get its old name back would be two segments in one.
-        let spare = self.renamed.take();
-        let made = u64::from(spare.is_some());
-        self.spares.extend(spare);
-        Ok(made)
+    /// A segment is ready. It is used when the active one is full.
+    pub fn add_spare(&mut self, spare: Spare) {
+        self.spares.push(spare);
     }
 
     /// Records below are durable.

@@ -1,12 +1,13 @@
 //! Writing the state down whole, so that the facts before can go.
 
+use super::carried::KEY_BYTES;
 use super::edit::note_edited;
 use super::fact::{At, End, Fact, Facts, Named};
 use super::journal::{Action, Settled, Settlement};
 use super::lanes::Held;
 use super::node::Later;
 use super::parked::Cause;
-use super::redo::{KEY_BYTES, skipped};
+use super::redo::skipped;
 use super::sink::{Sink, parked};
 use super::source::note_reject;
 use super::state::State;
@@ -14,7 +15,7 @@ use super::stream::Stream;
 use crate::identity;
 
 impl State {
-    /// Writes the whole state down.
+    /// Writes the whole state down, but for [identities](super::carried).
     pub(super) fn checkpoint(&self, at_ms: u64) -> Facts {
         let mut facts = Facts { on: true, ..Facts::default() };
         facts.note(&Fact::Begin);
@@ -40,8 +41,6 @@ impl State {
         for Action { at_ms, who, what, on, why } in self.journal.actions() {
             facts.note(&Fact::Acted { at_ms: *at_ms, who, what, on, why });
         }
-        let keys: Vec<u8> = self.carried.iter().flatten().copied().collect();
-        note_keys(&keys, &mut facts);
         for later in self.node.iter().flat_map(|node| node.laters()) {
             self.checkpoint_later(later, &mut facts, at_ms);
         }
@@ -63,8 +62,10 @@ impl State {
             if stream.config.durable {
                 // What was dropped before it was durable may never have been.
                 let shown = stream.log.visible();
-                facts.note(&Fact::Low { sink: sink.no, stream: number, seq: cursor.low().min(shown) });
-                for seq in cursor.finished_above().take_while(|&seq| seq < shown) {
+                // What was given up is not handed out any more, and its effects have ended.
+                let low = cursor.low().max(stream.log.floor()).min(shown);
+                facts.note(&Fact::Low { sink: sink.no, stream: number, seq: low });
+                for seq in cursor.finished_above().filter(|&seq| low <= seq && seq < shown) {
                     facts.note(&Fact::Above { sink: sink.no, stream: number, seq });
                 }
             }

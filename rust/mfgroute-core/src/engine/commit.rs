@@ -2,9 +2,10 @@
 //!
 //! A cycle writes the streams first and the node's own log after them, so that no fact is durable before what it is
 //! about. The group of a cycle is what arrived while the one before was under way; there is no timer. What is left of
-//! its time goes to the next spare segments, to seals and to segments that are not needed any more.
+//! its time goes to seals.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,33 +17,28 @@ use super::config::StreamNo;
 use super::fact::{Fact, Facts};
 use super::node::After;
 use super::state::{Life, State};
+use super::sync::{self, JoinHandle};
+use super::tidy::{self, Tidier, Which, with_store};
 
-/// Bytes of a spare segment that are written between two groups, at least and at most. The next group waits so long, so
-/// it is no more than keeps up with the groups.
-const SPARE_STEP: (u64, u64) = (256 << 10, 4 << 20);
 /// How long nothing must have come in before what is durable is attested.
 const SEAL_AFTER: Duration = Duration::from_millis(10);
-/// How often a disk without room is asked again.
-const ASK_AGAIN: Duration = Duration::from_secs(1);
-/// Which log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Which {
-    Stream(StreamNo),
-    Node,
-}
 
 /// The thread that waits for the disk.
 pub(super) struct Committer {
     inner: Arc<Inner>,
     writers: BTreeMap<Which, Writer>,
-    /// Segments that are to go, oldest first.
-    retired: VecDeque<(Which, String)>,
-    /// The disk had no room for a spare segment or did not let one go, or somebody holds them.
-    cramped: bool,
+    tidying: Tidying,
     /// What is durable cannot be attested before more is written: its segment has no room for that.
     unsealable: bool,
-    /// Bytes of the group before, in all streams.
-    grouped: u64,
+}
+
+/// Who tidies.
+enum Tidying {
+    /// The one who writes, between groups: at the end of the engine, and in a simulation.
+    Itself(Tidier),
+    Thread(JoinHandle<Tidier>),
+    /// The thread panicked.
+    Nobody,
 }
 
 /// What one cycle takes under one lock.
@@ -53,31 +49,53 @@ struct Cut {
 }
 
 impl Committer {
-    pub(super) fn new(inner: Arc<Inner>, node: Writer) -> Self {
-        let writers = BTreeMap::from([(Which::Node, node)]);
-        Self { inner, writers, retired: VecDeque::new(), cramped: false, unsealable: false, grouped: 0 }
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        let tidying = Tidying::Itself(Tidier::new(Arc::clone(&inner)));
+        Self { inner, writers: BTreeMap::new(), tidying, unsealable: false }
     }
 
-    /// Writes until the engine is closed and everything is on the disk.
-    pub(super) fn run(mut self) {
+    /// Starts a thread that writes and one that tidies, until the engine is closed and everything is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// The machine has no thread for them; nothing runs then.
+    pub(super) fn start(mut self) -> io::Result<JoinHandle> {
+        let inner = Arc::clone(&self.inner);
+        if let Tidying::Itself(tidier) = std::mem::replace(&mut self.tidying, Tidying::Nobody) {
+            self.tidying = Tidying::Thread(sync::spawn("mfgroute-tidy", move || tidier.run())?);
+        }
+        sync::spawn("mfgroute-log", move || self.run()).inspect_err(|_| {
+            inner.lock().life = Life::Closed;
+            inner.chores.notify_one();
+        })
+    }
+
+    fn run(mut self) {
         loop {
             if self.step(&mut || ()) {
                 continue;
             }
             let state = self.inner.lock();
-            if has_work(&state) || wants_seal(&state) && !self.unsealable {
+            if has_work(&state) || wants_seal(&state) && !self.unsealable || has_spares(&state) {
                 continue;
             }
+            if tidy::has_chores(&state) {
+                self.inner.chores.notify_one();
+            }
             if state.life == Life::Closed {
-                return;
+                drop(state);
+                match std::mem::replace(&mut self.tidying, Tidying::Nobody) {
+                    Tidying::Thread(thread) => {
+                        self.inner.chores.notify_one();
+                        // A panic there was said by the thread itself.
+                        self.tidying = thread.join().map_or(Tidying::Nobody, Tidying::Itself);
+                        continue;
+                    }
+                    Tidying::Itself(_) | Tidying::Nobody => return,
+                }
             }
             let unsealed = unsealed(&state) && !self.unsealable;
-            let wait = match (unsealed, self.cramped) {
-                (true, _) => SEAL_AFTER,
-                (false, true) => ASK_AGAIN,
-                (false, false) => Duration::from_secs(60),
-            };
-            self.cramped = false;
+            let wait = if unsealed { SEAL_AFTER } else { Duration::from_secs(60) };
             let (state, timeout) =
                 self.inner.work.wait_timeout(state, wait).expect("no earlier call of the engine panicked");
             let quiet = timeout.timed_out() && !has_work(&state);
@@ -104,14 +122,15 @@ impl Committer {
             between();
             written.push((*no, self.write(Which::Stream(*no), group)));
         }
-        self.grouped = written.iter().flat_map(|(_, written)| written).map(|written| written.bytes).sum();
         between();
         let facts = {
-            let mut state = self.inner.lock();
+            let inner = Arc::clone(&self.inner);
+            let mut state = inner.lock();
             for (no, written) in written {
                 state.written(no, written);
             }
             state.pass_after(cut.after, now);
+            self.take_in(&mut state);
             let taken = state.node.as_mut().map(|node| {
                 node.synced = node.synced.max(cut.ticket);
                 node.store.take_pending()
@@ -143,16 +162,19 @@ impl Committer {
             }
         }
         self.unsealable = false;
-        self.retired.extend(state.take_retired());
+        let chores = tidy::has_chores(&state);
         drop(state);
         self.inner.wake.written();
+        if chores {
+            self.inner.chores.notify_one();
+        }
         true
     }
 
     fn cut(&mut self, now: Now) -> Option<Cut> {
-        let mut state = self.inner.lock();
-        let fresh = state.home.as_mut().map(|home| std::mem::take(&mut home.writers)).unwrap_or_default();
-        self.writers.extend(fresh.into_iter().map(|(no, writer)| (Which::Stream(no), writer)));
+        let inner = Arc::clone(&self.inner);
+        let mut state = inner.lock();
+        self.take_in(&mut state);
         if let Some(node) = &mut state.node {
             node.pass_on(now.wall_ms);
         }
@@ -171,6 +193,17 @@ impl Committer {
         Some(Cut { streams, after, ticket })
     }
 
+    /// Takes writers of logs that were opened, and segments that are ready: under the lock under which room is promised,
+    /// so that there is a segment for all of it.
+    fn take_in(&mut self, state: &mut State) {
+        let Some(home) = &mut state.home else { return };
+        self.writers.extend(home.writers.drain(..));
+        self.unsealable &= home.spares.is_empty();
+        for (which, spare) in home.spares.drain(..) {
+            self.writers.entry(which).and_modify(|writer| writer.add_spare(spare));
+        }
+    }
+
     fn write(&mut self, which: Which, group: &[Pending]) -> Result<Written, Poisoned> {
         match self.writers.get_mut(&which) {
             Some(writer) => writer.write(group),
@@ -178,54 +211,12 @@ impl Committer {
         }
     }
 
-    /// Does one piece of what can wait: a segment that is to go, or a part of a spare one. Says whether it did.
+    /// Does one piece of what can wait, unless a thread does. Says whether it did.
     pub(super) fn tidy(&mut self) -> bool {
-        let (inner, retired) = (Arc::clone(&self.inner), self.retired.front().cloned());
-        let free = inner.hold.free(inner.clock.now());
-        self.cramped |= retired.is_some() && free.is_none();
-        if let (Some((which, name)), Some(_free)) = (retired, free) {
-            let retired = self.writers.get_mut(&which).map_or(Ok(0), |writer| writer.retire(&name));
-            match retired {
-                Ok(spares) => {
-                    self.retired.pop_front();
-                    self.add_spares(which, spares);
-                    return true;
-                }
-                Err(_) => self.cramped = true,
-            }
+        match &mut self.tidying {
+            Tidying::Itself(tidier) => tidier.step(),
+            Tidying::Thread(_) | Tidying::Nobody => false,
         }
-        let wanted = wanted(&self.inner.lock());
-        for (which, spares) in wanted {
-            if let Some(writer) = self.writers.get_mut(&which) {
-                writer.want_spares(spares as usize);
-            }
-        }
-        let (mut worked, mut made) = (false, Vec::new());
-        let step = (2 * self.grouped).next_multiple_of(4096).clamp(SPARE_STEP.0, SPARE_STEP.1);
-        for (&which, writer) in &mut self.writers {
-            if !writer.lacks_spare() {
-                continue;
-            }
-            match writer.prepare(step) {
-                Ok(spares) => {
-                    worked = true;
-                    made.push((which, spares));
-                }
-                Err(_) => self.cramped = true,
-            }
-        }
-        for (which, spares) in made {
-            self.add_spares(which, spares);
-        }
-        worked
-    }
-
-    fn add_spares(&self, which: Which, spares: u64) {
-        if spares == 0 {
-            return;
-        }
-        with_store(&mut self.inner.lock(), which, |store| store.add_spares(spares));
-        self.inner.wake.all();
     }
 
     /// Seals at once if someone waits for it, or the engine is closed. Says whether it did.
@@ -239,7 +230,11 @@ impl Committer {
         let mut sealed = false;
         let whiches: Vec<Which> = self.writers.keys().copied().collect();
         for which in whiches {
-            let begun = with_store(&mut self.inner.lock(), which, mfgroute_log::Store::begin_seal);
+            let inner = Arc::clone(&self.inner);
+            let mut state = inner.lock();
+            self.take_in(&mut state);
+            let begun = with_store(&mut state, which, mfgroute_log::Store::begin_seal);
+            drop(state);
             if begun != Some(true) {
                 continue;
             }
@@ -261,35 +256,15 @@ impl Committer {
         state.seal_wanted &= unsealed(&state);
         self.unsealable = !sealed;
         state.catch_up(self.inner.clock.now());
-        self.retired.extend(state.take_retired());
         drop(state);
         self.inner.wake.written();
         sealed
     }
 }
 
-fn with_store<T>(
-    state: &mut State,
-    which: Which,
-    run: impl FnOnce(&mut mfgroute_log::Store) -> T,
-) -> Option<T> {
-    let store = match which {
-        Which::Node => state.node.as_mut().filter(|node| node.failed.is_none()).map(|node| &mut node.store),
-        Which::Stream(no) => {
-            let log = state.streams.get_mut(usize::from(no)).and_then(|stream| stream.log.disk_mut());
-            log.filter(|log| log.failed.is_none()).map(|log| &mut log.store)
-        }
-    };
-    store.map(run)
-}
-
-/// How many spare segments each log is to have.
-fn wanted(state: &State) -> Vec<(Which, u64)> {
-    let stream = |(no, stream): (StreamNo, &super::stream::Stream)| {
-        stream.log.disk().map(|log| (Which::Stream(no), log.needs()))
-    };
-    let node = state.node.as_ref().map(|node| (Which::Node, node.wanted() / node.store.segment_bytes() + 2));
-    node.into_iter().chain((0..).zip(&state.streams).filter_map(stream)).collect()
+/// Whether segments are ready that the one who writes does not know of.
+fn has_spares(state: &State) -> bool {
+    state.home.as_ref().is_some_and(|home| !home.spares.is_empty())
 }
 
 fn has_work(state: &State) -> bool {
@@ -316,11 +291,6 @@ fn wants_seal(state: &State) -> bool {
 }
 
 impl State {
-    fn take_retired(&mut self) -> impl Iterator<Item = (Which, String)> + use<> {
-        let retired = std::mem::take(&mut self.retired);
-        retired.into_iter().map(|(stream, name)| (stream.map_or(Which::Node, Which::Stream), name))
-    }
-
     fn poison(&mut self, which: Which, why: String) {
         let failed = match which {
             Which::Node => self.node.as_mut().map(|node| &mut node.failed),

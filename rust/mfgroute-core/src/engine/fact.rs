@@ -50,6 +50,8 @@ pub(super) enum Fact<'a> {
     Begin,
     /// It is whole.
     Whole,
+    /// The one before never became whole, for the node ended meanwhile: what stands before it still holds.
+    Torn,
     /// Key of the hash of lanes.
     Seed(u64, u64),
     /// Next place in the order of admission, and next number of a reject.
@@ -210,6 +212,7 @@ impl Fact<'_> {
         match self {
             Self::Begin => out.byte(0),
             Self::Whole => out.byte(1),
+            Self::Torn => out.byte(22),
             Self::Seed(left, right) => out.byte(2).long(*left).long(*right),
             Self::Next { ordinal, reject } => out.byte(3).long(*ordinal).long(*reject),
             Self::Name { what, number, name } => {
@@ -351,6 +354,7 @@ impl<'a> Fact<'a> {
         let fact = match from.byte()? {
             0 => Self::Begin,
             1 => Self::Whole,
+            22 => Self::Torn,
             2 => Self::Seed(from.long()?, from.long()?),
             3 => Self::Next { ordinal: from.long()?, reject: from.long()? },
             4 => {

@@ -11,6 +11,7 @@ fn every_fact_reads_back_and_a_cut_one_does_not() {
     let facts = [
         Fact::Begin,
         Fact::Whole,
+        Fact::Torn,
         Fact::Seed(1, 2),
         Fact::Next { ordinal: 1, reject: 2 },
         Fact::Name { what: Named::DurableStream, number: 1, name: "business" },

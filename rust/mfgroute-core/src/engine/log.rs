@@ -73,6 +73,15 @@ impl Known {
     }
 }
 
+/// Records at the beginning of a log that are to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Freeing {
+    /// The identities of records below are noted.
+    pub(super) noted: u64,
+    /// Those below go.
+    pub(super) to: u64,
+}
+
 /// A log on a disk.
 #[derive(Debug)]
 pub(super) struct DiskLog {
@@ -87,7 +96,7 @@ pub(super) struct DiskLog {
     /// Why nothing is taken any more.
     pub(super) failed: Option<String>,
     /// A part of it is being freed.
-    pub(super) freeing: bool,
+    pub(super) freeing: Option<Freeing>,
     /// Records below were given up for room.
     given_up: u64,
     /// Spare segments that the largest frame needs of those that did not fit.
@@ -98,7 +107,7 @@ impl DiskLog {
     /// The log of a store, with what was noted of each of its records.
     pub(super) fn new(store: Store, known: Known, limits: Limits, keep_ms: u64) -> Self {
         let first = store.first_seq();
-        let (finished, bytes_finished, failed, freeing, given_up) = (first, 0, None, false, first);
+        let (finished, bytes_finished, failed, freeing, given_up) = (first, 0, None, None, first);
         let needs = Cell::new(1);
         Self {
             store,
@@ -157,7 +166,7 @@ impl DiskLog {
     /// The number below which records may leave the disk now, if any: they are finished, and their room is needed or
     /// they are older than they are kept.
     pub(super) fn spare_to(&self) -> Option<u64> {
-        if self.freeing {
+        if self.freeing.is_some() {
             return None;
         }
         let cramped =
@@ -169,7 +178,7 @@ impl DiskLog {
 
     /// Lets go of whole segments below `seq`; returns their names, oldest first.
     pub(super) fn free_to(&mut self, seq: u64) -> Vec<String> {
-        self.freeing = false;
+        self.freeing = None;
         let names = self.store.free_to(seq);
         while self.first < self.store.first_seq() {
             let size = self.known.forget(self.first);

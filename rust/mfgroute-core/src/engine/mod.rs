@@ -21,6 +21,7 @@ mod act;
 mod admission;
 mod admit;
 mod again;
+mod carried;
 mod checkpoint;
 mod clock;
 mod commit;
@@ -53,6 +54,7 @@ mod state;
 mod stored;
 mod stream;
 mod sync;
+mod tidy;
 mod trace;
 mod wait;
 mod wake;
@@ -141,11 +143,25 @@ struct Inner {
     wake: Wake,
     /// There is something to write.
     work: Condvar,
+    /// There is something to tidy.
+    chores: Condvar,
     clock: Arc<dyn Clock>,
     hold: hold::Hold,
 }
 
 impl Inner {
+    fn new(state: State, clock: Arc<dyn Clock>) -> Self {
+        let (work, chores) = (Condvar::new(), Condvar::new());
+        Self {
+            state: Mutex::new(state),
+            wake: Wake::default(),
+            work,
+            chores,
+            clock,
+            hold: hold::Hold::default(),
+        }
+    }
+
     /// A panic while the lock was held means that the state is not to be trusted: every later call
     /// panics too, and nothing is half alive.
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -177,9 +193,7 @@ impl Engine {
     /// An engine with nothing installed, in memory: durable streams are refused.
     #[must_use]
     pub fn new(options: &EngineOptions, clock: Arc<dyn Clock>) -> Self {
-        let (state, wake) = (Mutex::new(State::new(options)), Wake::default());
-        let inner = Arc::new(Inner { state, wake, work: Condvar::new(), clock, hold: hold::Hold::default() });
-        Self { inner, committer: Mutex::new(None) }
+        Self { inner: Arc::new(Inner::new(State::new(options), clock)), committer: Mutex::new(None) }
     }
 
     /// The engine of a data folder: everything that was durable in it is there again. A thread of its own writes to
@@ -192,7 +206,7 @@ impl Engine {
     ) -> Result<(Self, Reports), OpenError> {
         let (engine, committer, reports) = Self::assemble(options, disk, disk_options, clock)?;
         let failed = |error| OpenError::io(open::NODE, &error);
-        let thread = sync::spawn("mfgroute-log", move || committer.run()).map_err(failed)?;
+        let thread = committer.start().map_err(failed)?;
         *engine.committer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok((engine, reports))
     }
@@ -204,10 +218,9 @@ impl Engine {
         disk_options: &DiskOptions,
         clock: Arc<dyn Clock>,
     ) -> Result<(Self, Committer, Reports), OpenError> {
-        let (state, writer, reports) = State::open(options, disk, disk_options)?;
-        let (state, wake) = (Mutex::new(state), Wake::default());
-        let inner = Arc::new(Inner { state, wake, work: Condvar::new(), clock, hold: hold::Hold::default() });
-        let committer = Committer::new(Arc::clone(&inner), writer);
+        let (state, reports) = State::open(options, disk, disk_options)?;
+        let inner = Arc::new(Inner::new(state, clock));
+        let committer = Committer::new(Arc::clone(&inner));
         Ok((Self { inner, committer: Mutex::new(None) }, committer, reports))
     }
 

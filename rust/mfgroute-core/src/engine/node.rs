@@ -59,6 +59,10 @@ pub(super) struct Node {
     pub(super) since: u64,
     pub(super) checkpoint: u64,
     pub(super) checkpointing: bool,
+    /// Facts from here on stay behind the checkpoint that is being prepared.
+    pub(super) preparing: Option<u64>,
+    /// There is more to do of what is done in pieces, with the next group.
+    pub(super) more: bool,
     /// Room that the next checkpoint needs, with what goes to waste at the ends of segments.
     pub(super) needs: u64,
     /// Everything that was noted before a call got this number is durable once `done` reaches it.
@@ -83,6 +87,8 @@ impl Node {
             since,
             checkpoint: 0,
             checkpointing: false,
+            preparing: None,
+            more: false,
             needs: 0,
             ticket: 0,
             done: 0,
@@ -153,7 +159,7 @@ impl Node {
     /// Whether something is to be written, or done.
     pub(super) fn has_work(&self) -> bool {
         let waits = self.ticket > self.synced || (self.ticket > self.done && !self.is_cramped());
-        self.store.has_pending() || !self.after.is_empty() || waits
+        self.store.has_pending() || !self.after.is_empty() || waits || self.more
     }
 }
 

@@ -7,18 +7,19 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mfgroute_log::mutant::{self, Mutant};
-use mfgroute_log::{Disk, Options, Report, Writer};
+use mfgroute_log::{Disk, Keeper, Options, Report, Spare, Writer};
 
+use super::carried::{Key, read_key};
 use super::config::{EngineOptions, InstallError, StreamConfig, StreamNo};
 use super::fact::Fact;
 use super::log::{DiskLog, Known, Log};
 use super::node::Node;
-use super::redo::{KEY_BYTES, Replay};
+use super::redo::Replay;
 use super::sink::Sink;
 use super::state::State;
 use super::stored::Stored;
 use super::stream::{Stream, limits};
-use crate::dedup::Prints;
+use super::tidy::Which;
 
 /// What the node's own log is called.
 pub(crate) const NODE: &str = "_node";
@@ -147,7 +148,11 @@ pub(super) struct Home {
     disk: Arc<dyn Disk>,
     options: DiskOptions,
     /// Writers of logs that were opened, for the one who writes.
-    pub(super) writers: Vec<(StreamNo, Writer)>,
+    pub(super) writers: Vec<(Which, Writer)>,
+    /// Their keepers, for the one who tidies.
+    pub(super) keepers: Vec<(Which, Keeper)>,
+    /// Segments that are ready, for the one who writes. Their room is in the stores already.
+    pub(super) spares: Vec<(Which, Spare)>,
 }
 
 impl fmt::Debug for Home {
@@ -174,6 +179,11 @@ impl Home {
         self.disk.folder("streams")?.folder(&folder_name(stream))
     }
 
+    fn opened(&mut self, which: Which, writer: Writer, keeper: Keeper) {
+        self.writers.push((which, writer));
+        self.keepers.push((which, keeper));
+    }
+
     /// The log of a stream that is new here.
     pub(super) fn new_log(
         &mut self,
@@ -185,13 +195,13 @@ impl Home {
         let mut found = 0_u64;
         let options = self.log_options(config.capacity.bytes);
         let opened = mfgroute_log::open(folder, &options, &mut |_, _, _| found += 1);
-        let (writer, store, _) = opened.map_err(|error| failed(error.to_string()))?;
+        let (writer, keeper, store, _) = opened.map_err(|error| failed(error.to_string()))?;
         if found > 0 {
             let why = format!("it holds {found} records that the node's own log does not know");
             return Err(failed(why));
         }
         let id = writer.log();
-        self.writers.push((number, writer));
+        self.opened(Which::Stream(number), writer, keeper);
         let log = DiskLog::new(store, Known::default(), limits(config.capacity), config.keep_ms);
         Ok((Log::Disk(Box::new(log)), id))
     }
@@ -204,23 +214,22 @@ fn folder_name(stream: &str) -> String {
     stream.bytes().map(part).collect()
 }
 
-/// An identity with its place in the order of admission.
-type Key = (u64, u128, Prints);
-
 impl State {
-    /// The state of a data folder, and the writer of the node's own log.
+    /// The state of a data folder.
     pub(super) fn open(
         options: &EngineOptions,
         disk: Arc<dyn Disk>,
         disk_options: &DiskOptions,
-    ) -> Result<(Self, Writer, Reports), OpenError> {
-        let home = Home { disk, options: disk_options.clone(), writers: Vec::new() };
-        let (mut state, node, writer, report, bytes) = open_node(options, &home)?;
+    ) -> Result<(Self, Reports), OpenError> {
+        let (writers, keepers, spares) = (Vec::new(), Vec::new(), Vec::new());
+        let mut home = Home { disk, options: disk_options.clone(), writers, keepers, spares };
+        let (mut state, node, report, bytes) = open_node(options, &mut home)?;
         let mut reports = vec![(NODE.to_owned(), report)];
         let is_new = state.streams.is_empty() && state.ordinal == 0 && node.next_seq() == 0;
         state.node = Some(Box::new(Node::new(node, bytes)));
         (state.facts.on, state.after.on) = (true, true);
         state.home = Some(home);
+        state.carried.settle(options.dedup_window);
         let mut keys: Vec<VecDeque<Key>> = vec![state.carried.iter().map(read_key).collect()];
         let mut queued = vec![0; state.sinks.len()];
         for number in 0..state.streams.len() {
@@ -251,7 +260,7 @@ impl State {
             let (left, right) = state.lane_key;
             state.facts.note(&Fact::Seed(left, right));
         }
-        Ok((state, writer, reports))
+        Ok((state, reports))
     }
 
     fn open_stream(
@@ -289,7 +298,7 @@ impl State {
         };
         let capacity = home.options.capacities.get(&config.name).copied().unwrap_or(0);
         let options = home.log_options(capacity);
-        let (writer, store, report) =
+        let (writer, keeper, store, report) =
             mfgroute_log::open(folder, &options, &mut each).map_err(|error| OpenError::log(&name, &error))?;
         if log_id.is_some_and(|id| id != writer.log()) {
             let why = "its segments are gone, and others are in their place".to_owned();
@@ -297,7 +306,7 @@ impl State {
         }
         check_cursors(sinks, number, (store.first_seq(), store.next_seq()))
             .map_err(|why| OpenError::damage(&name, why))?;
-        home.writers.push((number as StreamNo, writer));
+        home.opened(Which::Stream(number as StreamNo), writer, keeper);
         let log = DiskLog::new(store, known, limits(config.capacity), config.keep_ms);
         *stream = Stream::on(config, Log::Disk(Box::new(log)), owed);
         stream.log_id = log_id;
@@ -307,11 +316,15 @@ impl State {
 
     /// Remembers identities again, in the order of admission.
     fn restore_keys(&mut self, mut keys: Vec<VecDeque<Key>>) {
+        let mut last = None;
         loop {
             let next = |keys: &VecDeque<Key>| keys.front().map(|key| key.0);
             let oldest = keys.iter_mut().filter(|keys| !keys.is_empty()).min_by_key(|keys| next(keys));
-            let Some((_, id, prints)) = oldest.and_then(VecDeque::pop_front) else { return };
-            self.dedup.insert(id, prints);
+            let Some((ordinal, id, prints)) = oldest.and_then(VecDeque::pop_front) else { return };
+            // One that was about to leave its stream stands in both.
+            if last.replace(ordinal) != Some(ordinal) {
+                self.dedup.insert(id, prints);
+            }
         }
     }
 }
@@ -362,9 +375,8 @@ impl Sink {
                 if stored.ordinal > limit {
                     break;
                 }
-                if self.cursor(number).and_then(mfgroute_log::Cursor::take).is_none() {
-                    break;
-                }
+                // However far: what finishes between may not be known any more, and the order of keys comes first.
+                let _ = self.cursor(number).map(mfgroute_log::Cursor::retake);
                 if stored.wants(self.no) {
                     let held = self.taken(stored.lane, stored.ordinal, number, seq);
                     self.lanes.add(held);
@@ -379,8 +391,8 @@ impl Sink {
 
 fn open_node(
     options: &EngineOptions,
-    home: &Home,
-) -> Result<(State, mfgroute_log::Store, Writer, Report, u64), OpenError> {
+    home: &mut Home,
+) -> Result<(State, mfgroute_log::Store, Report, u64), OpenError> {
     let folder = home.disk.folder("node").map_err(|error| OpenError::io(NODE, &error))?;
     let mut replay = Replay::new(*options);
     let (mut unread, mut read) = (None, 0);
@@ -394,13 +406,18 @@ fn open_node(
             unread = Some(seq);
         }
     };
-    let (writer, store, report) =
+    let (writer, keeper, store, report) =
         mfgroute_log::open(folder, &log_options, &mut each).map_err(|error| OpenError::log(NODE, &error))?;
     if let Some(seq) = unread {
         let why = format!("record {seq} is of a later version");
         return Err(OpenError { stream: NODE.to_owned(), why, kind: OpenKind::Unfit });
     }
-    Ok((replay.state, store, writer, report, read))
+    home.opened(Which::Node, writer, keeper);
+    if replay.is_torn() {
+        replay.state.facts.on = true;
+        replay.state.facts.note(&Fact::Torn);
+    }
+    Ok((replay.state, store, report, read))
 }
 
 /// The durable streams that the node's own log knows, each with the id of its log, as far as that log is readable.
@@ -416,23 +433,4 @@ pub fn known_streams(node: &dyn Disk) -> std::io::Result<Vec<(String, u128)>> {
     })?;
     let durable = replay.state.streams.iter().filter(|stream| stream.config.durable);
     Ok(durable.filter_map(|stream| Some((stream.config.name.clone(), stream.log_id?))).collect())
-}
-
-/// The bytes of an identity in [`Fact::Keys`].
-pub(super) fn write_key(stored: &Stored<'_>) -> [u8; KEY_BYTES] {
-    let mut key = [0; KEY_BYTES];
-    let numbers = [stored.id, stored.prints.raw, stored.prints.body];
-    let (ordinal, rest) = key.split_at_mut(8);
-    ordinal.copy_from_slice(&stored.ordinal.to_le_bytes());
-    for (place, number) in rest.chunks_exact_mut(16).zip(numbers) {
-        place.copy_from_slice(&number.to_le_bytes());
-    }
-    key
-}
-
-pub(super) fn read_key(key: &[u8; KEY_BYTES]) -> Key {
-    let (ordinal, rest) = key.split_first_chunk::<8>().unwrap_or((&[0; 8], &[]));
-    let mut numbers = rest.as_chunks::<16>().0.iter().map(|number| u128::from_le_bytes(*number));
-    let mut next = || numbers.next().unwrap_or(0);
-    (u64::from_le_bytes(*ordinal), next(), Prints { raw: next(), body: next() })
 }

@@ -19,8 +19,6 @@ use crate::identity;
 
 /// A bound that holds nothing back: names without a configuration have none.
 const UNBOUND: Bound = Bound { count: u64::MAX, bytes: u64::MAX };
-/// Bytes of one identity in [`Fact::Keys`].
-pub(super) const KEY_BYTES: usize = 56;
 
 /// A state that is being rebuilt.
 #[derive(Debug)]
@@ -43,9 +41,12 @@ impl Replay {
             (Some(Fact::Begin), _) => self.checkpoint = Some(Vec::new()),
             (Some(Fact::Whole), Some(_)) => {
                 let facts = self.checkpoint.take().unwrap_or_default();
-                self.state = State::new(&self.options);
+                // Identities stand outside: in the facts before it, as far as those are needed.
+                let carried = std::mem::take(&mut self.state.carried);
+                self.state = State { carried, ..State::new(&self.options) };
                 facts.iter().filter_map(|bytes| Fact::read(bytes)).for_each(|fact| self.state.redo(&fact));
             }
+            (Some(Fact::Torn), _) => self.checkpoint = None,
             (Some(_), Some(facts)) => facts.push(bytes.to_vec()),
             (Some(fact), None) => self.state.redo(&fact),
         }
@@ -53,11 +54,19 @@ impl Replay {
     }
 }
 
+impl Replay {
+    /// Whether the facts end within a checkpoint. Whoever goes on notes that first, or the facts that follow would be taken
+    /// for a part of it and forgotten.
+    pub(super) fn is_torn(&self) -> bool {
+        self.checkpoint.is_some()
+    }
+}
+
 impl State {
     /// Does a fact again.
     fn redo(&mut self, fact: &Fact<'_>) {
         match *fact {
-            Fact::Begin | Fact::Whole => {}
+            Fact::Begin | Fact::Whole | Fact::Torn => {}
             Fact::Seed(left, right) => self.lane_key = (left, right),
             Fact::Next { ordinal, reject } => (self.ordinal, self.rejects_number) = (ordinal, reject),
             Fact::Name { what, number, name } => self.redo_name(what, number, name),
@@ -126,7 +135,7 @@ impl State {
                     stream.log_id = Some(id);
                 }
             }
-            Fact::Keys(keys) => self.carried.extend(keys.as_chunks::<KEY_BYTES>().0),
+            Fact::Keys(keys) => self.carried.restore(keys.as_chunks().0, self.dedup.capacity()),
             Fact::Replay { .. } | Fact::Chosen { .. } | Fact::Replayed { .. } => self.redo_replay(fact),
             Fact::Effect { at, ref stepped } => {
                 if let Some(sink) = self.sinks.get_mut(usize::from(at.sink)) {

@@ -78,7 +78,7 @@ impl Rig {
         let items = [Item::Event(Event { item: 0, stream: 0, key, id, prints, kind, sinks, record: &bytes })];
         let messages = [Message { raw: b"", meta: Attributes::Json(b""), independent: false, items: &items }];
         let admission = Admission { source: 0, sync: false, messages: &messages, position: None };
-        let receipt = self.engine.admit(&admission).unwrap();
+        let receipt = self.engine.admit_wait(&admission, Duration::from_secs(60)).unwrap();
         self.engine.wait(&receipt, false).unwrap();
     }
 

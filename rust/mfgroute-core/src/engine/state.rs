@@ -9,13 +9,13 @@ use siphasher::sip::SipHasher13;
 
 use super::admission::{AdmitError, Counts, Offsets, Receipt};
 use super::again::Retried;
+use super::carried::Carried;
 use super::clock::{Chance, Now};
 use super::config::{EngineOptions, SinkNo, SourceNo, StreamNo};
 use super::fact::Facts;
 use super::journal::Journal;
 use super::node::{After, Later, Node};
 use super::open::Home;
-use super::redo::KEY_BYTES;
 use super::sink::Sink;
 use super::source::{Refused, Source};
 use super::stream::Stream;
@@ -85,8 +85,7 @@ pub(super) struct State {
     pub(super) facts: Facts,
     /// What happened to the admission under way, and is written after its events.
     pub(super) after: Facts,
-    /// Identities of events that have left their streams: ordinal, id and prints.
-    pub(super) carried: VecDeque<[u8; KEY_BYTES]>,
+    pub(super) carried: Carried,
     /// Streams that the node's own log has named.
     pub(super) named_streams: usize,
     /// Segments that nobody needs any more, oldest first; without a stream, of the node's own log.
@@ -117,7 +116,7 @@ impl State {
             node: None,
             facts: Facts::default(),
             after: Facts::default(),
-            carried: VecDeque::new(),
+            carried: Carried::default(),
             named_streams: 0,
             retired: VecDeque::new(),
             seal_wanted: false,

@@ -14,13 +14,13 @@ mod real {
     pub(in super::super) use std::sync::atomic::AtomicBool;
     pub(in super::super) use std::sync::{Condvar, Mutex, MutexGuard};
 
-    pub(in super::super) type JoinHandle = std::thread::JoinHandle<()>;
+    pub(in super::super) type JoinHandle<T = ()> = std::thread::JoinHandle<T>;
 
     /// Starts a thread.
-    pub(in super::super) fn spawn(
+    pub(in super::super) fn spawn<T: Send + 'static>(
         name: &str,
-        run: impl FnOnce() + Send + 'static,
-    ) -> std::io::Result<JoinHandle> {
+        run: impl FnOnce() -> T + Send + 'static,
+    ) -> std::io::Result<JoinHandle<T>> {
         std::thread::Builder::new().name(name.to_owned()).spawn(run)
     }
 }

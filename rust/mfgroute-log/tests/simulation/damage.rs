@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use mfgroute_log::{
-    Disk, DiskFile, Frame, OpenError, Options, SegmentState, Verified, open, salvage, stat, verify,
+    Disk, DiskFile, Frame, Keeper, OpenError, Options, SegmentState, Store, Verified, Writer, open, salvage,
+    stat, verify,
 };
 
 use crate::number;
@@ -88,15 +89,24 @@ fn files(machine: &Machine) -> Files {
     machine.files().into_iter().map(|(name, bytes)| (name, Arc::new(bytes))).collect()
 }
 
+/// Makes a segment ready, unless one is.
+pub(crate) fn make_ready(writer: &mut Writer, keeper: &mut Keeper, store: &mut Store) {
+    while store.spares() == 0 {
+        if let Some(spare) = keeper.prepare(SEGMENT).unwrap() {
+            writer.add_spare(spare);
+            store.add_spares(1);
+        }
+    }
+}
+
 fn sample(seed: u64) -> Sample {
     let machine = Machine::new(Dice::new(seed));
     let mut dice = Dice::new(seed + 1);
-    let (mut writer, mut store, _) = open(machine.disk(), &options(seed), &mut |_, _, _| ()).unwrap();
+    let (mut writer, mut keeper, mut store, _) =
+        open(machine.disk(), &options(seed), &mut |_, _, _| ()).unwrap();
     let (mut records, mut earlier, mut frame, mut used) = (Vec::new(), Vec::new(), Frame::new(), 0);
     loop {
-        while writer.lacks_spare() {
-            store.add_spares(writer.prepare(SEGMENT).unwrap());
-        }
+        make_ready(&mut writer, &mut keeper, &mut store);
         for _ in 0..=dice.below(2) {
             frame.clear();
             for _ in 0..=dice.below(3) {
@@ -115,7 +125,11 @@ fn sample(seed: u64) -> Sample {
         if store.first_seq() == 0 && bounds.len() == 3 {
             // There is no spare segment now, so this one becomes the next.
             for name in store.free_to(bounds[0]) {
-                store.add_spares(writer.retire(&name).unwrap());
+                let spare = keeper.retire(&name, store.spares() < 2).unwrap();
+                store.add_spares(u64::from(spare.is_some()));
+                if let Some(spare) = spare {
+                    writer.add_spare(spare);
+                }
             }
         }
         earlier.push(files(&machine));
@@ -289,7 +303,7 @@ fn one_copy_of_a_head_is_enough_and_the_damaged_one_is_named() {
 #[test]
 fn opening_with_half_a_head_says_so_and_makes_the_last_one_anew() {
     let machine = Machine::new(Dice::new(3));
-    let (mut writer, mut store, _) = open(machine.disk(), &options(3), &mut |_, _, _| ()).unwrap();
+    let (mut writer, _, mut store, _) = open(machine.disk(), &options(3), &mut |_, _, _| ()).unwrap();
     let mut frame = Frame::new();
     frame.push(b"a record");
     store.append(&frame, 5).unwrap();

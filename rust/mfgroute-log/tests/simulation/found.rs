@@ -1,49 +1,46 @@
 //! Faults of the log that were found once, each in its smallest form.
 
-use mfgroute_log::{Frame, OpenError, Store, Writer, open, stat, verify};
+use mfgroute_log::{Frame, Keeper, OpenError, Store, Writer, open, stat, verify};
 
-use crate::damage::{SEGMENT, options};
+use crate::damage::{SEGMENT, make_ready, options};
 use mfgroute_log::testing::{Dice, Faults, Machine};
 
 /// A small log with some durable records, on a machine without faults.
-fn small(machine: &Machine, records: u64) -> (Writer, Store) {
-    let (mut writer, mut store, _) = open(machine.disk(), &options(3), &mut |_, _, _| ()).unwrap();
+fn small(machine: &Machine, records: u64) -> (Writer, Keeper, Store) {
+    let (mut writer, mut keeper, mut store, _) =
+        open(machine.disk(), &options(3), &mut |_, _, _| ()).unwrap();
     let mut frame = Frame::new();
     for _ in 0..records {
-        while writer.lacks_spare() {
-            store.add_spares(writer.prepare(SEGMENT).unwrap());
-        }
+        make_ready(&mut writer, &mut keeper, &mut store);
         frame.clear();
         frame.push(&[7; 3_000]);
         store.append(&frame, 1).unwrap();
         let group = store.take_pending();
         store.committed(writer.write(&group).unwrap());
     }
-    (writer, store)
+    (writer, keeper, store)
 }
 
 #[test]
 fn a_segment_whose_retirement_failed_is_retired_when_asked_again() {
     let machine = Machine::new(Dice::new(1));
-    let (mut writer, mut store) = small(&machine, 5);
+    let (_, mut keeper, mut store) = small(&machine, 5);
     let names = store.free_to(4);
     assert_eq!(names.len(), 1);
     for _ in 0..3 {
         machine.set_faults(Faults { names: 2, ..Faults::default() });
-        let _ = writer.retire(&names[0]);
+        let _ = keeper.retire(&names[0], true);
     }
     machine.set_faults(Faults::default());
-    writer.retire(&names[0]).unwrap();
+    keeper.retire(&names[0], true).unwrap();
     assert!(machine.durable_file(&names[0]).is_none());
 }
 
 #[test]
 fn a_seal_takes_no_room_from_frames_that_wait() {
     let machine = Machine::new(Dice::new(1));
-    let (mut writer, mut store) = small(&machine, 1);
-    while writer.lacks_spare() {
-        store.add_spares(writer.prepare(SEGMENT).unwrap());
-    }
+    let (mut writer, mut keeper, mut store) = small(&machine, 1);
+    make_ready(&mut writer, &mut keeper, &mut store);
     let mut frame = Frame::new();
     // One that just fits, and so many others as the next segment takes.
     let used = stat(&*machine.disk()).unwrap()[0].used;
@@ -77,7 +74,7 @@ fn a_seal_takes_no_room_from_frames_that_wait() {
 fn a_seal_that_does_not_fit_into_its_segment_is_the_head_of_the_next_one() {
     for rest in 0..80 {
         let machine = Machine::new(Dice::new(1));
-        let (mut writer, mut store) = small(&machine, 1);
+        let (mut writer, mut keeper, mut store) = small(&machine, 1);
         let used = stat(&*machine.disk()).unwrap()[0].used;
         let mut frame = Frame::new();
         // Pieces of a quarter of a segment, and one that leaves so many bytes.
@@ -92,9 +89,7 @@ fn a_seal_that_does_not_fit_into_its_segment_is_the_head_of_the_next_one() {
             left -= piece;
         }
         assert!(store.sealed() < store.durable());
-        while writer.lacks_spare() {
-            store.add_spares(writer.prepare(SEGMENT).unwrap());
-        }
+        make_ready(&mut writer, &mut keeper, &mut store);
         assert!(store.begin_seal(), "{rest} bytes are left");
         store.committed(writer.seal().unwrap());
         assert_eq!(store.sealed(), store.durable(), "{rest} bytes are left");
@@ -117,7 +112,7 @@ fn flip(machine: &Machine, at: usize) {
 #[test]
 fn a_damaged_attestation_does_not_take_the_durable_records_behind_it_along() {
     let machine = Machine::new(Dice::new(1));
-    let (mut writer, mut store) = small(&machine, 1);
+    let (mut writer, _, mut store) = small(&machine, 1);
     let attestation = stat(&*machine.disk()).unwrap()[0].used;
     assert!(store.begin_seal());
     store.committed(writer.seal().unwrap());

@@ -5,8 +5,8 @@ use std::io::ErrorKind::NotFound;
 use std::sync::Arc;
 
 use mfgroute_log::{
-    Corruption, Frame, OpenError, Options, Pending, Record, SegmentState, Store, Writer, open, salvage, stat,
-    verify,
+    Corruption, Frame, Keeper, OpenError, Options, Pending, Record, SegmentState, Spare, Store, Writer, open,
+    salvage, stat, verify,
 };
 
 use crate::counts::Counts;
@@ -33,11 +33,21 @@ pub(crate) fn run(seed: u64, owner: Owner) -> Result<Counts, String> {
 /// A log that is open, and what its owner still has to do.
 struct Running {
     writer: Writer,
+    keeper: Keeper,
     store: Store,
     /// Records that allow to free, and how far.
     frees: Vec<(u64, u64)>,
     /// Segments to be retired, in order.
     retiring: Vec<String>,
+}
+
+impl Running {
+    /// A segment is ready, or none.
+    fn take(&mut self, spare: Option<Spare>) {
+        let Some(spare) = spare else { return };
+        self.writer.add_spare(spare);
+        self.store.add_spares(1);
+    }
 }
 
 struct History {
@@ -121,7 +131,7 @@ impl History {
         };
         let opened = open(self.machine.disk(), &options, &mut each);
         let may_fail = self.machine.may_fail();
-        let (writer, store, report) = match opened {
+        let (writer, keeper, store, report) = match opened {
             Ok(opened) => opened,
             Err(OpenError::Io(_)) if may_fail => {
                 self.counts.mix(1);
@@ -158,7 +168,7 @@ impl History {
         }
         self.model.opened(&store, &report, &shown)?;
         self.counts.mix(store.next_seq());
-        Ok(Some(Running { writer, store, frees: Vec::new(), retiring: Vec::new() }))
+        Ok(Some(Running { writer, keeper, store, frees: Vec::new(), retiring: Vec::new() }))
     }
 
     /// Reads what a refused log still has: everything but the frame that was damaged.
@@ -299,6 +309,9 @@ impl History {
         if self.dice.once_in(3) {
             self.append(running, None);
         }
+        if self.dice.once_in(4) {
+            self.prepare(running);
+        }
         let written = running.writer.write(&group);
         if self.dice.once_in(3) {
             self.append(running, None);
@@ -369,9 +382,9 @@ impl History {
         let low = self.dice.once_in(10);
         self.machine.set_free(if low { 1 << 20 } else { 1 << 30 });
         let step = self.dice.pick(&[4096, 16_384, 65_536]);
-        while running.writer.lacks_spare() && !self.machine.is_dead() {
-            match running.writer.prepare(step) {
-                Ok(count) => running.store.add_spares(count),
+        while running.store.spares() == 0 && !self.machine.is_dead() {
+            match running.keeper.prepare(step) {
+                Ok(spare) => running.take(spare),
                 Err(_) => return true,
             }
             if self.dice.once_in(3) {
@@ -401,12 +414,12 @@ impl History {
         running.frees.retain(|(seq, _)| *seq >= durable);
         running.retiring.extend(running.store.free_to(allowed.unwrap_or(0)));
         while let Some(name) = running.retiring.first() {
-            let retired = running.writer.retire(name);
+            let retired = running.keeper.retire(name, running.store.spares() < 2);
             if self.machine.is_dead() {
                 return Ok(());
             }
             match retired {
-                Ok(spares) => running.store.add_spares(spares),
+                Ok(spare) => running.take(spare),
                 Err(error) if self.machine.may_fail() && error.kind() != NotFound => return Ok(()),
                 Err(error) => return Err(format!("{name} cannot be retired: {error}")),
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mfgroute_log::testing::{Dice, Faults, Machine};
 
 use super::super::commit::Committer;
+use super::super::fact::Fact;
 use super::super::tests::TestClock;
 use super::super::{
     Admission, Attributes, Bound, Clock, DiskOptions, Engine, EngineConfig, EngineOptions, Event, Item,
@@ -70,4 +71,29 @@ fn lost_after_drops(seed: u64) -> bool {
     machine.power_cut();
     let (engine, _) = open(&machine, &clock);
     engine.stats().streams[0].next_seq < 2
+}
+
+#[test]
+fn a_checkpoint_that_never_became_whole_takes_nothing_of_what_comes_after_it() {
+    let (machine, clock) = (Machine::new(Dice::new(1)), Arc::new(TestClock::default()));
+    let (engine, mut committer) = open(&machine, &clock);
+    let mut state = engine.lock();
+    // What is durable of a checkpoint if the power goes while it is written.
+    state.facts.note(&Fact::Begin);
+    state.facts.note(&Fact::Seed(1, 2));
+    state.flush(Vec::new(), clock.now());
+    drop(state);
+    while committer.step(&mut || ()) {}
+    drop((engine, committer));
+    machine.power_cut();
+    let (engine, mut committer) = open(&machine, &clock);
+    let message = Message { raw: b"{}", meta: Attributes::Json(b""), independent: false, items: &[] };
+    let admission = Admission { source: 0, sync: false, messages: &[message], position: Some(b"7") };
+    engine.admit(&admission).unwrap();
+    while committer.step(&mut || ()) {}
+    assert_eq!(engine.position(0).as_deref(), Some(&b"7"[..]));
+    drop((engine, committer));
+    machine.power_cut();
+    let (engine, _committer) = open(&machine, &clock);
+    assert_eq!(engine.position(0).as_deref(), Some(&b"7"[..]));
 }

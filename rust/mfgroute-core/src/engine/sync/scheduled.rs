@@ -39,9 +39,9 @@ pub(in super::super) enum AtomicBool {
     Tried(tried::atomic::AtomicBool),
 }
 
-pub(in super::super) enum JoinHandle {
-    Real(std::thread::JoinHandle<()>),
-    Tried(shuttle::thread::JoinHandle<()>),
+pub(in super::super) enum JoinHandle<T = ()> {
+    Real(std::thread::JoinHandle<T>),
+    Tried(shuttle::thread::JoinHandle<T>),
 }
 
 /// Whether a wait ended because the time was over.
@@ -176,8 +176,8 @@ impl Default for AtomicBool {
     }
 }
 
-impl JoinHandle {
-    pub(in super::super) fn join(self) -> std::thread::Result<()> {
+impl<T> JoinHandle<T> {
+    pub(in super::super) fn join(self) -> std::thread::Result<T> {
         match self {
             Self::Real(handle) => handle.join(),
             Self::Tried(handle) => handle.join(),
@@ -186,10 +186,10 @@ impl JoinHandle {
 }
 
 /// Starts a thread.
-pub(in super::super) fn spawn(
+pub(in super::super) fn spawn<T: Send + 'static>(
     name: &str,
-    run: impl FnOnce() + Send + 'static,
-) -> std::io::Result<JoinHandle> {
+    run: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<JoinHandle<T>> {
     if TRIED.get() {
         return Ok(JoinHandle::Tried(shuttle::thread::spawn(run)));
     }
