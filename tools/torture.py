@@ -183,6 +183,8 @@ def turn(number: int, options: argparse.Namespace) -> list[Run]:
     )
     mutants = Run("cargo test, mutants", seed)
     mutants.run(["cargo", "test", "--locked", "--workspace", "every_mutant", "--", "--show-output"], **log)
+    if options.rust:
+        return [rust, mutants]
     only = number % 2 == 1
     python = Run("pytest, property tests" if only else "pytest, all", seed)
     python.run(pytest(seed, property_tests() if only else ["tests"]))
@@ -342,6 +344,7 @@ def main() -> int:
         metavar="NAME",
         help="nothing but these files with faults in real processes, such as test_effects",
     )
+    parser.add_argument("--rust", action="store_true", help="nothing but the random tests in Rust")
     parser.add_argument(
         "--random", action="store_true", help="nothing but the random tests, no faults in real processes"
     )
