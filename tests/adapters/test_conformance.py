@@ -154,7 +154,7 @@ class TestSapSink(SinkConformance):
             "url": self.erp.url + ROOT,
             "auth": {"user": "MFG", "password": "secret"},
             "goods": "listed",
-            "effect": {"by": "key"},
+            "effect": {"by": "key", "kept": "12h"},
             "allow_private": True,
         }
 

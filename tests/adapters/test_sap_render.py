@@ -380,6 +380,7 @@ def test_references_fit_and_differ():
         ({"posting_date": {"time_zone": "Mars/Olympus"}}, "time_zone"),
         ({"goods": "both"}, "Invalid enum value"),
         ({"effect": {"by": "none"}}, "Invalid enum value"),
+        ({"effect": {"by": "key"}}, "`by: key` needs `kept`"),
     ],
 )
 def test_a_configuration_that_leaks_or_posts_twice_is_refused(more, said):
