@@ -412,6 +412,17 @@ class Poster(Sink):
         `Done` if there is nothing to send.
         """
 
+    async def adds(
+        self,
+        event: Event,  # noqa: ARG002 - for those that know
+        books: Books,  # noqa: ARG002
+    ) -> tuple[str, Mapping[str, Decimal]] | None:
+        """The object and amounts of an event that `render` refuses, as its `Request` would have them.
+
+        They count when a person has booked it by hand. `None` if they are not known.
+        """
+        return None
+
     @abstractmethod
     async def post(self, requests: Sequence[Request]) -> list[Outcome | Accepted | NotYet]:
         """Send requests and say what became of each, in order. May raise what `write` raises."""

@@ -149,7 +149,7 @@ class Posting:
                 about = of_request(event, one.outcome, reverses=one.reverses, kept=can_undo(poster))
                 made.append((event, one.outcome, about))
                 continue
-            await self._plan(batch, event, one.reverses)
+            await self._plan(batch, event, of_event(event, reverses=one.reverses, adds=one.adds))
             said[event.id] = self._judged(event, one.outcome)
         try:
             await self._intend(batch, made)
@@ -163,7 +163,8 @@ class Posting:
         try:
             await self._intend(batch, [entry])
         except RequestUnfit as error:
-            await self._plan(batch, event)
+            adds = (entry[1].object, entry[1].amounts)
+            await self._plan(batch, event, of_event(event, reverses=None, adds=adds))
             said[event.id] = Refused("request_unfit", str(error))
             return False
         return True
@@ -212,11 +213,11 @@ class Posting:
             elif isinstance(one.outcome, Request):
                 about = of_request(event, one.outcome, reverses=one.reverses, kept=can_undo(poster))
                 if event.begun is None:
-                    await self._plan(batch, event, about=about)
+                    await self._plan(batch, event, about)
                 else:
                     await self._intend(batch, [(event, one.outcome, about)])
             else:
-                await self._plan(batch, event, one.reverses)
+                await self._plan(batch, event, of_event(event, reverses=one.reverses, adds=one.adds))
 
     def _recognised(self, effect: Effect) -> tuple[int, int] | None:
         """When an effect must have ended for its target to recognise the event now; `None` if it always does.
@@ -241,12 +242,9 @@ class Posting:
             _log.error("a request cannot be made", sink=self._sink, event_id=event.id, reason=repr(error))
             return Made(Refused("not_rendered", f"{type(error).__name__}: {error}"))
 
-    async def _plan(
-        self, batch: Any, event: Event, reverses: str | None = None, *, about: bytes | None = None
-    ) -> None:
+    async def _plan(self, batch: Any, event: Event, about: bytes) -> None:
         """Write down that an event was looked at for which nothing is sent, so that its records begin."""
         if event.begun is None:
-            about = of_event(event, reverses=reverses) if about is None else about
             try:
                 await asyncio.to_thread(batch.intend, [(event, "", b"", about)])
             except RequestUnfit as error:
