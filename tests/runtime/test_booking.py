@@ -30,7 +30,7 @@ class Shut(Target):
         raise AssertionError("it was booked by hand")
 
 
-@pytest.mark.parametrize("does", [None, "unreachable", "late"])
+@pytest.mark.parametrize("does", [None, "unreachable", "cut before"])
 async def test_it_is_not_sent_and_counts(does):
     world, records = World(), Books()
     posting = world.posting(records)
