@@ -412,15 +412,8 @@ class Poster(Sink):
         `Done` if there is nothing to send.
         """
 
-    async def adds(
-        self,
-        event: Event,  # noqa: ARG002 - for those that know
-        books: Books,  # noqa: ARG002
-    ) -> tuple[str, Mapping[str, Decimal]] | None:
-        """The object and amounts of an event that `render` refuses, as its `Request` would have them.
-
-        They count when a person has booked it by hand. `None` if they are not known.
-        """
+    async def adds(self, _event: Event, _books: Books) -> tuple[str, Mapping[str, Decimal]] | None:
+        """Object and amounts of an event that `render` refuses, for a person may book it by hand."""
         return None
 
     @abstractmethod
