@@ -412,6 +412,10 @@ class Poster(Sink):
         `Done` if there is nothing to send.
         """
 
+    async def adds(self, _event: Event, _books: Books) -> tuple[str, Mapping[str, Decimal]] | None:
+        """Object and amounts of an event that `render` refuses, for a person may book it by hand."""
+        return None
+
     @abstractmethod
     async def post(self, requests: Sequence[Request]) -> list[Outcome | Accepted | NotYet]:
         """Send requests and say what became of each, in order. May raise what `write` raises."""

@@ -56,7 +56,7 @@ class Plant:
     async def sink(self, **more):
         settings = {
             "url": self.erp.url + ROOT.rstrip("/"), "auth": {"user": "MFG", "password": PASSWORD}, "goods": "listed",
-            "allow_private": True, "batch_level": "plant", "timeout_s": 5.0, "effect": {"by": "key"},
+            "allow_private": True, "batch_level": "plant", "timeout_s": 5.0, "effect": {"by": "key", "kept": "12h"},
         }  # fmt: skip
         sink = SapSink(msgspec.convert(settings | more, SapSinkConfig, dec_hook=dec_hook), self.context)
         await sink.open()

@@ -154,7 +154,7 @@ class TestSapSink(SinkConformance):
             "url": self.erp.url + ROOT,
             "auth": {"user": "MFG", "password": "secret"},
             "goods": "listed",
-            "effect": {"by": "key"},
+            "effect": {"by": "key", "kept": "12h"},
             "allow_private": True,
         }
 
@@ -174,7 +174,7 @@ class TestSapSink(SinkConformance):
 
     def cut_settings(self):
         for by in ("key", "lookup"):
-            yield self.settings() | {"effect": {"by": by}}, (Retry,)
+            yield self.settings() | {"effect": {"by": by, "kept": "12h"}}, (Retry,)
 
 
 class TestZeroMqSink(SinkConformance):

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from mfgroute.events import Done, Refused, Retry
-from mfgroute.testing.simulators.s4 import Fault
+from mfgroute.testing.simulators.s4 import Fault, gateway
+from mfgroute.testing.simulators.s4.protocol import Answer
 
 from .sap_cases import CONFIRMATION
 from .sap_plant import HOLD, MOVEMENT, running
@@ -62,6 +63,29 @@ async def test_a_batch_that_fails_leaves_every_posting_to_be_asked_about(plant, 
     outcomes = await sink.post(requests)
     assert [type(one) for one in outcomes] == [Done] * 6
     assert plant.erp.ledger.duplicates == 0
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_changeset_over_which_the_target_failed_is_looked_up_before_it_is_split(
+    plant, monkeypatch, done
+):
+    """Whether it was done is not said, and the target does not recognise what it has done."""
+    plant.erp.switch(repeatability="ignored")
+    sink = await plant.sink(bundle={"size": 4, "changeset": 2}, effect={"by": "lookup"})
+    requests = await batch_of(plant, sink, 4, bad=None if done else 0)
+    answered, failed = gateway.write_batch, Answer(status=500, headers={}, body=b"")
+
+    def fails(parts):
+        (one, _), other = parts
+        monkeypatch.undo()
+        return answered([(one, [failed]), other])
+
+    monkeypatch.setattr(gateway, "write_batch", fails)
+    outcomes = await sink.post(requests)
+    assert [type(one) for one in outcomes] == [Done if done else Refused, Done, Done, Done]
+    assert plant.erp.ledger.duplicates == 0
+    assert len(plant.erp.ledger.effects()) == (4 if done else 3)
+    assert sink.counters["split"] == 1
 
 
 async def test_a_target_without_batches_gets_them_singly(plant):

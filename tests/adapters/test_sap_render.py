@@ -9,9 +9,10 @@ import pytest
 from mfgroute import _core, packs
 from mfgroute.adapters.sap import references
 from mfgroute.adapters.sap.call import unpack
+from mfgroute.adapters.sap.render import Renderer
 from mfgroute.events import Done, Refused
 
-from .sap_cases import COMPLETED, CONFIRMATION, HELD, MOVED, Ledger, body, config, event, rendered
+from .sap_cases import COMPLETED, CONFIRMATION, HELD, MOVED, NOW, Ledger, body, config, event, rendered
 
 
 def confirmation(**more):
@@ -167,6 +168,32 @@ async def test_scrap_that_was_reported_apart_is_not_in_a_running_total():
     assert (
         body(await rendered(COMPLETED, total, books=books, number=2))["ConfirmationScrapQuantity"] == "1.000"
     )
+
+
+TOTAL = {"good": "10", "scrap": "1", "unit": "H87", "basis": "total"}
+SCRAP = CONFIRMATION | {"origin": "in_process", "quantity": {"value": "4", "unit": "H87"}}
+LISTED = {"movements": [{"direction": "issue", "material": "RM", "quantity": "2", "unit": "KGM"}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "spoilt"),
+    [
+        (COMPLETED, CONFIRMATION | LISTED, {"scrap_reason": "unknown"}),
+        (COMPLETED, CONFIRMATION | {"quantity": TOTAL}, {"work_center": "much too long for it"}),
+        ("production.scrap.reported", SCRAP, {"scrap_reason": "unknown"}),
+        ("material.consumed", MOVED | {"direction": "issue_reversal"}, {"batch": "much too long"}),
+        ("material.finishedgoods.received", MOVED, {"storage_location": "much too long"}),
+    ],
+)
+async def test_what_cannot_be_posted_adds_what_its_request_would_have_added(kind, data, spoilt):
+    books = Ledger()
+    books.sums["order/DE04/1004733"] = {"operation/0010/yield/H87": Decimal(4)}
+    request = await rendered(kind, data, books=books)
+    assert isinstance(await rendered(kind, data | spoilt, books=books), Refused)
+    renderer = Renderer(config(), lambda: NOW)
+    assert await renderer.adds(event(kind, data | spoilt), books) == (request.object, request.amounts)
+    unknown = data | {"quantity": {"good": "x", "value": "x"}}
+    assert await renderer.adds(event(kind, unknown), books) is None
 
 
 async def test_a_total_that_goes_back_or_changes_its_unit_is_refused():
@@ -380,6 +407,7 @@ def test_references_fit_and_differ():
         ({"posting_date": {"time_zone": "Mars/Olympus"}}, "time_zone"),
         ({"goods": "both"}, "Invalid enum value"),
         ({"effect": {"by": "none"}}, "Invalid enum value"),
+        ({"effect": {"by": "key"}}, "`by: key` needs `kept`"),
     ],
 )
 def test_a_configuration_that_leaks_or_posts_twice_is_refused(more, said):

@@ -252,6 +252,7 @@ async def test_what_waits_is_known_after_a_restart(folder, registry, run):
     async with node(folder, registry):
         traced = await read(run, "trace", ORDER)
         (first,) = [event for event in traced["events"] if event["data"]["report"] == "R-9"]
+        assert first["admitted"]
         assert {at["sink"]: at["state"] for at in first["sinks"]} == {"sap": "forgotten", "wms": "delivered"}
         compared = await read(run, "reconcile", "--order", ORDER, "--sink", "sap", code=1)
         assert {
@@ -291,6 +292,10 @@ async def test_what_is_booked_by_hand_in_an_outage_is_not_sent_after_it(folder, 
         assert {one["id"]: one["reference"] for one in found} == dict(
             zip(ids, ("hand-1", "hand-2", "49-R-3"), strict=True)
         )
+        shown = {one: (await read(run, "effects", "show", one))[0]["booked"] for one in ids}
+        assert [bool(shown[one]) for one in ids] == [True, True, False]
+        assert (shown[ids[0]]["why"], bool(shown[ids[0]]["who"])) == ("by hand", True)
+        assert ": by hand" in (await run("effects", "show", ids[0])).out
         # A running total goes on from all three.
         assert await router.follower.books("sap").posted(ORDER) == {"operation/0010/yield/H87": Decimal(22)}
         again = await resolve(ids[0], "--posted", "hand-1")

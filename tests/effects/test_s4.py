@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -198,3 +199,35 @@ async def test_what_the_erp_refuses_is_named_with_its_message_and_an_erp_that_is
         at.erp.misbehave(Fault(kind="cut", when="before", method="GET"))
         found = await at.reconcile("--order", "1004711", code=69)
         assert (sides(found)["movement/261/RM-555/KGM"]["held"], list(found["unread"])) == (None, ["sap"])
+
+
+async def test_a_running_total_counts_what_was_booked_by_hand_though_it_could_not_be_sent(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    async with plant(tmp_path, capsys) as at:
+
+        async def mfgroute(*arguments, code=0):
+            capsys.readouterr()
+            found = await asyncio.to_thread(main, [*arguments])
+            out, err = capsys.readouterr()
+            assert found == code, out + err
+            return out + err
+
+        unfit = [{"mat": "RM-555", "qty": "12345678901"}]
+        await at.submit(
+            message("DONE", 1, good="10", basis="total", used=unfit),
+            *(message("DONE", 2 + n, good=str(25 + 15 * n), basis="total", used=[]) for n in range(2)),
+        )
+        booked = ["--sink", "sap", "--reason", "by hand", "--posted-as"]
+        said = await mfgroute("parked", "skip", "1", *booked, "10047111/8", code=2)
+        event_id = re.search(r"effects resolve (\S+) --sink sap --posted 10047111/8", said)[1]
+        await mfgroute("pause", "sap")
+        await mfgroute("parked", "skip", "0", *booked, "10047111/7")
+        more = ["--posted", "10047111/8", "--reason", "by hand"]
+        await mfgroute("effects", "resolve", event_id, "--sink", "sap", *more)
+        await mfgroute("resume", "sap")
+        await at.submit()
+        assert at.erp.ledger.totals()["1004711"]["operations"]["0010"]["yield"] == "15.000"
+        side = sides(await at.reconcile("--order", "1004711", code=1))["operation/0010/yield/H87"]
+        assert (side["reported"], side["posted"], side["held"]) == ("40", "40", "15")

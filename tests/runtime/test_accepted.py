@@ -18,7 +18,7 @@ class Slow(Target):
         self.looked, self.found = 0, Absent()
 
     async def post(self, requests):
-        self.world.commit(requests[0].key, self.effect.by)
+        self.world.commit(requests[0].key, self.effect)
         return [Accepted(reference=next(self.references), after_s=60.0, within_s=self.within_s)]
 
     async def ask(self, request):

@@ -1,6 +1,7 @@
 """What a person books by hand while its event waits to be sent."""
 
 import json
+from decimal import Decimal
 
 import pytest
 from test_posting import Books, Target, World, run
@@ -29,7 +30,7 @@ class Shut(Target):
         raise AssertionError("it was booked by hand")
 
 
-@pytest.mark.parametrize("does", [None, "unreachable", "late"])
+@pytest.mark.parametrize("does", [None, "unreachable", "cut before"])
 async def test_it_is_not_sent_and_counts(does):
     world, records = World(), Books()
     posting = world.posting(records)
@@ -53,6 +54,22 @@ async def test_what_cannot_be_made_a_request_was_booked_all_the_same_and_what_ca
         world = World()
         found = await run(world, Shut(world, made), world.posting(Books(by_hand={"e1": "4711/1"})))
         assert found == outcome
+
+
+class Knows(Shut):
+    """Refuses, and says what the event adds all the same."""
+
+    async def adds(self, event, books):
+        return "order/1", {"yield": Decimal("2.50")}
+
+
+@pytest.mark.parametrize("by_hand", [{}, {"e1": "4711/1"}], ids=["refused", "booked"])
+async def test_what_is_refused_before_it_is_sent_says_what_it_adds_if_it_is_booked(by_hand):
+    world = World()
+    outcome = await run(world, Knows(world, Refused("unfit", "")), world.posting(Books(by_hand=by_hand)))
+    assert outcome == (Done("4711/1") if by_hand else Refused("unfit", ""))
+    told = json.loads(world.about)
+    assert (world.lines, told["object"], told["amounts"]) == (["planned"], "order/1", {"yield": "2.50"})
 
 
 async def test_nothing_is_sent_while_nobody_knows_what_was_booked():

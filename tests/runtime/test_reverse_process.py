@@ -111,7 +111,7 @@ def command(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("effect", "faults"),
-    [("effect: {by: key}", ["answers", "has posted"]), ("", ["has posted", "has not posted"])],
+    [("effect: {by: key, kept: 12h}", ["answers", "has posted"]), ("", ["has posted", "has not posted"])],
     ids=["key", "lookup"],
 )
 def test_a_reversal_is_posted_once_whenever_the_node_is_killed(erp, command, effect, faults):

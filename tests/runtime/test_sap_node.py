@@ -79,7 +79,7 @@ def order(number):
     )
 
 
-@pytest.mark.parametrize(("effect", "size"), [("    effect: {by: key}\n", 1), ("", 1), ("", 4)])
+@pytest.mark.parametrize(("effect", "size"), [("    effect: {by: key, kept: 12h}\n", 1), ("", 1), ("", 4)])
 async def test_running_totals_are_posted_to_the_piece_whatever_fails(project, registry, effect, size):
     numbers = [str(1004000 + n) for n in range(ORDERS)]
     FakeSource.reset()

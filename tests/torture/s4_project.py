@@ -108,7 +108,7 @@ def write_project(folder, port):
     """The project of the node."""
     main = MAIN.replace("TOKEN", TOKEN)
     for sink in SINKS:
-        by = {"keyed": "key", "looked": "lookup"}[sink]
+        by = {"keyed": "key, kept: 12h", "looked": "lookup"}[sink]
         main += SINK.format(sink=sink, port=port, root=ROOT.rstrip("/"), by=by)
         write_calendar(folder, sink, NEVER)
     main += "routes:\n" + "".join(ROUTE.format(sink=sink, operation=of) for sink, of in SINKS.items())

@@ -138,7 +138,17 @@ def show(connection: Connection, event_id: str, sink: str | None = None) -> list
             {"at": when(row["at_ms"]), **{name: row[name] for name in _OF_A_CHANGE}}
             for row in connection.execute(changes).mappings()
         ]
+        one["booked"] = _booking(connection, one)
     return found
+
+
+def _booking(connection: Connection, effect: dict[str, Any]) -> dict[str, Any] | None:
+    """Who has booked an effect by hand while its event waited, and why; `None` if nobody has."""
+    this = and_(BOOKED.c.sink == effect["sink"], BOOKED.c.id == effect["id"])
+    row = connection.execute(select(BOOKED).where(this)).mappings().first()
+    if row is None or row["reference"] != effect["reference"]:
+        return None
+    return {"who": row["who"], "why": row["why"], "at": when(row["at_ms"])}
 
 
 def find(connection: Connection, query: str, *, count_max: int = 200) -> list[dict[str, Any]]:

@@ -164,6 +164,7 @@ def _joined(events: list[Document], rows: Iterable[Document]) -> list[Document]:
             some = next(iter(effects[event["id"]].values()))
             event |= {"type": some["type"], "key": some["key"], "source": document.get("source")}
             event |= {"time": document.get("time"), "data": document.get("data")}
+            event["admitted"] = event.get("admitted") or document.get("recordedtime")
         there = effects.get(event["id"], {})
         for sink in event["sinks"]:
             if found := there.get(sink["sink"]):

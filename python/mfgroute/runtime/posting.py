@@ -78,6 +78,7 @@ class Posting:
         self._clock = clock
         #: When each event that may have arrived was sent last; what is not in here was sent before we began.
         self._sent: dict[str, float] = {}
+        #: Those of which certainly nothing has arrived, by no attempt, or nothing that counts any more.
         self._unsent: set[str] = set()
         #: Those whose accepted work is over without an effect. In the log it stands as an empty reference, at
         #: the latest when they are sent again.
@@ -119,13 +120,15 @@ class Posting:
         for event in events:
             if event.id in said:
                 continue
-            if event.begun is None or not event.begun.attempts:
+            if event.begun is None or not _tries(event):
                 fresh.append(event)
                 continue
             request = Request(key=event.begun.key, body=event.begun.body)
             outcome = await self._asked(poster, batch, event, event.begun, request)
             if isinstance(outcome, InDoubt):
                 outcome = await self._unless_denied(event, outcome)
+                if outcome is None:
+                    self._unsent.add(event.id)
             if outcome is None:
                 again.append((event, request))
             else:
@@ -149,7 +152,7 @@ class Posting:
                 about = of_request(event, one.outcome, reverses=one.reverses, kept=can_undo(poster))
                 made.append((event, one.outcome, about))
                 continue
-            await self._plan(batch, event, one.reverses)
+            await self._plan(batch, event, of_event(event, reverses=one.reverses, adds=one.adds))
             said[event.id] = self._judged(event, one.outcome)
         try:
             await self._intend(batch, made)
@@ -163,7 +166,8 @@ class Posting:
         try:
             await self._intend(batch, [entry])
         except RequestUnfit as error:
-            await self._plan(batch, event)
+            adds = (entry[1].object, entry[1].amounts)
+            await self._plan(batch, event, of_event(event, reverses=None, adds=adds))
             said[event.id] = Refused("request_unfit", str(error))
             return False
         return True
@@ -212,11 +216,11 @@ class Posting:
             elif isinstance(one.outcome, Request):
                 about = of_request(event, one.outcome, reverses=one.reverses, kept=can_undo(poster))
                 if event.begun is None:
-                    await self._plan(batch, event, about=about)
+                    await self._plan(batch, event, about)
                 else:
                     await self._intend(batch, [(event, one.outcome, about)])
             else:
-                await self._plan(batch, event, one.reverses)
+                await self._plan(batch, event, of_event(event, reverses=one.reverses, adds=one.adds))
 
     def _recognised(self, effect: Effect) -> tuple[int, int] | None:
         """When an effect must have ended for its target to recognise the event now; `None` if it always does.
@@ -241,12 +245,9 @@ class Posting:
             _log.error("a request cannot be made", sink=self._sink, event_id=event.id, reason=repr(error))
             return Made(Refused("not_rendered", f"{type(error).__name__}: {error}"))
 
-    async def _plan(
-        self, batch: Any, event: Event, reverses: str | None = None, *, about: bytes | None = None
-    ) -> None:
+    async def _plan(self, batch: Any, event: Event, about: bytes) -> None:
         """Write down that an event was looked at for which nothing is sent, so that its records begin."""
         if event.begun is None:
-            about = of_event(event, reverses=reverses) if about is None else about
             try:
                 await asyncio.to_thread(batch.intend, [(event, "", b"", about)])
             except RequestUnfit as error:
@@ -304,7 +305,7 @@ class Posting:
         if effect.repeatable or effect.by == "lookup":
             # Else only the target can say after a restart that nothing was done.
             batch.accepted(event, "")
-        if not sent and effect.by != "lookup":
+        if not sent and effect.by != "lookup" and (effect.by != "key" or _tries(event) == 1):
             self._unsent.add(event.id)
 
     async def _unless_denied(self, event: Event, doubt: InDoubt) -> Outcome | None:
@@ -346,7 +347,11 @@ class Posting:
         self, poster: Poster, batch: Any, requests: list[tuple[Event, Request]]
     ) -> dict[str, Outcome]:
         began = self._clock()
+        effect, arrived = poster.effect, set()
         for event, _ in requests:
+            if effect.by == "key" and _tries(event) and event.id not in self._unsent:
+                # That this attempt does not arrive says nothing about those before it.
+                arrived.add(event.id)
             self._unsent.discard(event.id)
             self._over.discard(event.id)
             self._sent[event.id] = began
@@ -363,7 +368,7 @@ class Posting:
             if isinstance(outcome, InDoubt) and poster.effect.by == "lookup":
                 # It can be asked before a person is.
                 outcome = Retry(reason=outcome.reason, sent=True)
-            if isinstance(outcome, Retry) and not outcome.sent:
+            if isinstance(outcome, Retry) and not outcome.sent and event.id not in arrived:
                 self._unsent.add(event.id)
             said[event.id] = outcome
         return said
@@ -430,6 +435,11 @@ class Posting:
         if self._wall() - first_s > answer.within_s:
             return Refused(answer.code, f"{answer.reason} (for {answer.within_s:g} s)")
         return Retry(after_s=answer.after_s, reason=answer.reason, waits=True)
+
+
+def _tries(event: Event) -> int:
+    """How often a request was written down to be sent, as the log says."""
+    return 0 if event.begun is None else event.begun.attempts
 
 
 class _NoBooks:

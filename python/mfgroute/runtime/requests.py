@@ -38,14 +38,34 @@ def dead_letters(engine: Any, request: Mapping[str, Any]) -> bytes:
     """Look at rejects or parked events, or decide about them, as ``request`` says; JSON.
 
     Raises:
-        BadRequest: there is no ``request`` in it.
+        BadRequest: there is no ``request`` in it, or it books what nobody has looked at yet.
         MfgrouteError: the engine refuses.
     """
     asked = request.get("request")
     if not isinstance(asked, dict):
         raise BadRequest("`dead_letters` needs a `request` with `kind` and `verb`")
+    if asked.get("verb") == "skip" and asked.get("posted_as"):
+        _refuse_behind(engine, asked)
     answer: bytes = engine.dead_letters(orjson.dumps({**asked, "who": request["by"]}))
     return answer
+
+
+def _refuse_behind(engine: Any, asked: Mapping[str, Any]) -> None:
+    """Refuse to book an event that waits behind another: its sender has not looked at it, so nothing counts.
+
+    Raises:
+        BadRequest: it waits behind another.
+    """
+    listed = {"kind": "parked", "verb": "list", "sink": asked.get("sink")}
+    for one in orjson.loads(engine.dead_letters(orjson.dumps(listed))):
+        if one.get("number") == asked.get("number") and one.get("cause") == "behind":
+            sink, document = asked.get("sink"), asked.get("posted_as")
+            raise BadRequest(
+                f"event {one['number']} waits at {sink} behind an earlier event of {one['key']}, and is "
+                f"booked after that: `mfgroute pause {sink}`, decide the earlier one, "
+                f"`mfgroute effects resolve {one['id']} --sink {sink} --posted {document} --reason …`, "
+                f"`mfgroute resume {sink}`"
+            )
 
 
 def replay(engine: Any, request: Mapping[str, Any], sinks: Mapping[str, Sink]) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -31,14 +33,17 @@ _REPORT_MAX = 1 << 10
 _BODY_MAX = 16 << 10
 
 
-def of_event(event: Event, *, reverses: str | None) -> bytes:
+def of_event(
+    event: Event, *, reverses: str | None, adds: tuple[str, Mapping[str, Decimal]] | None = None
+) -> bytes:
     """What followers are told about an event for which nothing is sent, as JSON.
 
     Args:
         event: that was looked at.
         reverses: id of the event whose effect it takes back.
+        adds: object and amounts that count where a person books it by hand.
     """
-    return _ENCODER.encode(_told(event) | _reversing(reverses))
+    return _ENCODER.encode((_adding(*adds) if adds else {}) | _told(event) | _reversing(reverses))
 
 
 def of_request(event: Event, request: Request, *, reverses: str | None, kept: bool) -> bytes:
@@ -52,15 +57,19 @@ def of_request(event: Event, request: Request, *, reverses: str | None, kept: bo
     """
     body = {"request": request.body} if kept and len(request.body) <= _BODY_MAX else {}
     return _ENCODER.encode(
-        {
-            "object": request.object,
-            "amounts": {name: format(amount, "f") for name, amount in request.amounts.items()},
-            "sha256": hashlib.sha256(request.body).hexdigest(),
-        }
+        _adding(request.object, request.amounts)
+        | {"sha256": hashlib.sha256(request.body).hexdigest()}
         | _told(event)
         | body
         | _reversing(reverses)
     )
+
+
+def _adding(thing: str, amounts: Mapping[str, Decimal]) -> dict[str, Any]:
+    return {
+        "object": thing,
+        "amounts": {name: format(amount, "f") for name, amount in amounts.items()},
+    }
 
 
 def _told(event: Event) -> dict[str, Any]:

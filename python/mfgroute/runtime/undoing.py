@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
@@ -57,10 +58,12 @@ class Made(msgspec.Struct, frozen=True):
     Attributes:
         outcome: the request, or why there is none.
         reverses: id of the event whose effect it takes back, as far as that is known.
+        adds: of a refusal, object and amounts that count where a person books the event by hand.
     """
 
     outcome: Request | Done | Refused | NotYet | Retry
     reverses: str | None = None
+    adds: tuple[str, Mapping[str, Decimal]] | None = None
 
 
 def is_request(event_type: str) -> bool:
@@ -119,7 +122,9 @@ class Undoing:
         if self._records is not None and may_take_back(event.type):
             report = takes_back(event.type, msgspec.json.decode(event.json))
         if self._records is None or report is None:
-            return Made(await poster.render(event, books))
+            outcome = await poster.render(event, books)
+            adds = await poster.adds(event, books) if isinstance(outcome, Refused) else None
+            return Made(outcome, adds=adds)
         originals = await self._records.originals(self._sink, event.key, report)
         for one in originals:
             if not counts(one.state, one.reference) and not ended_without(one.state, one.reference):

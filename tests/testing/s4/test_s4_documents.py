@@ -278,3 +278,15 @@ async def test_inspection_stock_leaves_by_usage_decision_only(valuation, kind):
         assert again.code == "QV/223"
         got = await client.read(LOTS, "A_InspectionLot('010000000001')")
         assert got.d["InspectionLotHasUsageDecision"] is True
+
+
+async def test_the_reversal_of_a_document_is_no_second_posting_under_its_reference():
+    async with system(setup=STOCK) as (erp, client):
+        body = document("03", item(**ORDER), ReferenceDocument="M7Q2X")
+        assert (await client.document(body)).status == 201
+        path = "Cancel?MaterialDocument='4900000001'&MaterialDocumentYear='2026'"
+        assert (await client.send("POST", DOCUMENTS, path)).status == 200
+        assert erp.ledger.counts() == {"material_document": 1, "material_document_reversal": 1}
+        assert erp.ledger.duplicates == 0
+        assert (await client.document(body)).status == 201
+        assert erp.ledger.duplicates == 1

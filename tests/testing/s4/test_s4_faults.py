@@ -8,7 +8,7 @@ import pytest
 
 from mfgroute.testing.simulators.s4 import Fault
 
-from .client import CONFIRMATIONS, confirmation, once, order, system
+from .client import CONFIRMATIONS, confirmation, document, item, once, order, system
 
 
 def lost(error):
@@ -248,3 +248,34 @@ async def test_it_stops_while_requests_hang():
             await erp.stop()
         with pytest.raises(aiohttp.ClientError):
             await waiting
+
+
+async def test_slow_work_locks_its_order_and_no_other():
+    async with system(orders=[order(), order("1004712")]) as (erp, client):
+        await client.fetch()
+        fault = {"kind": "slow", "after_s": 0.3, "times": 1, "name": "1004711"}
+        await client.control("/misbehave", fault)
+        got = await asyncio.gather(client.confirm(), client.confirm(), client.confirm(OrderID="1004712"))
+        assert sorted(one.status for one in got) == [201, 201, 400]
+        assert {one.code for one in got if one.status == 400} == {"CO/469"}
+        assert erp.ledger.mischief == {"slow": 1}
+        assert (await client.confirm()).status == 201
+
+
+async def test_an_operation_is_final_once_unless_the_switch_says_otherwise():
+    async with system() as (erp, client):
+        final = {"FinalConfirmationType": "X", "APIConfHasNoGoodsMovements": True}
+        assert (await client.confirm(**final)).status == 201
+        assert (await client.confirm(**final)).code == "RU/117"
+        await client.control("/switches", {"final_after_final": True})
+        assert (await client.confirm(**final)).status == 201
+        assert erp.ledger.counts() == {"confirmation": 2}
+
+
+async def test_a_batch_must_exist_before_it_is_issued_unless_the_switch_says_otherwise():
+    async with system(negative_stock=True) as (erp, client):
+        issued = document("03", item(ManufacturingOrder="1004711", Batch="L-7"))
+        assert (await client.document(issued)).code == "M7/042"
+        await client.control("/switches", {"check_batches": False})
+        assert (await client.document(issued)).status == 201
+        assert erp.ledger.counts() == {"material_document": 1}

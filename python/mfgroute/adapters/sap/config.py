@@ -81,8 +81,16 @@ class SapEffect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ),
     ] = "lookup"
     kept: Annotated[
-        Duration | None, Meta(description="How long the target remembers a RequestID, such as `24h`")
+        Duration | None,
+        Meta(
+            description="Of `key`, required there: how long the target remembers a RequestID, such as `12h`"
+        ),
     ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse a key without an end: the target forgets each one, and then does the request again."""
+        if self.by == "key" and self.kept is None:
+            raise ValueError("`by: key` needs `kept`: how long the target remembers a RequestID")
 
     def effect(self, by: Literal["key", "lookup"]) -> Effect:
         """As the runtime knows it."""

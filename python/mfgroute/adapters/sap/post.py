@@ -142,9 +142,19 @@ class Posting:
             return [
                 await self._judged(call, one, by_key=by_key) for call, one in zip(calls, answers, strict=True)
             ]
-        # It failed as a whole and nothing of it was posted; one of several is at fault.
+        # It failed as a whole, and one of several is at fault.
         self._counters["split"] += 1
-        return [await self._single(call, by_key=by_key) for call in calls]
+        if judge(answers[0]).means != "ask":
+            return [await self._single(call, by_key=by_key) for call in calls]
+        # The target failed over it: what it did before is not known.
+        return [await self._again(call, answers[0], by_key=by_key) for call in calls]
+
+    async def _again(self, call: Call, answer: Answer, *, by_key: bool) -> Posted:
+        """Send a call that may have been done once more, only if it is not there."""
+        found = await self._looked_up(call)
+        if isinstance(found, Absent):
+            return await self._single(call, by_key=by_key)
+        return Retry(reason=said(answer), judged=True, sent=True) if found is None else found
 
     async def _single(self, call: Call, *, by_key: bool) -> Posted:
         if call.kind == "restrict":

@@ -22,11 +22,12 @@ from mfgroute.adapter import Books, Request
 from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.sap import data as tables
 from mfgroute.adapters.sap import holds, references
+from mfgroute.adapters.sap.added import confirmed, moved, moved_alone
 from mfgroute.adapters.sap.call import Call, compact, counted, unpack
 from mfgroute.adapters.sap.cancel import Cancels, Find
 from mfgroute.adapters.sap.config import SapSinkConfig
 from mfgroute.adapters.sap.dates import Calendar, moment
-from mfgroute.adapters.sap.fields import Unfit, Units, number, operation_name, properties, text
+from mfgroute.adapters.sap.fields import Unfit, Units, number, properties, text
 from mfgroute.events import Done, Event, NotYet, Refused
 
 __all__ = ["Renderer"]
@@ -95,6 +96,21 @@ class Renderer:
         except Unfit as unfit:
             return Refused(unfit.code, str(unfit))
 
+    async def adds(self, event: Event, books: Books) -> tuple[str, Mapping[str, Decimal]] | None:
+        """What an event adds to its object, where a person books it by hand; `None` if that is not known."""
+        kind = tables.event_kind(event.type)
+        try:
+            data = _DECODER.decode(event.json).data
+            operation = tables.operation_of(kind, data)
+            if operation == "confirm":
+                apart = kind.startswith("production.scrap.reported")
+                found = await confirmed(data, books, apart=apart)
+                counts = found.counts | moved(data)
+                return found.thing, {name: value for name, value in counts.items() if value}
+            return moved_alone(kind.partition("/")[0], data) if operation == "move" else None
+        except (msgspec.DecodeError, Unfit):
+            return None
+
     @property
     def created(self) -> str:
         """Now, as ``RepeatabilityCreation`` says it."""
@@ -114,13 +130,10 @@ class Renderer:
         data = envelope.data
         apart = kind.startswith("production.scrap.reported")
         site, order, report = (text(data, name) for name in ("site", "order", "report"))
-        where = operation_name(data.get("sequence"), text(data, "operation"), data.get("suboperation"))
-        object_ = f"order/{site}/{order}"
         no_goods = self._goods(data, apart=apart)
-        said, unit = _quantities(data, apart=apart)
+        thing, _, unit, amounts, counts = await confirmed(data, books, apart=apart)
         total = data.get("quantity", {}).get("basis") == "total"
-        amounts = _increments(said, where, unit, await books.posted(object_)) if total else said
-        items, moved = self._items(data)
+        items = self._items(data)
         activities = self._activities(data)
         final_type, is_final = ("", False) if apart else _FINAL[str(data.get("type"))]
         if total and not any(amounts.values()) and not (is_final or items or activities):
@@ -145,9 +158,6 @@ class Renderer:
             body |= properties(table.activity, data, activity, self.units, number=place)
         if items:
             body[table.items] = {"results": items}
-        counts = {f"operation/{where}/{name}/{unit}": value for name, value in amounts.items()} | moved
-        if apart:
-            counts[f".apart/{where}/scrap/{unit}"] = amounts["scrap"]
         call = Call(
             kind="confirm",
             service=table.service,
@@ -161,8 +171,8 @@ class Renderer:
             operation=operation,
             amounts=(str(amounts["yield"]), str(amounts["scrap"]), str(amounts["rework"])),
             moves=len(items),
-            thing=object_,
-            counts=counted(counts),
+            thing=thing,
+            counts=counted(counts | moved(data)),
             posting_date=day.isoformat(),
         )
         return call.request()
@@ -182,16 +192,14 @@ class Renderer:
             )
         return goods != "by_erp" and not listed
 
-    def _items(self, data: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Decimal]]:
-        """The movements that a confirmation lists, and their amounts."""
+    def _items(self, data: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The movements that a confirmation lists."""
         items: list[dict[str, Any]] = []
-        moved: dict[str, Decimal] = {}
         table = tables.operations()["confirm"]
         for one in data.get("movements") or []:
             move = tables.move_of("confirmation", one.get("direction"))
             if move is None:
                 raise Unfit("direction_unknown", f"a movement has the direction {one.get('direction')!r}")
-            quantity = number(one, "quantity")
             own = {
                 "material": one.get("material"),
                 "storage_location": one.get("storage_location"),
@@ -199,12 +207,10 @@ class Renderer:
                 "movement_type": move.type,
                 "ref_type": move.ref,
                 "unit": one.get("unit"),
-                "quantity": quantity,
+                "quantity": number(one, "quantity"),
             }
             items.append(properties(table.item, data, own, self.units))
-            name = f"movement/{move.counts}/{one.get('material')}/{one.get('unit')}"
-            moved[name] = moved.get(name, _ZERO) + move.sign * quantity
-        return items, moved
+        return items
 
     def _activities(self, data: Mapping[str, Any]) -> dict[int, dict[str, Any]]:
         """The activities by their number at the work center."""
@@ -281,7 +287,7 @@ class Renderer:
             rows = [properties(table.serial, data, {"serial": one}, self.units) for one in serials]
             item[table.serials] = {"results": rows}
         body = properties(table.fields, data, own, self.units) | {table.items: {"results": [item]}}
-        order = str(own["order"] or "")
+        thing, counts = moved_alone(name, data)
         call = Call(
             kind="move",
             service=table.service,
@@ -291,9 +297,9 @@ class Renderer:
             created=self.created,
             reference=reference,
             site=site,
-            order=order,
-            thing=_thing(name, data, order),
-            counts=counted({f"movement/{move.counts}/{material}/{unit}": move.sign * quantity}),
+            order=str(own["order"] or ""),
+            thing=thing,
+            counts=counted(counts),
             posting_date=own["posting_date"].isoformat(),
         )
         return call.request()
@@ -305,45 +311,6 @@ class Renderer:
             return holds.to_place(data, by_plant=by_plant, key=key, created=self.created).request()
         posted = await books.posted(holds.thing_of(data, by_plant=by_plant))
         return holds.to_release(data, posted, by_plant=by_plant, key=key, created=self.created).request()
-
-
-def _quantities(data: Mapping[str, Any], *, apart: bool) -> tuple[dict[str, Decimal], str]:
-    quantity = data.get("quantity") or {}
-    unit = str(quantity.get("unit", ""))
-    if apart:
-        return {"yield": _ZERO, "scrap": number(quantity, "value"), "rework": _ZERO}, unit
-    return {
-        "yield": number(quantity, "good"),
-        "scrap": number(quantity, "scrap"),
-        "rework": number(quantity, "rework"),
-    }, unit
-
-
-def _increments(
-    totals: Mapping[str, Decimal], where: str, unit: str, posted: Mapping[str, Decimal]
-) -> dict[str, Decimal]:
-    """What is missing of running totals."""
-    made: dict[str, Decimal] = {}
-    for name, total in totals.items():
-        before = posted.get(f"operation/{where}/{name}/{unit}", _ZERO)
-        if name == "scrap":
-            before -= posted.get(f".apart/{where}/scrap/{unit}", _ZERO)
-        other = [
-            one.rpartition("/")[2]
-            for one, value in posted.items()
-            if one.startswith(f"operation/{where}/{name}/") and value and not one.endswith(f"/{unit}")
-        ]
-        if other:
-            raise Unfit(
-                "unit_changed", f"totals of operation {where} are in {unit}, and {other[0]} was posted before"
-            )
-        if total < before:
-            said = (
-                f"the total {name} of operation {where} is {total} {unit}, and {before} were posted already"
-            )
-            raise Unfit("total_below_posted", said)
-        made[name] = total - before
-    return made
 
 
 def _transfer(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -358,11 +325,3 @@ def _transfer(data: Mapping[str, Any]) -> dict[str, Any]:
         "other_plant": data.get("site"),
         "other_location": data["to_location"],
     }
-
-
-def _thing(name: str, data: Mapping[str, Any], order: str) -> str:
-    if name.startswith("quality."):
-        return f"lot/{data.get('site')}/{data.get('material')}/{str(data.get('batch')).upper()}"
-    if order:
-        return f"order/{data.get('site')}/{order}"
-    return f"stock/{data.get('site')}/{data.get('material')}"

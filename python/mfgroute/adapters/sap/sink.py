@@ -103,6 +103,10 @@ class SapSink(Poster):
         """
         return await self._renderer.render(event, books, self._lookups.confirmations)
 
+    async def adds(self, event: Event, books: Books) -> tuple[str, Mapping[str, Decimal]] | None:
+        """What an event that cannot be posted as it is adds to its order, if a person books it by hand."""
+        return await self._renderer.adds(event, books)
+
     async def post(self, requests: Sequence[Request]) -> list[Posted]:
         """Send requests, singly or in batches, and say what became of each.
 

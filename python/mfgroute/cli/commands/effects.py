@@ -106,6 +106,8 @@ def show_(*, event_id: str, sink: str | None) -> int:
                 for change in one["history"]
             ]
         )
+        if booked := one["booked"]:
+            show.line(f"  booked by {booked['who']} at {booked['at']}: {booked['why']}")
         if by := one.get("reversed_by"):
             show.line(f"  reversed by event {by['id']}: {_standing(by)}")
         if one["reverses"]:

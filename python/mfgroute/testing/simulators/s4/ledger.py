@@ -61,7 +61,10 @@ class Books:
         """How often each reference of a sender was posted, whatever it is called; 1 is right."""
         counts: Counter[str] = Counter()
         for effect in self.effects():
-            counts.update({value for name in _REFERENCES if (value := effect.get(name)) and value != NO_GUID})
+            # The reversal of a document takes over the reference of what it reverses; nobody posted it again.
+            taken = {"reference_document"} if effect["what"] == "material_document_reversal" else set()
+            names = [name for name in _REFERENCES if name not in taken]
+            counts.update({value for name in names if (value := effect.get(name)) and value != NO_GUID})
         return dict(sorted(counts.items()))
 
     @property
