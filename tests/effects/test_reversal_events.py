@@ -69,8 +69,8 @@ class Reverser(Poster):
         return Request(key=f"undo {request.key}", body=f"{reference} {reason}".encode())
 
 
-def original(state, reference=None, *, refused=False, tries=1, id="e1"):  # noqa: A002 - as the attribute
-    return Original(id=id, state=state, reference=reference, tries=tries, refused=refused)
+def original(state, reference=None, *, refused=False, tries=1, id="e1", **more):  # noqa: A002 - as the attribute
+    return Original(id=id, state=state, reference=reference, tries=tries, refused=refused, **more)
 
 
 async def made(records, poster=None, event_=None):

@@ -232,6 +232,17 @@ class Follower:
         """
         return await self.ask(lambda connection: questions.sent(connection, sink, event_id), [sink])
 
+    async def under_way(self, sink: str, thing: str, event_id: str) -> str | None:
+        """Another event whose request for an object was written down, and about which nothing is certain.
+
+        Raises:
+            DatabaseDown: the database cannot be used now.
+        """
+        return await self.ask(
+            lambda connection: questions.under_way(connection, sink, thing, event_id, self._taker.life),
+            [sink],
+        )
+
     async def originals(self, sink: str, key: str, report: str) -> list[changes.Original]:
         """The effects at a sink of the events of a key that have reported something, the oldest first.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
@@ -13,6 +14,7 @@ from mfgroute.events import Absent, Accepted, Begun, Done, Event, InDoubt, NotYe
 from mfgroute.observe.logs import get_logger
 from mfgroute.runtime.telling import of_event, of_request
 from mfgroute.runtime.undoing import Made, Remembered, Undoing, can_undo
+from mfgroute.runtime.withdrawing import TakenBack, Withdrawing
 
 __all__ = ["OUTCOME_MISSING", "Posting", "Records", "Unasked"]
 
@@ -20,6 +22,7 @@ _log = get_logger()
 #: A clock that is set back by less than this is taken for one that was merely adjusted.
 _SET_BACK_S = 60.0
 _ACCEPTED_AFTER_S = 5.0
+_OBJECT_AFTER_S = 0.5
 #: Code of an event in doubt that its target accepted, and whose outcome it never told.
 OUTCOME_MISSING = "outcome_missing"
 
@@ -40,6 +43,9 @@ class Records(Remembered, Protocol):
 
     async def booked(self, sink: str, ids: Sequence[str]) -> Mapping[str, str]:
         """The documents of those events that a person has booked by hand while they waited."""
+
+    async def under_way(self, sink: str, thing: str, event_id: str) -> str | None:
+        """Another event whose request for an object was written down, and about which nothing is certain."""
 
     async def is_denied(self, sink: str, event_id: str) -> bool:
         """Whether an event that comes again was in doubt, so that a person says that it was not posted."""
@@ -73,20 +79,25 @@ class Posting:
         self._sink = sink
         self._records = records
         self._undoing = Undoing(sink, records)
+        self._withdrawing = Withdrawing(sink, records)
         self._timeout_s = timeout_s
         self._wall = wall
         self._clock = clock
         #: When each event that may have arrived was sent last; what is not in here was sent before we began.
         self._sent: dict[str, float] = {}
         self._unsent: set[str] = set()
+        #: How many tries of each event did not reach the target.
+        self._misses: Counter[str] = Counter()
         #: Those whose accepted work is over without an effect. In the log it stands as an empty reference, at
         #: the latest when they are sent again.
         self._over: set[str] = set()
         self._began = clock()
+        #: One at a time of those that are alone at their object is looked at and written down.
+        self._objects = asyncio.Lock()
         #: Why the connection is lost.
         self.lost: Exception | None = None
 
-    async def run(self, poster: Poster, batch: Any, events: Sequence[Event]) -> list[Outcome]:
+    async def run(self, poster: Poster, batch: Any, events: Sequence[Event]) -> list[Outcome | TakenBack]:
         """Render, write down and post; say what became of each event, in order.
 
         Args:
@@ -94,7 +105,7 @@ class Posting:
             batch: what the events were handed out in.
             events: at most one of a key.
         """
-        said: dict[str, Outcome] = {}
+        said: dict[str, Outcome | TakenBack] = {}
         try:
             requests = await self._requests(poster, batch, events, said)
         except (LogFailed, NobodyFollows) as error:
@@ -106,14 +117,16 @@ class Posting:
                 self._sent.pop(event_id, None)
                 self._unsent.discard(event_id)
                 self._over.discard(event_id)
+                self._misses.pop(event_id, None)
         return [said[event.id] for event in events]
 
     async def _requests(
-        self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome]
+        self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome | TakenBack]
     ) -> list[tuple[Event, Request]]:
         """What is to be sent now, written down; what is not is `said`."""
         await self._look_up(poster.effect, events, said)
         await self._booked(poster, batch, [event for event in events if event.id not in said], said)
+        await self._withdrawn(batch, [event for event in events if event.id not in said], said)
         fresh: list[Event] = []
         again: list[tuple[Event, Request]] = []
         for event in events:
@@ -138,26 +151,72 @@ class Posting:
         await self._intend(batch, [(event, request, b"") for event, request in again])
         return again + rendered
 
+    async def _withdrawn(
+        self, batch: Any, events: Sequence[Event], said: dict[str, Outcome | TakenBack]
+    ) -> None:
+        """End events whose report is taken back by one that waits behind them."""
+        for event in events:
+            if event.begun is not None and event.begun.attempts > self._misses[event.id]:
+                continue  # It may have arrived.
+            try:
+                found = await self._withdrawing.look(batch, event)
+            except MfgrouteError as error:
+                said[event.id] = Unasked(reason=str(error))
+                continue
+            # Without its record the reversal would not know that nothing is to be reversed.
+            if found is not None and await self._plan(batch, event):
+                said[event.id] = found
+
     async def _rendered(
-        self, poster: Poster, batch: Any, events: list[Event], said: dict[str, Outcome]
+        self, poster: Poster, batch: Any, events: list[Event], said: dict[str, Outcome | TakenBack]
     ) -> list[tuple[Event, Request]]:
         """Requests of events that have none, written down."""
         made: list[tuple[Event, Request, bytes]] = []
+        alone: list[tuple[Event, Request]] = []
         for event in events:
             one = await self._render(poster, event)
-            if isinstance(one.outcome, Request):
-                about = of_request(event, one.outcome, reverses=one.reverses, kept=can_undo(poster))
-                made.append((event, one.outcome, about))
-                continue
-            await self._plan(batch, event, one.reverses)
-            said[event.id] = self._judged(event, one.outcome)
+            if isinstance(one.outcome, Request) and one.outcome.alone:
+                alone += await self._alone(poster, batch, event, one.outcome.object, said)
+            elif isinstance(one.outcome, Request):
+                made.append((event, one.outcome, self._about(poster, event, one.outcome, one.reverses)))
+            else:
+                await self._plan(batch, event, one.reverses)
+                said[event.id] = self._judged(event, one.outcome)
         try:
             await self._intend(batch, made)
         except RequestUnfit:
             made = [entry for entry in made if await self._fits(batch, entry, said)]
-        return [(event, request) for event, request, _ in made]
+        return alone + [(event, request) for event, request, _ in made]
 
-    async def _fits(self, batch: Any, entry: tuple[Event, Request, bytes], said: dict[str, Outcome]) -> bool:
+    async def _alone(
+        self, poster: Poster, batch: Any, event: Event, thing: str, said: dict[str, Outcome | TakenBack]
+    ) -> list[tuple[Event, Request]]:
+        """Make the request of an event, and write it down, unless another one for its object is under way."""
+        async with self._objects:
+            try:
+                other = self._records and await self._records.under_way(self._sink, thing, event.id)
+            except MfgrouteError as error:
+                said[event.id] = Unasked(reason=str(error))
+                return []
+            # What was under way a moment ago may be in the books by now.
+            one = await self._render(poster, event)
+            if other:
+                reason = f"waits for event {other}, which is being posted to {thing}"
+                one = Made(Retry(after_s=_OBJECT_AFTER_S, reason=reason, waits=True), one.reverses)
+            if not isinstance(one.outcome, Request):
+                await self._plan(batch, event, one.reverses)
+                said[event.id] = self._judged(event, one.outcome)
+                return []
+            about = self._about(poster, event, one.outcome, one.reverses)
+            return [(event, one.outcome)] * await self._fits(batch, (event, one.outcome, about), said)
+
+    @staticmethod
+    def _about(poster: Poster, event: Event, request: Request, reverses: str | None) -> bytes:
+        return of_request(event, request, reverses=reverses, kept=can_undo(poster))
+
+    async def _fits(
+        self, batch: Any, entry: tuple[Event, Request, bytes], said: dict[str, Outcome | TakenBack]
+    ) -> bool:
         """Write one request down; where it cannot be, its event is refused."""
         event = entry[0]
         try:
@@ -168,7 +227,9 @@ class Posting:
             return False
         return True
 
-    async def _look_up(self, effect: Effect, events: Sequence[Event], said: dict[str, Outcome]) -> None:
+    async def _look_up(
+        self, effect: Effect, events: Sequence[Event], said: dict[str, Outcome | TakenBack]
+    ) -> None:
         """Find out which events were posted before, as far as this sender does not know of them itself.
 
         The log has forgotten what is long over, and a log that was restored may be older than the records.
@@ -190,7 +251,7 @@ class Posting:
         said |= {event_id: Done(reference) for event_id, reference in known.items()}
 
     async def _booked(
-        self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome]
+        self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome | TakenBack]
     ) -> None:
         """End events that a person has booked by hand meanwhile: what they add is told, nothing is sent."""
         if self._records is None or not events:
@@ -210,7 +271,7 @@ class Posting:
             if isinstance(one.outcome, Retry):
                 said[event.id] = one.outcome
             elif isinstance(one.outcome, Request):
-                about = of_request(event, one.outcome, reverses=one.reverses, kept=can_undo(poster))
+                about = self._about(poster, event, one.outcome, one.reverses)
                 if event.begun is None:
                     await self._plan(batch, event, about=about)
                 else:
@@ -243,14 +304,20 @@ class Posting:
 
     async def _plan(
         self, batch: Any, event: Event, reverses: str | None = None, *, about: bytes | None = None
-    ) -> None:
-        """Write down that an event was looked at for which nothing is sent, so that its records begin."""
+    ) -> bool:
+        """Write down that an event was looked at for which nothing is sent, so that its records begin.
+
+        Returns:
+            Whether they have begun.
+        """
         if event.begun is None:
             about = of_event(event, reverses=reverses) if about is None else about
             try:
                 await asyncio.to_thread(batch.intend, [(event, "", b"", about)])
             except RequestUnfit as error:
                 _log.warning("an event has no record", sink=self._sink, event_id=event.id, reason=str(error))
+                return False
+        return True
 
     async def _intend(self, batch: Any, entries: Iterable[tuple[Event, Request, bytes]]) -> None:
         rows = [(event, request.key, request.body, about) for event, request, about in entries]
@@ -365,6 +432,7 @@ class Posting:
                 outcome = Retry(reason=outcome.reason, sent=True)
             if isinstance(outcome, Retry) and not outcome.sent:
                 self._unsent.add(event.id)
+                self._misses[event.id] += isinstance(outcome, Unasked)
             said[event.id] = outcome
         return said
 
@@ -386,8 +454,10 @@ class Posting:
         except Exception as error:  # noqa: BLE001 - a fault of this sink alone
             self.lost = error
             reason, sent = f"{type(error).__name__}: {error}", True
-        if poster is None or not sent:
+        if poster is None:
             return Retry(reason=reason)
+        if not sent:
+            return Unasked(reason=reason)
         return self._unknown(poster, reason)
 
     def _unknown(self, poster: Poster, reason: str) -> Outcome:
