@@ -37,7 +37,7 @@ _log = get_logger()
 _T = TypeVar("_T")
 
 #: Shortest pause between two transactions that nobody waits for.
-_LINGER_S = 0.05
+_LINGER_S = 0.2
 
 
 class Books:
