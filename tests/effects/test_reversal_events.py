@@ -218,11 +218,9 @@ async def test_of_what_waits_behind_only_reversals_are_opened(at, monkeypatch): 
     monkeypatch.setattr(Cancelling, "_ask", spy)
     async with at() as here:
         here.erp.misbehave(Fault(path="ProdnOrdConf2", kind="refuse", message="period_closed", times=1))
-        for one in (
-            message("DONE", 1, good="10", used=[]),
-            message("DONE", 2, good="3", used=[]),
-            message("REVERSED", 3, reverses="R-1"),
-        ):
+        await here.submit(message("DONE", 1, good="10", used=[]))
+        await parked(here, "refused")
+        for one in (message("DONE", 2, good="3", used=[]), message("REVERSED", 3, reverses="R-1")):
             assert (await here.router.submit("mes", [one])).accepted == 1
 
         async def second_is_posted():
