@@ -5,54 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
-from mfgroute.adapter import Books, Effect, Poster, Request
+from mfgroute.adapter import Effect, Poster, Request
 from mfgroute.errors import Disconnected, LogFailed, MfgrouteError, NobodyFollows, RequestUnfit
 from mfgroute.events import Absent, Accepted, Begun, Done, Event, InDoubt, NotYet, Outcome, Refused, Retry
 from mfgroute.observe.logs import get_logger
+from mfgroute.runtime.records import SET_BACK_S, NoBooks, Records, Unasked, recognised
 from mfgroute.runtime.telling import of_event, of_request
-from mfgroute.runtime.undoing import Made, Remembered, Undoing, can_undo
+from mfgroute.runtime.undoing import Made, Undoing, can_undo
 from mfgroute.runtime.withdrawing import TakenBack, Withdrawing
 
 __all__ = ["OUTCOME_MISSING", "Posting", "Records", "Unasked"]
 
 _log = get_logger()
-#: A clock that is set back by less than this is taken for one that was merely adjusted.
-_SET_BACK_S = 60.0
 _ACCEPTED_AFTER_S = 5.0
 _OBJECT_AFTER_S = 0.5
 #: Code of an event in doubt that its target accepted, and whose outcome it never told.
 OUTCOME_MISSING = "outcome_missing"
-
-
-class Records(Remembered, Protocol):
-    """What is known of effects that have ended, beyond what the log still holds."""
-
-    def books(self, sink: str) -> Books:
-        """What a sink has posted."""
-
-    async def was_posted(
-        self, sink: str, ids: Sequence[str], recent: tuple[int, int] | None = None
-    ) -> Mapping[str, str | None]:
-        """The references of those events that were posted at a sink before.
-
-        Those whose effect ended in `recent`, in milliseconds since 1970, do not count.
-        """
-
-    async def booked(self, sink: str, ids: Sequence[str]) -> Mapping[str, str]:
-        """The documents of those events that a person has booked by hand while they waited."""
-
-    async def under_way(self, sink: str, thing: str, event_id: str) -> str | None:
-        """Another event whose request for an object was written down, and about which nothing is certain."""
-
-    async def is_denied(self, sink: str, event_id: str) -> bool:
-        """Whether an event that comes again was in doubt, so that a person says that it was not posted."""
-
-
-class Unasked(Retry, frozen=True, kw_only=True):
-    """Nothing was sent, and the target was asked nothing: this says nothing about it."""
 
 
 class Posting:
@@ -126,7 +97,11 @@ class Posting:
         """What is to be sent now, written down; what is not is `said`."""
         await self._look_up(poster.effect, events, said)
         await self._booked(poster, batch, [event for event in events if event.id not in said], said)
-        await self._withdrawn(batch, [event for event in events if event.id not in said], said)
+        waiting = [event for event in events if event.id not in said]
+        for event, found in await self._withdrawing.look_through(batch, waiting, self._misses):
+            # Without its record the reversal would not know that nothing is to be reversed.
+            if not isinstance(found, TakenBack) or await self._plan(batch, event):
+                said[event.id] = found
         fresh: list[Event] = []
         again: list[tuple[Event, Request]] = []
         for event in events:
@@ -150,22 +125,6 @@ class Posting:
                 batch.accepted(event, "")
         await self._intend(batch, [(event, request, b"") for event, request in again])
         return again + rendered
-
-    async def _withdrawn(
-        self, batch: Any, events: Sequence[Event], said: dict[str, Outcome | TakenBack]
-    ) -> None:
-        """End events whose report is taken back by one that waits behind them."""
-        for event in events:
-            if event.begun is not None and event.begun.attempts > self._misses[event.id]:
-                continue  # It may have arrived.
-            try:
-                found = await self._withdrawing.look(batch, event)
-            except MfgrouteError as error:
-                said[event.id] = Unasked(reason=str(error))
-                continue
-            # Without its record the reversal would not know that nothing is to be reversed.
-            if found is not None and await self._plan(batch, event):
-                said[event.id] = found
 
     async def _rendered(
         self, poster: Poster, batch: Any, events: list[Event], said: dict[str, Outcome | TakenBack]
@@ -243,7 +202,7 @@ class Posting:
             if ids := [one.id for one in unknown if not one.replayed]:
                 known |= await self._records.was_posted(self._sink, ids)
             replayed = [one.id for one in unknown if one.replayed]
-            if replayed and (recent := self._recognised(effect)) is not None:
+            if replayed and (recent := recognised(effect, self._wall(), self._timeout_s)) is not None:
                 known |= await self._records.was_posted(self._sink, replayed, recent)
         except MfgrouteError as error:
             said |= {one.id: Unasked(reason=str(error)) for one in unknown}
@@ -279,20 +238,8 @@ class Posting:
             else:
                 await self._plan(batch, event, one.reverses)
 
-    def _recognised(self, effect: Effect) -> tuple[int, int] | None:
-        """When an effect must have ended for its target to recognise the event now; `None` if it always does.
-
-        In milliseconds since 1970. What seems to be of the future was posted before the clock was set back.
-        """
-        if effect.by not in ("key", "upsert"):
-            return 0, 0
-        if effect.by == "upsert" or effect.kept is None:
-            return None
-        now_s = self._wall()
-        return int((now_s - effect.kept + self._timeout_s) * 1e3), int((now_s + _SET_BACK_S) * 1e3)
-
     async def _render(self, poster: Poster, event: Event) -> Made:
-        books = _NoBooks() if self._records is None else self._records.books(self._sink)
+        books = NoBooks() if self._records is None else self._records.books(self._sink)
         try:
             return await self._undoing.render(poster, event, books)
         except MfgrouteError as error:
@@ -401,7 +348,7 @@ class Posting:
     def _forgotten(self, begun: Begun, kept_s: float) -> Outcome | None:
         """In doubt, if the target may have forgotten the key."""
         age_s = self._wall() - begun.first_s
-        if age_s < -_SET_BACK_S:
+        if age_s < -SET_BACK_S:
             return InDoubt("the clock was set back: nobody knows whether the target still knows the key")
         if max(age_s, 0.0) + self._timeout_s <= kept_s:
             return None
@@ -500,11 +447,3 @@ class Posting:
         if self._wall() - first_s > answer.within_s:
             return Refused(answer.code, f"{answer.reason} (for {answer.within_s:g} s)")
         return Retry(after_s=answer.after_s, reason=answer.reason, waits=True)
-
-
-class _NoBooks:
-    """Books of a node that records nothing."""
-
-    async def posted(self, thing: str) -> Mapping[str, Any]:
-        """Raise: a sum of nothing would be posted a second time after a restart."""
-        raise MfgrouteError(f"what was posted to {thing} is not recorded: no stream of this node is durable")

@@ -9,12 +9,15 @@ taken back there, it ends, and its reversal finds nothing to reverse when its tu
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from mfgroute.effects.reported import contract_of
+from mfgroute.errors import MfgrouteError
 from mfgroute.events import Event
+from mfgroute.runtime.records import Unasked
 from mfgroute.runtime.undoing import Remembered, takes_back
 
 __all__ = ["TakenBack", "Withdrawing"]
@@ -49,6 +52,28 @@ class Withdrawing:
     def __init__(self, sink: str, records: Remembered | None) -> None:
         self._sink = sink
         self._records = records
+
+    async def look_through(
+        self, batch: Any, events: Iterable[Event], misses: Mapping[str, int]
+    ) -> list[tuple[Event, TakenBack | Unasked]]:
+        """Those of some events that are taken back, and those of which that cannot be said now.
+
+        Args:
+            batch: what they were handed out in.
+            events: any.
+            misses: by event, how many of its tries did not reach the target.
+        """
+        found: list[tuple[Event, TakenBack | Unasked]] = []
+        for event in events:
+            if event.begun is not None and event.begun.attempts > misses.get(event.id, 0):
+                continue  # It may have arrived.
+            try:
+                one: TakenBack | Unasked | None = await self.look(batch, event)
+            except MfgrouteError as error:
+                one = Unasked(reason=str(error))
+            if one is not None:
+                found.append((event, one))
+        return found
 
     async def look(self, batch: Any, event: Event) -> TakenBack | None:
         """Whether an event of which nothing was sent is taken back by one that waits behind it.
