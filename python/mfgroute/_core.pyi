@@ -204,6 +204,29 @@ class Batch:
         self, event: Event, *, after_s: float | None = None, reason: str = ..., judged: bool = False
     ) -> None: ...
     def in_doubt(self, event: Event, reason: str = ..., *, code: str = ...) -> None: ...
+    def taken_back(self, event: Event, reason: str) -> None:
+        """End an event that was never sent: another one that waits behind it takes back what it reports."""
+    def behind(
+        self, event: Event, contracts: Sequence[str], text: str, *, patient: bool = True
+    ) -> list[bytes] | None:
+        """CloudEvents with the key of an event that wait behind it and for which nothing was sent.
+
+        The first question reads what waits for the sink; later ones what has come since.
+
+        Args:
+            event: of this batch.
+            contracts: only those of these, such as ``production.confirmation.reversed``, in any version.
+            text: only those that have it as a value somewhere in their data.
+            patient: read everything, and block meanwhile.
+
+        Returns:
+            The oldest first, at most 64, as structured JSON. `None` if much has come, and who asks is not
+            patient: then a part of it was read.
+
+        Raises:
+            ValueError: the event is not open in this batch.
+            MfgrouteError: its sink is gone.
+        """
     def intend(self, entries: Sequence[tuple[Event, str, bytes, bytes]]) -> None:
         """Write down what is about to be sent, and wait until that is durable.
 

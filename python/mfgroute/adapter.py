@@ -332,12 +332,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         body: all that is sent, as the adapter packs and unpacks it.
         object: what is posted to, such as ``order/DE04/4711``; empty if it is nothing that people ask for.
         amounts: what is added to that object, by name: ``{"yield": Decimal(10)}``.
+        alone: whether what it does depends on what else was posted to the object. It is rendered and written
+            down while no other request for the object is under way.
     """
 
     key: str
     body: bytes
     object: str = ""
     amounts: Mapping[str, Decimal] = msgspec.field(default_factory=dict)
+    alone: bool = False
 
 
 class Books(Protocol):

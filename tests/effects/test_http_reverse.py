@@ -96,3 +96,33 @@ async def test_without_a_declared_reversal_the_command_says_what_is_missing(at, 
             True,
         ), refused
         assert wms.ledger.counts() == {"receipt": 1}
+
+
+REPORTED = """\
+      - type: production.operation.completed/1
+        path: /receipts
+        body: {reference: "{key}", order: "{data.order}", quantity: "{data.quantity.good|number}"}
+        reversal: {path: "/receipts/{original.reference}/cancellation", body: {reference: "{key}"}}
+"""
+
+
+async def test_what_waits_with_its_reversal_behind_it_is_not_sent_any_more(at, wms):
+    sink = SINK.replace("    requests:\n", f"    requests:\n{REPORTED}")
+    async with at(sink) as here:
+        assert (await here.run("pause", "wms", "--reason", "closing")).code == 0
+        messages = [
+            message("DONE", 1, good="10", used=[]),
+            message("DONE", 2, good="3", used=[]),
+            message("REVERSED", 3, reverses="R-1"),
+        ]
+        assert (await here.router.submit("mes", messages)).accepted == 3
+        assert (await here.run("resume", "wms")).code == 0
+        await here.settled()
+        assert [one.body["quantity"] for one in wms.ledger.effects] == [3]
+        listed = await here.read("effects", "list", "--sink", "wms")
+        states = sorted((one["state"], one["code"] or one["reference"]) for one in listed["effects"])
+        assert states == [
+            ("posted", wms.ledger.effects[0].document),
+            ("posted", "nothing to reverse: the report R-1 was never posted"),
+            ("skipped", "taken_back"),
+        ]

@@ -69,8 +69,8 @@ class Reverser(Poster):
         return Request(key=f"undo {request.key}", body=f"{reference} {reason}".encode())
 
 
-def original(state, reference=None, *, refused=False, tries=1, id="e1"):  # noqa: A002 - as the attribute
-    return Original(id=id, state=state, reference=reference, tries=tries, refused=refused)
+def original(state, reference=None, *, refused=False, tries=1, id="e1", **more):  # noqa: A002 - as the attribute
+    return Original(id=id, state=state, reference=reference, tries=tries, refused=refused, **more)
 
 
 async def made(records, poster=None, event_=None):
@@ -218,11 +218,9 @@ async def test_of_what_waits_behind_only_reversals_are_opened(at, monkeypatch): 
     monkeypatch.setattr(Cancelling, "_ask", spy)
     async with at() as here:
         here.erp.misbehave(Fault(path="ProdnOrdConf2", kind="refuse", message="period_closed", times=1))
-        for one in (
-            message("DONE", 1, good="10", used=[]),
-            message("DONE", 2, good="3", used=[]),
-            message("REVERSED", 3, reverses="R-1"),
-        ):
+        await here.submit(message("DONE", 1, good="10", used=[]))
+        await parked(here, "refused")
+        for one in (message("DONE", 2, good="3", used=[]), message("REVERSED", 3, reverses="R-1")):
             assert (await here.router.submit("mes", [one])).accepted == 1
 
         async def second_is_posted():

@@ -27,9 +27,11 @@ from tests.torture.s4_project import (
     write_project,
 )
 
-COUNT = max(int(os.environ.get("MFGROUTE_EFFECTS", "2000")) // 10, 10 * ORDERS)
+ASKED = int(os.environ.get("MFGROUTE_EFFECTS", "2000"))
+#: As many as of other effects; in longer runs a tenth of them.
+COUNT = max(min(ASKED, 2000), ASKED // 10, 10 * ORDERS)
 #: How often node and ERP are killed.
-KILLS = max(2, COUNT // 200)
+KILLS = max(2, COUNT // 500)
 #: The last reports of this month that are posted while it is open; and those that come when it is closed, each at the
 #: head of an order.
 OPEN, BAD = COUNT // 4, range(COUNT - 3 * ORDERS, COUNT - 3 * ORDERS + 2 * 7, 2)

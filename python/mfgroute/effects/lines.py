@@ -13,6 +13,9 @@ State: TypeAlias = Literal[
     "superseded", "dropped",
 ]  # fmt: skip
 
+#: Code of an event that was skipped since its report was taken back before anything of it could arrive.
+TAKEN_BACK = "taken_back"
+
 #: Sums that would have to be rounded are an error.
 _EXACT = Context(prec=100, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 _GONE = "\N{REPLACEMENT CHARACTER}"
@@ -102,6 +105,7 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
         reference: what the target calls it.
         tries: how often it was sent.
         refused: whether the last that was heard of the target is that it refuses it.
+        taken_back: whether it ended because of a reversal, before anything of it could arrive.
     """
 
     id: str
@@ -109,6 +113,7 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None
     tries: int
     refused: bool
+    taken_back: bool = False
 
     def is_absent(self, *, recognised: bool) -> bool:
         """Whether its target certainly did nothing for it: it was never asked to, or refused each time.
@@ -117,6 +122,8 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
             recognised: whether an event that the target has done already is recognised when it is sent again,
                 so that the last answer speaks for those that were lost.
         """
+        if self.taken_back:
+            return True
         return not self.tries or (self.refused and (recognised or self.tries == 1))
 
 

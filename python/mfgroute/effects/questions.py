@@ -15,6 +15,7 @@ from sqlalchemy import (
     RowMapping,
     Select,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -23,13 +24,22 @@ from sqlalchemy import (
     select,
 )
 
-from mfgroute.effects.lines import Original, Sent, clean, counts, ended_without
+from mfgroute.effects.lines import TAKEN_BACK, Original, Sent, clean, counts, ended_without
 from mfgroute.effects.tables import AMOUNTS, BOOKED, CHANGES, EFFECTS, PAST, TAKEN, portions
 
 #: Most effects in one answer.
 ROWS_MAX = 10_000
 _OF_A_CHANGE = ("number", "state", "attempt", "request_key", "reference", "code", "reason")
 _WHOLE = tuple(column for column in EFFECTS.c if column.name not in ("request", "report"))
+#: Asked before every request: made once, so that no time goes into making them.
+_STANDING = select(EFFECTS.c.id, EFFECTS.c.state, EFFECTS.c.reference, EFFECTS.c.last_ms).where(
+    EFFECTS.c.sink == bindparam("sink"), EFFECTS.c.id.in_(bindparam("ids", expanding=True))
+)
+_GONE = select(PAST.c.id, PAST.c.reference, PAST.c.last_ms).where(
+    PAST.c.sink == bindparam("sink"), PAST.c.id.in_(bindparam("ids", expanding=True))
+)
+#: States of an effect that may come to be there, or be there, without anybody knowing it.
+_UNCERTAIN = ("intent", "accepted", "in_doubt", "gave_up")
 _SHOWN = tuple(column for column in _WHOLE if column.name != "event")
 #: What was posted without a request and without a word: a reversal that a person asked of another sink.
 #: Before such rows were told apart, they named the event that is reversed there.
@@ -50,16 +60,14 @@ def was_posted(
     Those whose effect ended in `recent`, in milliseconds since 1970, do not count.
     """
     found: dict[str, str | None] = {}
-    columns = (EFFECTS.c.id, EFFECTS.c.state, EFFECTS.c.reference, EFFECTS.c.last_ms)
     for some in portions(ids):
-        query = select(*columns).where(EFFECTS.c.sink == sink, EFFECTS.c.id.in_(some))
-        for row in connection.execute(query):
+        these = {"sink": sink, "ids": some}
+        for row in connection.execute(_STANDING, these):
             if recent and recent[0] <= row.last_ms <= recent[1]:
                 continue
             if counts(row.state, row.reference):
                 found[row.id] = row.reference
-        gone = select(PAST.c.id, PAST.c.reference, PAST.c.last_ms)
-        for old in connection.execute(gone.where(PAST.c.sink == sink, PAST.c.id.in_(some))):
+        for old in connection.execute(_GONE, these):
             if not (recent and recent[0] <= old.last_ms <= recent[1]):
                 found[old.id] = old.reference
     return found
@@ -232,7 +240,7 @@ def originals(connection: Connection, sink: str, key: str, report: str) -> list[
     quoted = msgspec.json.encode(report).decode()
     # Rows that an earlier version wrote have it in their events only.
     said = and_(EFFECTS.c.report.is_(None), EFFECTS.c.event.contains(quoted, autoescape=True))
-    names = ("id", "state", "reference", "attempts", "report", "event")
+    names = ("id", "state", "reference", "attempts", "code", "report", "event")
     query = (
         select(*(EFFECTS.c[name] for name in names))
         .where(EFFECTS.c.sink == sink, EFFECTS.c.key == key, EFFECTS.c.state != "superseded")
@@ -246,10 +254,32 @@ def originals(connection: Connection, sink: str, key: str, report: str) -> list[
             refused = _was_refused(connection, sink, row.id)
             found.append(
                 Original(
-                    id=row.id, state=row.state, reference=row.reference, tries=row.attempts, refused=refused
+                    id=row.id,
+                    state=row.state,
+                    reference=row.reference,
+                    tries=row.attempts,
+                    refused=refused,
+                    taken_back=row.code == TAKEN_BACK,
                 )
             )
     return found
+
+
+def under_way(connection: Connection, sink: str, thing: str, event_id: str, life: str) -> str | None:
+    """Another event whose request for an object was written down, and about which nothing is certain.
+
+    What another life of the data folder has left unsaid is not waited for: perhaps nobody says it any more.
+    """
+    query = (
+        select(EFFECTS.c.id)
+        .where(EFFECTS.c.sink == sink, EFFECTS.c.object == thing, EFFECTS.c.id != event_id)
+        .where(EFFECTS.c.state.in_(_UNCERTAIN))
+        .order_by(EFFECTS.c.first_ms)
+    )
+    for other in connection.execute(query).scalars():
+        if connection.execute(_newest_change(sink, other)).one().life == life:
+            return str(other)
+    return None
 
 
 def is_denied(connection: Connection, sink: str, event_id: str, life: str) -> bool:

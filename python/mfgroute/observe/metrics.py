@@ -92,15 +92,21 @@ def _sinks(sinks: dict[str, Stats]) -> Iterator[Metric]:
     dropped = CounterMetricFamily(
         "mfgroute_dropped", "Events lost because a stream says `drop_oldest`.", labels=["sink"]
     )
+    taken_back = CounterMetricFamily(
+        "mfgroute_taken_back",
+        "Events not sent because one behind them takes back what they report.",
+        labels=["sink"],
+    )
     lag = GaugeMetricFamily("mfgroute_sink_lag_events", "Events that wait.", labels=["sink"])
     lag_s = GaugeMetricFamily("mfgroute_sink_lag_seconds", "Age of the oldest that waits.", labels=["sink"])
     for name, one in sinks.items():
         delivered.add_metric([name], one.get("delivered", 0))
         _split(parked, name, one.get("parked_by_cause"))
         dropped.add_metric([name], one.get("dropped", 0))
+        taken_back.add_metric([name], one.get("taken_back", 0))
         lag.add_metric([name], one.get("lag_events", 0))
         lag_s.add_metric([name], one.get("lag_ms", 0) / 1000)
-    yield from (delivered, parked, dropped, lag, lag_s)
+    yield from (delivered, parked, dropped, taken_back, lag, lag_s)
 
 
 def _tasks(pulses: list[Pulse]) -> Iterator[Metric]:

@@ -6,7 +6,7 @@ import asyncio
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -26,6 +26,7 @@ from mfgroute.runtime.posting import Posting, Records
 from mfgroute.runtime.supervise import Supervisor, close_quietly
 from mfgroute.runtime.tempo import Tempo
 from mfgroute.runtime.wakes import Wakes, wait
+from mfgroute.runtime.withdrawing import TakenBack
 
 _log = get_logger()
 _REASON_MAX = 4096
@@ -241,7 +242,7 @@ class Deliver:
         with batch:
             events = batch.events
             if isinstance(sink, Poster):
-                outcomes = await self._posting.run(sink, batch, events)
+                outcomes: Sequence[Outcome | TakenBack] = await self._posting.run(sink, batch, events)
                 self._lost, self._posting.lost = self._lost or self._posting.lost, None
             else:
                 outcomes = await self._sent_or_held(sink, events)
@@ -312,7 +313,7 @@ class Deliver:
         """Sent, and no answer: an outage must not set aside what the target can be sent again."""
         return Retry(reason=reason, sent=True) if self._repeatable else InDoubt(reason)
 
-    def _settle(self, batch: Any, events: list[Any], outcomes: list[Outcome]) -> None:
+    def _settle(self, batch: Any, events: list[Any], outcomes: Sequence[Outcome | TakenBack]) -> None:
         if all(isinstance(outcome, Done) and outcome.reference is None for outcome in outcomes):
             batch.done_all()
             return
@@ -326,6 +327,8 @@ class Deliver:
                     batch.retry(
                         event, after_s=self._clamped_s(after_s), reason=reason[:_REASON_MAX], judged=judged
                     )
+                case TakenBack(reason):
+                    batch.taken_back(event, reason[:_REASON_MAX])
                 case InDoubt(reason, code):
                     batch.in_doubt(event, reason[:_REASON_MAX], code=code[:_CODE_MAX])
                 case _:

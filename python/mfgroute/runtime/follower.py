@@ -37,7 +37,7 @@ _log = get_logger()
 _T = TypeVar("_T")
 
 #: Shortest pause between two transactions that nobody waits for.
-_LINGER_S = 0.05
+_LINGER_S = 0.2
 
 
 class Books:
@@ -231,6 +231,17 @@ class Follower:
             DatabaseDown: the database cannot be used now.
         """
         return await self.ask(lambda connection: questions.sent(connection, sink, event_id), [sink])
+
+    async def under_way(self, sink: str, thing: str, event_id: str) -> str | None:
+        """Another event whose request for an object was written down, and about which nothing is certain.
+
+        Raises:
+            DatabaseDown: the database cannot be used now.
+        """
+        return await self.ask(
+            lambda connection: questions.under_way(connection, sink, thing, event_id, self._taker.life),
+            [sink],
+        )
 
     async def originals(self, sink: str, key: str, report: str) -> list[changes.Original]:
         """The effects at a sink of the events of a key that have reported something, the oldest first.

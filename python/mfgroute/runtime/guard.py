@@ -16,6 +16,7 @@ from mfgroute.runtime.group import Group
 from mfgroute.runtime.posting import Unasked
 from mfgroute.runtime.rate import TokenBucket
 from mfgroute.runtime.tempo import Tempo
+from mfgroute.runtime.withdrawing import TakenBack
 
 #: Who holds a sink back.
 Holder = Literal["window", "breaker"]
@@ -141,7 +142,9 @@ class Guard:
         self._bucket.take()
         self.budget.sent(event.id for event in events)
 
-    def answered(self, events: Sequence[Event], outcomes: Sequence[Outcome], *, reached: bool) -> None:
+    def answered(
+        self, events: Sequence[Event], outcomes: Sequence[Outcome | TakenBack], *, reached: bool
+    ) -> None:
         """A request has ended.
 
         Args:
@@ -150,7 +153,7 @@ class Guard:
             reached: whether the target has seen anything of it; if not, the pauses between connections
                 protect it, and nothing is counted.
         """
-        told = [one for one in outcomes if not isinstance(one, Unasked)]
+        told = [one for one in outcomes if not isinstance(one, Unasked | TakenBack)]
         if not reached or not told or self._paced:
             return
         bad = [one for one in told if _failed(one)]
@@ -172,6 +175,6 @@ class Guard:
                 self.budget.settled(event.id, again=isinstance(outcome, Retry) and _failed(outcome))
 
 
-def _failed(outcome: Outcome) -> TypeGuard[Retry | InDoubt]:
+def _failed(outcome: Outcome | TakenBack) -> TypeGuard[Retry | InDoubt]:
     """Whether an outcome says that the target is not well."""
     return isinstance(outcome, InDoubt) or (isinstance(outcome, Retry) and not outcome.waits)

@@ -4,49 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
 
-from mfgroute.adapter import Books, Effect, Poster, Request
+from mfgroute.adapter import Effect, Poster, Request
 from mfgroute.errors import Disconnected, LogFailed, MfgrouteError, NobodyFollows, RequestUnfit
 from mfgroute.events import Absent, Accepted, Begun, Done, Event, InDoubt, NotYet, Outcome, Refused, Retry
 from mfgroute.observe.logs import get_logger
+from mfgroute.runtime.records import NoBooks, Records, Unasked, forgotten, recognised
 from mfgroute.runtime.telling import of_event, of_request
-from mfgroute.runtime.undoing import Made, Remembered, Undoing, can_undo
+from mfgroute.runtime.undoing import Made, Undoing, can_undo
+from mfgroute.runtime.withdrawing import TakenBack, Withdrawing
 
 __all__ = ["OUTCOME_MISSING", "Posting", "Records", "Unasked"]
 
 _log = get_logger()
-#: A clock that is set back by less than this is taken for one that was merely adjusted.
-_SET_BACK_S = 60.0
 _ACCEPTED_AFTER_S = 5.0
+_OBJECT_AFTER_S = 0.5
 #: Code of an event in doubt that its target accepted, and whose outcome it never told.
 OUTCOME_MISSING = "outcome_missing"
-
-
-class Records(Remembered, Protocol):
-    """What is known of effects that have ended, beyond what the log still holds."""
-
-    def books(self, sink: str) -> Books:
-        """What a sink has posted."""
-
-    async def was_posted(
-        self, sink: str, ids: Sequence[str], recent: tuple[int, int] | None = None
-    ) -> Mapping[str, str | None]:
-        """The references of those events that were posted at a sink before.
-
-        Those whose effect ended in `recent`, in milliseconds since 1970, do not count.
-        """
-
-    async def booked(self, sink: str, ids: Sequence[str]) -> Mapping[str, str]:
-        """The documents of those events that a person has booked by hand while they waited."""
-
-    async def is_denied(self, sink: str, event_id: str) -> bool:
-        """Whether an event that comes again was in doubt, so that a person says that it was not posted."""
-
-
-class Unasked(Retry, frozen=True, kw_only=True):
-    """Nothing was sent, and the target was asked nothing: this says nothing about it."""
 
 
 class Posting:
@@ -73,6 +50,7 @@ class Posting:
         self._sink = sink
         self._records = records
         self._undoing = Undoing(sink, records)
+        self._withdrawing = Withdrawing(sink, records)
         self._timeout_s = timeout_s
         self._wall = wall
         self._clock = clock
@@ -80,14 +58,18 @@ class Posting:
         self._sent: dict[str, float] = {}
         #: Those of which certainly nothing has arrived, by no attempt, or nothing that counts any more.
         self._unsent: set[str] = set()
+        #: How many tries of each event did not reach the target.
+        self._misses: Counter[str] = Counter()
         #: Those whose accepted work is over without an effect. In the log it stands as an empty reference, at
         #: the latest when they are sent again.
         self._over: set[str] = set()
         self._began = clock()
+        #: One at a time of those that are alone at their object is looked at and written down.
+        self._objects = asyncio.Lock()
         #: Why the connection is lost.
         self.lost: Exception | None = None
 
-    async def run(self, poster: Poster, batch: Any, events: Sequence[Event]) -> list[Outcome]:
+    async def run(self, poster: Poster, batch: Any, events: Sequence[Event]) -> list[Outcome | TakenBack]:
         """Render, write down and post; say what became of each event, in order.
 
         Args:
@@ -95,7 +77,7 @@ class Posting:
             batch: what the events were handed out in.
             events: at most one of a key.
         """
-        said: dict[str, Outcome] = {}
+        said: dict[str, Outcome | TakenBack] = {}
         try:
             requests = await self._requests(poster, batch, events, said)
         except (LogFailed, NobodyFollows) as error:
@@ -107,14 +89,20 @@ class Posting:
                 self._sent.pop(event_id, None)
                 self._unsent.discard(event_id)
                 self._over.discard(event_id)
+                self._misses.pop(event_id, None)
         return [said[event.id] for event in events]
 
     async def _requests(
-        self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome]
+        self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome | TakenBack]
     ) -> list[tuple[Event, Request]]:
         """What is to be sent now, written down; what is not is `said`."""
         await self._look_up(poster.effect, events, said)
         await self._booked(poster, batch, [event for event in events if event.id not in said], said)
+        waiting = [event for event in events if event.id not in said]
+        for event, found in await self._withdrawing.look_through(batch, waiting, self._misses):
+            # Without its record the reversal would not know that nothing is to be reversed.
+            if not isinstance(found, TakenBack) or await self._begin(batch, event, of_event(event)):
+                said[event.id] = found
         fresh: list[Event] = []
         again: list[tuple[Event, Request]] = []
         for event in events:
@@ -142,37 +130,69 @@ class Posting:
         return again + rendered
 
     async def _rendered(
-        self, poster: Poster, batch: Any, events: list[Event], said: dict[str, Outcome]
+        self, poster: Poster, batch: Any, events: list[Event], said: dict[str, Outcome | TakenBack]
     ) -> list[tuple[Event, Request]]:
         """Requests of events that have none, written down."""
         made: list[tuple[Event, Request, bytes]] = []
+        alone: list[tuple[Event, Request]] = []
         for event in events:
             one = await self._render(poster, event)
-            if isinstance(one.outcome, Request):
-                about = of_request(event, one.outcome, reverses=one.reverses, kept=can_undo(poster))
-                made.append((event, one.outcome, about))
-                continue
-            await self._plan(batch, event, of_event(event, reverses=one.reverses, adds=one.adds))
-            said[event.id] = self._judged(event, one.outcome)
+            if isinstance(one.outcome, Request) and one.outcome.alone:
+                alone += await self._alone(poster, batch, event, one.outcome.object, said)
+            elif isinstance(one.outcome, Request):
+                made.append((event, one.outcome, self._about(poster, event, one.outcome, one.reverses)))
+            else:
+                await self._plan(batch, event, one)
+                said[event.id] = self._judged(event, one.outcome)
         try:
             await self._intend(batch, made)
         except RequestUnfit:
             made = [entry for entry in made if await self._fits(batch, entry, said)]
-        return [(event, request) for event, request, _ in made]
+        return alone + [(event, request) for event, request, _ in made]
 
-    async def _fits(self, batch: Any, entry: tuple[Event, Request, bytes], said: dict[str, Outcome]) -> bool:
+    async def _alone(
+        self, poster: Poster, batch: Any, event: Event, thing: str, said: dict[str, Outcome | TakenBack]
+    ) -> list[tuple[Event, Request]]:
+        """Make the request of an event, and write it down, unless another one for its object is under way."""
+        async with self._objects:
+            try:
+                other = self._records and await self._records.under_way(self._sink, thing, event.id)
+            except MfgrouteError as error:
+                said[event.id] = Unasked(reason=str(error))
+                return []
+            # What was under way a moment ago may be in the books by now.
+            one = await self._render(poster, event)
+            if other:
+                reason = f"waits for event {other}, which is being posted to {thing}"
+                one = Made(Retry(after_s=_OBJECT_AFTER_S, reason=reason, waits=True), one.reverses)
+            if not isinstance(one.outcome, Request):
+                await self._plan(batch, event, one)
+                said[event.id] = self._judged(event, one.outcome)
+                return []
+            about = self._about(poster, event, one.outcome, one.reverses)
+            return [(event, one.outcome)] * await self._fits(batch, (event, one.outcome, about), said)
+
+    @staticmethod
+    def _about(poster: Poster, event: Event, request: Request, reverses: str | None) -> bytes:
+        return of_request(event, request, reverses=reverses, kept=can_undo(poster))
+
+    async def _fits(
+        self, batch: Any, entry: tuple[Event, Request, bytes], said: dict[str, Outcome | TakenBack]
+    ) -> bool:
         """Write one request down; where it cannot be, its event is refused."""
         event = entry[0]
         try:
             await self._intend(batch, [entry])
         except RequestUnfit as error:
-            adds = (entry[1].object, entry[1].amounts)
-            await self._plan(batch, event, of_event(event, reverses=None, adds=adds))
-            said[event.id] = Refused("request_unfit", str(error))
+            refused = Refused("request_unfit", str(error))
+            await self._plan(batch, event, Made(refused, adds=(entry[1].object, entry[1].amounts)))
+            said[event.id] = refused
             return False
         return True
 
-    async def _look_up(self, effect: Effect, events: Sequence[Event], said: dict[str, Outcome]) -> None:
+    async def _look_up(
+        self, effect: Effect, events: Sequence[Event], said: dict[str, Outcome | TakenBack]
+    ) -> None:
         """Find out which events were posted before, as far as this sender does not know of them itself.
 
         The log has forgotten what is long over, and a log that was restored may be older than the records.
@@ -186,7 +206,7 @@ class Posting:
             if ids := [one.id for one in unknown if not one.replayed]:
                 known |= await self._records.was_posted(self._sink, ids)
             replayed = [one.id for one in unknown if one.replayed]
-            if replayed and (recent := self._recognised(effect)) is not None:
+            if replayed and (recent := recognised(effect, self._wall(), self._timeout_s)) is not None:
                 known |= await self._records.was_posted(self._sink, replayed, recent)
         except MfgrouteError as error:
             said |= {one.id: Unasked(reason=str(error)) for one in unknown}
@@ -194,7 +214,7 @@ class Posting:
         said |= {event_id: Done(reference) for event_id, reference in known.items()}
 
     async def _booked(
-        self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome]
+        self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome | TakenBack]
     ) -> None:
         """End events that a person has booked by hand meanwhile: what they add is told, nothing is sent."""
         if self._records is None or not events:
@@ -214,28 +234,16 @@ class Posting:
             if isinstance(one.outcome, Retry):
                 said[event.id] = one.outcome
             elif isinstance(one.outcome, Request):
-                about = of_request(event, one.outcome, reverses=one.reverses, kept=can_undo(poster))
+                about = self._about(poster, event, one.outcome, one.reverses)
                 if event.begun is None:
-                    await self._plan(batch, event, about)
+                    await self._begin(batch, event, about)
                 else:
                     await self._intend(batch, [(event, one.outcome, about)])
             else:
-                await self._plan(batch, event, of_event(event, reverses=one.reverses, adds=one.adds))
-
-    def _recognised(self, effect: Effect) -> tuple[int, int] | None:
-        """When an effect must have ended for its target to recognise the event now; `None` if it always does.
-
-        In milliseconds since 1970. What seems to be of the future was posted before the clock was set back.
-        """
-        if effect.by not in ("key", "upsert"):
-            return 0, 0
-        if effect.by == "upsert" or effect.kept is None:
-            return None
-        now_s = self._wall()
-        return int((now_s - effect.kept + self._timeout_s) * 1e3), int((now_s + _SET_BACK_S) * 1e3)
+                await self._plan(batch, event, one)
 
     async def _render(self, poster: Poster, event: Event) -> Made:
-        books = _NoBooks() if self._records is None else self._records.books(self._sink)
+        books = NoBooks() if self._records is None else self._records.books(self._sink)
         try:
             return await self._undoing.render(poster, event, books)
         except MfgrouteError as error:
@@ -245,13 +253,19 @@ class Posting:
             _log.error("a request cannot be made", sink=self._sink, event_id=event.id, reason=repr(error))
             return Made(Refused("not_rendered", f"{type(error).__name__}: {error}"))
 
-    async def _plan(self, batch: Any, event: Event, about: bytes) -> None:
+    async def _plan(self, batch: Any, event: Event, made: Made) -> None:
         """Write down that an event was looked at for which nothing is sent, so that its records begin."""
+        await self._begin(batch, event, of_event(event, reverses=made.reverses, adds=made.adds))
+
+    async def _begin(self, batch: Any, event: Event, about: bytes) -> bool:
+        """Begin the records of an event without a request, unless it has some; say whether it has."""
         if event.begun is None:
             try:
                 await asyncio.to_thread(batch.intend, [(event, "", b"", about)])
             except RequestUnfit as error:
                 _log.warning("an event has no record", sink=self._sink, event_id=event.id, reason=str(error))
+                return False
+        return True
 
     async def _intend(self, batch: Any, entries: Iterable[tuple[Event, Request, bytes]]) -> None:
         rows = [(event, request.key, request.body, about) for event, request, about in entries]
@@ -272,7 +286,7 @@ class Posting:
         if effect.by == "none" and effect.accept == "at_most_once":
             return InDoubt(f"sent {begun.attempts} times, and the outcome is unknown")
         if effect.by == "key" and effect.kept is not None:
-            return self._forgotten(begun, effect.kept)
+            return forgotten(begun, effect.kept, self._wall(), self._timeout_s)
         return None
 
     async def _followed(
@@ -332,17 +346,6 @@ class Posting:
             case _:
                 return InDoubt(f"the adapter answered {type(answer).__name__}")
 
-    def _forgotten(self, begun: Begun, kept_s: float) -> Outcome | None:
-        """In doubt, if the target may have forgotten the key."""
-        age_s = self._wall() - begun.first_s
-        if age_s < -_SET_BACK_S:
-            return InDoubt("the clock was set back: nobody knows whether the target still knows the key")
-        if max(age_s, 0.0) + self._timeout_s <= kept_s:
-            return None
-        return InDoubt(
-            f"sent first {age_s:.0f} s ago without an answer; the target knows a key for {kept_s:g} s"
-        )
-
     async def _posted(
         self, poster: Poster, batch: Any, requests: list[tuple[Event, Request]]
     ) -> dict[str, Outcome]:
@@ -370,6 +373,7 @@ class Posting:
                 outcome = Retry(reason=outcome.reason, sent=True)
             if isinstance(outcome, Retry) and not outcome.sent and event.id not in arrived:
                 self._unsent.add(event.id)
+                self._misses[event.id] += isinstance(outcome, Unasked)
             said[event.id] = outcome
         return said
 
@@ -391,8 +395,10 @@ class Posting:
         except Exception as error:  # noqa: BLE001 - a fault of this sink alone
             self.lost = error
             reason, sent = f"{type(error).__name__}: {error}", True
-        if poster is None or not sent:
+        if poster is None:
             return Retry(reason=reason)
+        if not sent:
+            return Unasked(reason=reason)
         return self._unknown(poster, reason)
 
     def _unknown(self, poster: Poster, reason: str) -> Outcome:
@@ -440,11 +446,3 @@ class Posting:
 def _tries(event: Event) -> int:
     """How often a request was written down to be sent, as the log says."""
     return 0 if event.begun is None else event.begun.attempts
-
-
-class _NoBooks:
-    """Books of a node that records nothing."""
-
-    async def posted(self, thing: str) -> Mapping[str, Any]:
-        """Raise: a sum of nothing would be posted a second time after a restart."""
-        raise MfgrouteError(f"what was posted to {thing} is not recorded: no stream of this node is durable")

@@ -61,6 +61,10 @@ class Taker:
         #: The random id of the data folder, once lines were taken.
         self.life = ""
         self._upto: dict[str, int] = {}
+        #: What the lines that were not taken say of events that are there, by sink and event: number, time,
+        #: reference. And up to which line they were looked at.
+        self._there: dict[str, dict[str, list[tuple[int, int, str | None]]]] = {}
+        self._looked: dict[str, int] = {}
 
     def drain(self, sink: str) -> int:
         """Take all lines that are there.
@@ -77,6 +81,7 @@ class Taker:
             while read := self._read(sink, self._after(sink)):
                 upto = self._database.take(sink, self.life, read).number
                 self._upto[sink] = upto
+                self._forget(sink, upto)
                 self._feed.effects_taken(sink, upto)
                 count += len(read)
                 if len(read) < LINES_MAX:
@@ -92,15 +97,35 @@ class Taker:
             DatabaseDown: it is not known what was taken.
             DatabaseUnfit: a line is not understood.
         """
-        after, wanted, ended = self._after(sink), set(ids), {}
+        there = self._look(sink)
+        found = {}
+        for one in ids:
+            for _, at_ms, reference in there.get(one, ()):
+                if not (recent and recent[0] <= at_ms <= recent[1]):
+                    found[one] = reference
+        return found
+
+    def _look(self, sink: str) -> dict[str, list[tuple[int, int, str | None]]]:
+        """What is there, as the lines say that were not taken; each of them is looked at once."""
+        begins = self._after(sink)
+        there = self._there.setdefault(sink, {})
+        after = max(begins, self._looked.get(sink, 0))
         while read := self._read(sink, after):
             for line in read:
                 after = line.number
-                if line.id not in wanted or (recent and recent[0] <= line.at_ms <= recent[1]):
-                    continue
                 if changes.counts(line.state, line.reference):
-                    ended[line.id] = line.reference
-        return ended
+                    there.setdefault(line.id, []).append((after, line.at_ms, line.reference))
+        self._looked[sink] = after
+        return there
+
+    def _forget(self, sink: str, upto: int) -> None:
+        """Let go of what is in the database."""
+        left = {
+            name: kept
+            for name, some in self._there.get(sink, {}).items()
+            if (kept := [one for one in some if one[0] > upto])
+        }
+        self._there[sink] = left
 
     def _after(self, sink: str) -> int:
         return self._upto[sink] if sink in self._upto else self._begun(sink)
@@ -138,4 +163,6 @@ class Taker:
                 self.life = life_of(self._folder, self._database.kind, new=True)
                 number = 0
         self._upto[sink] = number
+        self._there.pop(sink, None)
+        self._looked.pop(sink, None)
         return number

@@ -34,7 +34,7 @@ _BODY_MAX = 16 << 10
 
 
 def of_event(
-    event: Event, *, reverses: str | None, adds: tuple[str, Mapping[str, Decimal]] | None = None
+    event: Event, *, reverses: str | None = None, adds: tuple[str, Mapping[str, Decimal]] | None = None
 ) -> bytes:
     """What followers are told about an event for which nothing is sent, as JSON.
 

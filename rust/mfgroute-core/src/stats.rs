@@ -80,10 +80,12 @@ pub struct SinkStats {
     pub parked: u64,
     /// Events sent with unknown outcome.
     pub in_doubt: u64,
-    /// Events a person set aside for good, superseded ones included.
+    /// Events set aside for good: by a person, superseded and taken back ones included.
     pub skipped: u64,
     /// Events a person edited, so that another event took their place.
     pub superseded: u64,
+    /// Those of the skipped that were never sent, since an event behind them takes back what they report.
+    pub taken_back: u64,
     /// Events lost for room or with their sink, as the configuration or a person said.
     pub dropped: u64,
     /// Tries that failed and were repeated, ever.

@@ -8,7 +8,7 @@ use mfgroute_core::router::Router;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyIterator, PyList};
+use pyo3::types::{PyBytes, PyIterator, PyList};
 
 use crate::engine::duration;
 use crate::errors::{intend_error, router_error};
@@ -103,6 +103,28 @@ impl Batch {
         let delivery = self.delivery(event)?;
         py.detach(|| self.router.engine().accepted(self.sink, delivery, reference))
             .map_err(|error| intend_error(py, &error))
+    }
+
+    #[pyo3(signature = (event, reason))]
+    fn taken_back(&self, py: Python<'_>, event: &Event, reason: String) -> PyResult<()> {
+        self.settle(py, event, Outcome::TakenBack { reason })
+    }
+
+    #[pyo3(signature = (event, contracts, text, *, patient=true))]
+    #[expect(clippy::needless_pass_by_value, reason = "what Python hands over")]
+    fn behind<'py>(
+        &self,
+        py: Python<'py>,
+        event: &Event,
+        contracts: Vec<String>,
+        text: &str,
+        patient: bool,
+    ) -> PyResult<Option<Vec<Bound<'py, PyBytes>>>> {
+        let delivery = self.delivery(event)?;
+        let found = py
+            .detach(|| self.router.behind(self.sink, delivery, &contracts, text, patient))
+            .map_err(|error| intend_error(py, &error))?;
+        Ok(found.map(|found| found.iter().map(|one| PyBytes::new(py, one)).collect()))
     }
 
     fn release(&self) {

@@ -64,7 +64,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def request(self) -> Request:
         """As the runtime keeps it."""
         amounts = {name: Decimal(value) for name, value in self.counts.items()}
-        return Request(key=self.request_id, body=pack(self), object=self.thing, amounts=amounts)
+        # Whether a batch becomes free is up to the other holds on it.
+        alone = self.kind == "restrict"
+        return Request(key=self.request_id, body=pack(self), object=self.thing, amounts=amounts, alone=alone)
 
     @property
     def quantities(self) -> tuple[Decimal, Decimal, Decimal] | None:

@@ -15,6 +15,9 @@ use super::fact::{At, Fact, Facts};
 use super::parked::Cause;
 use crate::identity;
 
+/// Code of an event that was never sent, since another one that waited behind it takes back what it reports.
+const TAKEN_BACK: &str = "taken_back";
+
 /// What was written down for an event before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Begun {
@@ -72,16 +75,18 @@ pub(super) enum Ending<'a> {
     GaveUp { reason: &'a str },
     Skipped { reason: &'a str, posted_as: Option<&'a str> },
     Superseded { by: &'a str },
+    TakenBack { reason: &'a str },
     Dropped,
 }
 
 impl<'a> Ending<'a> {
-    /// How a delivered, skipped, dropped or superseded event ends, by the number that its fact has.
+    /// How a delivered, skipped, dropped, superseded or taken back event ends, by the number that its fact has.
     pub(super) fn of(how: u8, text: Option<&'a str>, posted_as: Option<&'a str>) -> Self {
         match how {
             0 => Self::Posted { reference: text },
             1 => Self::Skipped { reason: text.unwrap_or_default(), posted_as },
             3 => Self::Superseded { by: text.unwrap_or_default() },
+            4 => Self::TakenBack { reason: text.unwrap_or_default() },
             _ => Self::Dropped,
         }
     }
@@ -107,6 +112,7 @@ impl<'a> Ending<'a> {
             Self::GaveUp { reason } => ("gave_up", None, None, Some(reason)),
             Self::Skipped { reason, posted_as } => ("skipped", posted_as, None, Some(reason)),
             Self::Superseded { by } => ("superseded", Some(by), None, None),
+            Self::TakenBack { reason } => ("skipped", None, Some(TAKEN_BACK), Some(reason)),
             Self::Dropped => ("dropped", None, None, None),
         }
     }

@@ -30,7 +30,8 @@ pub(super) struct At {
     pub(super) copy: bool,
 }
 
-/// How an event ended: 0 delivered, 1 skipped, 2 dropped, 3 superseded by the event whose id is the text.
+/// How an event ended: 0 delivered, 1 skipped, 2 dropped, 3 superseded by the event whose id is the text,
+/// 4 skipped because another event takes it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct End<'a> {
     pub(super) how: u8,

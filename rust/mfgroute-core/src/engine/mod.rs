@@ -21,6 +21,7 @@ mod act;
 mod admission;
 mod admit;
 mod again;
+mod behind;
 mod carried;
 mod checkpoint;
 mod clock;
@@ -62,6 +63,8 @@ mod wake;
 #[cfg(test)]
 mod backlog_tests;
 #[cfg(test)]
+mod behind_tests;
+#[cfg(test)]
 mod effect_tests;
 #[cfg(test)]
 mod fact_tests;
@@ -92,6 +95,7 @@ pub use admission::{
     Admission, AdmitError, Attributes, Counts, Event, Item, Level, Message, Offsets, Receipt,
 };
 pub use again::{Again, Retried};
+pub use behind::Ahead;
 pub use clock::{Clock, Now, SystemClock};
 pub use config::{
     Bound, EngineConfig, EngineOptions, InstallError, Installed, OnRefused, SinkConfig, SinkNo, SourceConfig,

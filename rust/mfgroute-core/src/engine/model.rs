@@ -291,6 +291,7 @@ impl Model {
             2 => (Outcome::InDoubt { code: String::new(), reason }, Fate::InDoubt),
             3 | 4 => (Outcome::Retry { after_ms: Some(100), judged: true, reason }, Fate::Open),
             5 => (Outcome::Released, Fate::Open),
+            6 => (Outcome::TakenBack { reason }, Fate::Final),
             _ => (Outcome::Done { reference: None }, Fate::Final),
         };
         // A counted try may park it: then it is as if refused.

@@ -319,7 +319,7 @@ fn settlement(at: At, end: &End<'_>) -> Settlement {
     let text = end.text.map(str::to_owned);
     let what = match end.how {
         0 => Settled::Delivered { reference: text },
-        1 => {
+        1 | 4 => {
             Settled::Skipped { reason: text.unwrap_or_default(), posted_as: end.posted_as.map(str::to_owned) }
         }
         3 => Settled::Superseded { by: identity::number(end.text.unwrap_or_default()) },

@@ -51,6 +51,12 @@ pub enum Outcome {
         /// What is known.
         reason: String,
     },
+    /// It was never sent, and is not any more: an event that waits behind it takes back what it reports. It ends as
+    /// skipped.
+    TakenBack {
+        /// By which event, as a sentence.
+        reason: String,
+    },
     /// Not tried: it goes back to its place.
     Released,
 }
@@ -85,6 +91,7 @@ pub(super) enum Decision {
     Park(Cause),
     DropGone,
     Retry { after_ms: Option<u64>, tries: u32, attempts: u32 },
+    TakeBack { reason: String },
     Wait,
 }
 
@@ -96,6 +103,7 @@ impl Desk<'_> {
             Outcome::Done { reference } => Decision::Done { reference },
             Outcome::Refused { code, reason } => Decision::Park(Cause::Refused { code, reason }),
             Outcome::InDoubt { code, reason } => Decision::Park(Cause::InDoubt { code, reason }),
+            Outcome::TakenBack { reason } => Decision::TakeBack { reason },
             Outcome::Retry { .. } | Outcome::Released if held.gone => Decision::DropGone,
             Outcome::Released => Decision::Wait,
             Outcome::Retry { after_ms, judged, reason } => {
@@ -122,6 +130,7 @@ impl Desk<'_> {
             Decision::Done { reference } => self.done(id, reference),
             Decision::Park(cause) => self.park(id, cause),
             Decision::DropGone => self.drop_gone(id),
+            Decision::TakeBack { reason } => self.take_back(id, reason),
             Decision::Retry { .. } | Decision::Wait if self.is_gone(id) => self.drop_gone(id),
             Decision::Retry { after_ms, attempts, .. } => self.retry(id, after_ms, attempts),
             Decision::Wait => self.wait(id, 0),
@@ -146,6 +155,15 @@ impl Desk<'_> {
         self.sink.counts.dropped += 1;
         self.finish(&held, &record);
         self.write(&held, &record, Settled::Dropped);
+    }
+
+    fn take_back(&mut self, id: DeliveryId, reason: String) {
+        let Some((held, record)) = self.leave(id, End::Dropped) else { return };
+        self.sink.counts.skipped += 1;
+        self.sink.counts.taken_back += 1;
+        self.finish(&held, &record);
+        self.write(&held, &record, Settled::Skipped { reason, posted_as: None });
+        self.sink.follow(held.lane, self.now);
     }
 
     fn park(&mut self, id: DeliveryId, cause: Cause) {
@@ -243,6 +261,7 @@ impl Sink {
             Decision::Done { reference } => Some(Ending::Posted { reference: reference.as_deref() }),
             Decision::Park(cause) => Ending::parked(cause),
             Decision::DropGone => Some(Ending::Dropped),
+            Decision::TakeBack { reason } => Some(Ending::TakenBack { reason }),
             Decision::Retry { .. } | Decision::Wait => None,
         };
         if let (Some(how), Some(held)) = (how, self.lanes.get(id)) {

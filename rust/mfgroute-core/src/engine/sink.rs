@@ -28,6 +28,8 @@ pub(super) struct SinkCounts {
     pub(super) skipped: u64,
     /// Those of the skipped that were edited.
     pub(super) superseded: u64,
+    /// Those of the skipped that another event took back before they were sent.
+    pub(super) taken_back: u64,
     pub(super) dropped: u64,
     pub(super) retries: u64,
 }
@@ -322,6 +324,7 @@ impl Sink {
             Decision::Done { reference } => facts.note(&end(0, reference.as_deref())),
             Decision::Park(_) if mutant::is(Mutant::ParkedAfter) => facts.note(&end(0, None)),
             Decision::DropGone => facts.note(&end(2, None)),
+            Decision::TakeBack { reason } => facts.note(&end(4, Some(reason))),
             Decision::Retry { tries, attempts, .. } => {
                 facts.note(&Fact::Tried { at, tries: *tries, attempts: *attempts });
             }

@@ -45,6 +45,7 @@ impl State {
             in_doubt,
             skipped: counts.skipped,
             superseded: counts.superseded,
+            taken_back: counts.taken_back,
             dropped: counts.dropped,
             retries: counts.retries,
             parked_total: sink.parked.total().clone(),

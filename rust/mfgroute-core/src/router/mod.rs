@@ -1,12 +1,14 @@
 //! A plan and an engine together: what a node is, without adapters.
 //!
 //! * [`Router`] submits and settles by name; [`hand`] hands out events in the version that a sink asked for.
+//! * `behind` finds events that wait behind one that was handed out.
 //! * [`letters`] answers requests about rejects and parked events; `retry` submits rejected messages again.
 //! * [`look`] reads the logs of a data folder that may be damaged, for people.
 //! * [`replay`] sends events of the past to a sink again.
 //! * [`report`] writes counters, traces and the inbox as JSON.
 
 mod ask;
+mod behind;
 mod edit;
 pub mod hand;
 pub mod letters;
@@ -99,6 +101,8 @@ pub struct Router {
     engine: Engine,
     active: RwLock<Arc<Active>>,
     workers: Mutex<Vec<(Worker, Batch)>>,
+    /// Where events lie that are asked for by what they wait behind.
+    ahead: behind::Aheads,
     /// Messages may wait for nothing any more: they found no room, or the node was started.
     unreleased: AtomicBool,
 }
@@ -150,7 +154,8 @@ impl Router {
         let installed = engine.install(&plan.engine, &[], "start").map_err(RouterError::Install)?;
         let active = RwLock::new(Arc::new(Active { plan, installed }));
         let workers = Mutex::new(Vec::new());
-        Ok(Self { engine, active, workers, unreleased: AtomicBool::new(true) })
+        let ahead = behind::Aheads::default();
+        Ok(Self { engine, active, workers, ahead, unreleased: AtomicBool::new(true) })
     }
 
     /// The engine.

@@ -242,6 +242,7 @@ fn sink_json(sink: &SinkStats) -> Json {
         "in_doubt": sink.in_doubt,
         "skipped": sink.skipped,
         "superseded": sink.superseded,
+        "taken_back": sink.taken_back,
         "dropped": sink.dropped,
         "retries": sink.retries,
         "parked_by_cause": sink.parked_total,
