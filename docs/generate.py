@@ -232,7 +232,7 @@ def catalogue() -> list[str]:
     """Who makes and takes the contracts in what ships."""
     projects = {f"`demo/{node}`": PACKS / "demo" / node for node in ("edge", "core")}
     projects |= {f"`{path.name}`": path for path in sorted((PACKS / "templates").iterdir())}
-    found = {name: documents.read(documents.Folder(path)) for name, path in projects.items()}
+    found = {name: documents.read(documents.Folder(path), Registry()) for name, path in projects.items()}
     return [
         "# Catalogue",
         "",

@@ -31,6 +31,8 @@ KILLS, POWER_CUTS = 1_000, 200
 RELOADS = 1_000
 #: How many edges come back at once to a core that was killed, and how often edge and core are killed in turn.
 EDGES, LINK_KILLS = 500, 20
+#: Shares of packets, in percent, that the kernel loses between edge and core.
+LINK_LOSSES = "1,5,20,35,50"
 #: How many events are posted while the node and its targets are killed.
 EFFECTS = 100_000
 #: Days of outage of the edge link that are simulated.
@@ -218,6 +220,7 @@ def faults(seed: int, options: argparse.Namespace) -> Run:
         MFGROUTE_LINK_FIRST=str(seed),
         MFGROUTE_EDGES=str(EDGES),
         MFGROUTE_LINK_KILLS=str(LINK_KILLS),
+        MFGROUTE_LINK_LOSSES=LINK_LOSSES,
         MFGROUTE_SEED=str(seed),
     )
     if REPORT.exists():

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 import msgspec
 from msgspec import Meta
 
-from mfgroute.errors import Disconnected, Full
+from mfgroute.errors import Disconnected, Full, TooLarge
 from mfgroute.events import (
     Absent,
     Accepted,
@@ -29,6 +29,7 @@ from mfgroute.events import (
     Refused,
     Retry,
 )
+from mfgroute.secret import Secret
 from mfgroute.units import Duration, parse
 
 __all__ = [
@@ -47,33 +48,6 @@ __all__ = [
     "Source",
     "dec_hook",
 ]
-
-
-class Secret:
-    """A configured value that is never printed: `str` and `repr` show stars.
-
-    Attributes are private; `reveal` gives the value to the code that needs it.
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The value itself."""
-        return self._value
-
-    def __str__(self) -> str:
-        return "********"
-
-    __repr__ = __str__
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
 
 
 def dec_hook(kind: type, value: Any) -> Any:
@@ -196,6 +170,21 @@ class Source(ABC):
     #: Whether it has messages of several streams, each intake of one. Then nothing waits behind an intake for
     #: which there is no room: it is given back by `refuse`, and the source goes on with other streams.
     sorted_by_stream: ClassVar[bool] = False
+    #: Folder of a pack with the mappings of `own_mappings` and their contracts, used without being named.
+    own_pack: ClassVar[Path | None] = None
+
+    @classmethod
+    def own_mappings(cls, raw: Mapping[str, Any]) -> Sequence[str]:
+        """Mappings for messages that a source of this kind makes of itself, such as what it could not get.
+
+        Such a message has the attribute ``source.mapping`` with the name of one of them; that one alone takes
+        it, and no filter of the source.
+
+        Args:
+            raw: the source as it is written in ``mfgroute.yaml``.
+        """
+        del raw
+        return ()
 
     @abstractmethod
     def __init__(self, config: Any, context: Context) -> None:
@@ -219,12 +208,20 @@ class Source(ABC):
     async def ack(self, intake: Intake, receipt: Receipt) -> None:
         """Let the peer forget `intake`: `receipt` says what became of each message."""
 
-    async def refuse(self, intake: Intake, full: Full) -> None:
+    async def refuse(self, intake: Intake, full: Full | TooLarge) -> None:
         """There is no room, and nothing of `intake` was admitted; its position is not kept.
 
         Only called when `synchronous`, to tell a waiting sender, and when `sorted_by_stream`, to take the
-        messages back and read them again later.
+        messages back and read them again later: after `TooLarge` fewer at once.
         """
+
+    def follow(self, config: Any) -> bool:
+        """Go on with a changed configuration, and say whether that can be done.
+
+        If it cannot, nothing has changed, and the runtime closes this object and makes another one.
+        """
+        del config
+        return False
 
     @property
     def counters(self) -> Mapping[str, int]:

@@ -6,6 +6,7 @@ that the program or its surroundings failed::
     MfgrouteError
     ├── ConfigError          the project has problems; each with file, line and column
     ├── Full                 a stream or a source's reject store has no room
+    ├── TooLarge             what is to be admitted at once is more than a stream can hold
     ├── Closed               the engine is closed or draining
     ├── Locked               another process runs on this data folder
     ├── LogFailed            the disk refused a log: nothing of the call may count as safe
@@ -87,6 +88,10 @@ class Full(MfgrouteError):  # noqa: N818 - the name of the interface
         self.what = what
         self.held_by = held_by
         super().__init__(message)
+
+
+class TooLarge(MfgrouteError):  # noqa: N818 - as `Full`
+    """What is to be admitted at once is more than its stream can ever hold; nothing of it was admitted."""
 
 
 class Closed(MfgrouteError):  # noqa: N818 - the name of the interface

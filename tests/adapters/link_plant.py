@@ -29,11 +29,14 @@ class Plant:
         next_key = None if self.next_key is None else self.public(self.next_key)
         return EdgePeer(id="edge-1", key=self.public("edge"), next_key=next_key, sources=("//DE04/*",))
 
+    def peers(self):
+        return (self.peer(),)
+
     async def start(self):
         self.config = ZeroMqSourceConfig(
             listen=self.listen,
             secret_key_file="core.secret",
-            edges=(self.peer(),),
+            edges=self.peers(),
             **self.more,
         )
         self.source = ZeroMqSource(self.config, Context(name="edges", project_dir=self.folder))

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from mfgroute.adapters.zeromq.core import CoreLink
-from mfgroute.adapters.zeromq.frames import decode
+from mfgroute.adapters.zeromq.frames import Welcome, decode
 from mfgroute.adapters.zeromq.lane import EdgeLane
 from mfgroute.events import Done
 from mfgroute.units import Size
@@ -151,3 +151,42 @@ async def test_an_event_nested_too_deep_to_be_read_is_left_to_the_engine(plant, 
         got += (await take(plant.source)).messages
     assert got == [bad.json, make_event(2).json]
     assert await writing == [Done(), Done()]
+
+
+def named(stream):
+    return EdgeLane("edge-1", stream, 7)
+
+
+def test_streams_that_are_called_otherwise_count_no_more_once_their_edge_has_connected_again():
+    core = CoreLink(credit_blocks=512, credit_bytes=TOTAL, block_max=1 << 20, credit_total=TOTAL)
+    other = Edge(core, 2)
+    for stream in ("a", "b", "c", "d"):
+        core.receive("edge-1", named(stream).hello())
+    other.hello()
+    assert other.lane._bytes_max == TOTAL // 5
+    fifth = decode(core.receive("edge-1", named("e").hello()).replies[0])
+    assert fifth.text == "more than 4 streams"
+    core.connected("edge-1")
+    for stream in ("e", "f"):
+        assert isinstance(decode(core.receive("edge-1", named(stream).hello()).replies[0]), Welcome)
+    other.hello()
+    assert other.lane._bytes_max == TOTAL // 3
+    # One that has only been silent for a while counts again, and its mark was there all the time.
+    core.receive("edge-1", named("a").hello())
+    other.hello()
+    assert other.lane._bytes_max == TOTAL // 4
+    assert len(core.lanes) == 7
+
+
+async def test_a_core_sees_a_new_connection_of_an_edge_and_lets_it_have_four_other_streams(plant):
+    for turn in range(2):
+        sink = plant.sink(heartbeat_s=1.0)
+        await sink.open()
+        for number in range(4):
+            event = make_event(4 * turn + number + 1, stream=f"s{turn}{number}")
+            writing = asyncio.create_task(sink.write([event]))
+            while not (await take(plant.source)).messages:
+                pass
+            assert await writing == [Done()], sink.lost
+        await sink.close()
+    assert plant.source.counters["too_many_lanes"] == 0

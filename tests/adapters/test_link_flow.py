@@ -7,7 +7,7 @@ from mfgroute.adapters.zeromq import ZeroMqSink
 from mfgroute.adapters.zeromq.frames import EVENTS_MAX, Block
 from mfgroute.adapters.zeromq.marks import load
 from mfgroute.adapters.zeromq.waiting import Waiting
-from mfgroute.errors import Full
+from mfgroute.errors import Full, TooLarge
 from mfgroute.events import Done, Receipt, Refused, Retry
 from mfgroute.units import Size
 
@@ -221,3 +221,23 @@ async def test_events_of_a_key_keep_their_order_whatever_their_streams(plant, si
     assert [(held.waits, held.sent, held.after_s) for held in (second, third)] == [(True, False, 0.0)] * 2
     assert await sink.write([batch[1]]) == [Done()]
     task.cancel()
+
+
+async def test_a_stream_that_can_never_take_an_intake_gets_half_of_it_until_it_fits(plant, sink):
+    source, large = plant.source, TooLarge("the events are larger than the capacity of stream business")
+    writes = [asyncio.create_task(sink.write([make_event(n)])) for n in range(1, 9)]
+    await until(lambda: len(source.waiting) == 8)
+    counts = []
+    for _ in range(3):
+        intake = await asyncio.wait_for(source.read(), 5)
+        counts.append(len(intake.messages))
+        await source.refuse(intake, large)
+    assert counts == [8, 4, 2]
+    # One block cannot be cut: it waits, and is told of.
+    intake = await asyncio.wait_for(source.read(), 5)
+    assert len(intake.messages) == 1
+    await source.refuse(intake, large)
+    assert source.details["notes"] == [f"blocks of edges wait: {large}"]
+    taken = [message for _ in range(8) for message in (await take(source)).messages]
+    assert taken == [make_event(n).json for n in range(1, 9)]
+    assert await asyncio.gather(*writes) == [[Done()]] * 8

@@ -27,7 +27,13 @@ GAP = {"name": "gap", "state": {"node": "i=1", "equals": True, "for": "1s"}}
 
 
 def configured(endpoint: str, **settings) -> OpcUaConfig:
-    given = {"endpoint": endpoint, "interval_ms": 20, "alive_s": 0.3, "timeout_s": 2} | settings
+    given = {
+        "endpoint": endpoint,
+        "interval_ms": 20,
+        "alive_s": 0.3,
+        "timeout_s": 2,
+        "gaps": "count",
+    } | settings
     if "security" not in given:
         given["insecure"] = True
     return msgspec.convert(given, OpcUaConfig, dec_hook=dec_hook)
@@ -452,7 +458,7 @@ def test_sequence_numbers_start_again_at_one(expected, sequence, ahead):
         ({"nodes": ["P7"], "insecure": True}, "matching regex"),
         ({"nodes": ["i=1", "i=2"], "insecure": True, "queue_max": 1}, "do not fit"),
         ({"nodes": ["i=1"], "insecure": True, "interval": 3}, "interval"),
-        ({"detect": [GAP], "insecure": True, "gap_messages": True}, "called gap"),
+        ({"detect": [GAP], "insecure": True, "gaps": "message"}, "called gap"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_a_reason(settings, text):

@@ -106,7 +106,7 @@ async def away(plant: PlantServer, tmp_path, machine: str, pieces: int, **settin
     last = found[-1]
     made = [await next_value(plant, machine) for _ in range(pieces)]
     async with watching(
-        plant.endpoint, tmp_path, nodes=[node(machine)], resume=position, gap_messages=True, **settings
+        plant.endpoint, tmp_path, nodes=[node(machine)], resume=position, gaps="message", **settings
     ) as source:
         made.append(await next_value(plant, machine))
         found, _ = await took(source, made[-1])
@@ -175,7 +175,7 @@ async def test_a_gap_is_said_also_of_a_node_of_which_nobody_knows_the_last_value
     for machine in ("P7", "P9"):
         await next_value(plant, machine)
     async with watching(
-        plant.endpoint, tmp_path, nodes=both, resume=position, gap_messages=True, backfill=False
+        plant.endpoint, tmp_path, nodes=both, resume=position, gaps="message", backfill=False
     ) as source:
         found = await read_until(source, lambda found: len(values(found)) == 2)
         assert {one["node"]: one["gap"] for one in found if "value" in one} == dict.fromkeys(both, True)
@@ -208,7 +208,7 @@ async def test_a_value_that_was_set_again_is_no_repetition(plant, tmp_path):
 async def test_an_overflow_is_filled_or_said(plant, tmp_path):
     both = [node("P7"), node("P8")]
     async with watching(
-        plant.endpoint, tmp_path, nodes=both, server_queue=2, interval_ms=300, gap_messages=True
+        plant.endpoint, tmp_path, nodes=both, server_queue=2, interval_ms=300, gaps="message"
     ) as source:
         await read_until(source, lambda found: len(found) == 2)
         obey(plant)
@@ -231,7 +231,7 @@ async def test_an_overflow_is_filled_or_said(plant, tmp_path):
 
 async def test_an_answer_that_stays_lost_is_filled_or_said(plant, tmp_path):
     both = [node("P7"), node("P8")]
-    async with watching(plant.endpoint, tmp_path, nodes=both, gap_messages=True) as source:
+    async with watching(plant.endpoint, tmp_path, nodes=both, gaps="message") as source:
         await read_until(source, lambda found: len(found) == 2)
         made = []
         for machine in ("P7", "P8"):
@@ -257,7 +257,7 @@ async def test_a_server_that_began_anew_is_another_reason(tmp_path):
                 await read_until(source, lambda found: False)
         await plant.start()
         async with watching(
-            plant.endpoint, tmp_path, nodes=[node("P7")], resume=position, gap_messages=True
+            plant.endpoint, tmp_path, nodes=[node("P7")], resume=position, gaps="message"
         ) as source:
             found, _ = await took(source, await next_value(plant, "P7"))
             assert [one[0] for one in gaps(found)] == ["restarted"]
@@ -315,3 +315,26 @@ async def test_a_position_stays_small():
     many = {f"i={number}": (number, number) for number in range(positions.SEEN_MAX + 7)}
     memory = positions.read(positions.write("e", None, many, None), "e")
     assert (len(memory.seen), memory.others) == (positions.SEEN_MAX, True)
+
+
+async def test_a_server_that_queues_one_change_is_said_and_counted_and_what_it_loses_has_no_sign(tmp_path):
+    async with PlantServer() as plant:
+        plant.server.iserver.max_monitored_item_queue_size = 1
+        async with watching(plant.endpoint, tmp_path, nodes=[node("P7")], interval_ms=300) as source:
+            await read_until(source, len)
+            made = [await next_value(plant, "P7") for _ in range(4)]
+            found, _ = await took(source, made[-1])
+            assert (len(values(found)) < 4, any(one["gap"] for one in found)) == (True, False)
+            assert counted(source) == {"unqueued": 1}
+            assert source.details["unqueued"] == [node("P7")]
+            (note,) = source.details["notes"]
+            assert note.startswith(
+                f"of 1 of 1 nodes {plant.endpoint} holds one change between two publishings"
+            )
+            assert note.endswith(f": {node('P7')}")
+
+
+async def test_of_a_server_that_queues_as_it_is_asked_nothing_is_said(plant, tmp_path):
+    async with watching(plant.endpoint, tmp_path, nodes=[node("P7")]) as source:
+        assert source.details == {"nodes": 1, "unqueued": [], "notes": []}
+        assert source.counters["unqueued"] == 0

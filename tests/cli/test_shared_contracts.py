@@ -10,6 +10,7 @@ from pack_projects import CANONICAL, NAME, origin, problems, write
 from mfgroute.config import documents, lock, packs
 from mfgroute.errors import ConfigError
 from mfgroute.project import load_project
+from mfgroute.registry import Registry
 from mfgroute.testing import run_mapping
 
 
@@ -57,7 +58,7 @@ def test_an_override_of_a_released_version_needs_a_version_of_its_own(mfgroute, 
 
 
 def test_the_canonical_pack_is_as_it_was_released(tmp_path):
-    found = documents.read(documents.Folder(CANONICAL))
+    found = documents.read(documents.Folder(CANONICAL), Registry())
     pins = lock.read(found)
     assert (pins.unpinned, pins.problems) == ([], [])
     assert len(pins.pinned) == len(found.contracts) == len(list((CANONICAL / "contracts").glob("*.yaml")))

@@ -16,6 +16,7 @@ from mfgroute.cli import main
 from mfgroute.config import documents
 from mfgroute.contracts import asyncapi
 from mfgroute.project import load_project
+from mfgroute.registry import Registry
 from mfgroute.testing import check_schema
 
 ROOT = Path(__file__).parents[2]
@@ -103,14 +104,14 @@ def keys(monkeypatch):
 
 
 def made(folder):
-    return asyncapi.document(load_project(folder), documents.read(documents.Folder(folder)))
+    return asyncapi.document(load_project(folder), documents.read(documents.Folder(folder), Registry()))
 
 
 @functools.cache
 def shipped(name):
     """The document of a project that ships, and the project."""
     loaded = load_project(PROJECTS[name])
-    return asyncapi.document(loaded, documents.read(documents.Folder(PROJECTS[name]))), loaded
+    return asyncapi.document(loaded, documents.read(documents.Folder(PROJECTS[name]), Registry())), loaded
 
 
 def resolved(document, pointer):

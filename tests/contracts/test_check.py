@@ -12,6 +12,7 @@ from mfgroute.cli import main
 from mfgroute.config import documents, lock
 from mfgroute.contracts import changes, commit
 from mfgroute.errors import ConfigError, UnknownName
+from mfgroute.registry import Registry
 from mfgroute.testing import check_schema
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -98,12 +99,12 @@ class Project:
         self.git("add", "--all", ".", "..")
         self.git("commit", "--quiet", "--allow-empty", "--message", "state")
 
-    def read(self):
-        return documents.read(documents.Folder(self.root))
+    def read(self, place=None):
+        return documents.read(place or documents.Folder(self.root), Registry())
 
     def change(self, label="plant.thing/1", **more):
         """What became of a contract since the last commit."""
-        then = documents.read(commit.at(self.root, "HEAD"))
+        then = self.read(commit.at(self.root, "HEAD"))
         found = changes.changes(then, self.read(), **{"today": date(2026, 7, 1), **more})
         return next(one for one in found if one.label == label)
 
@@ -120,8 +121,7 @@ def run(project, capsys, monkeypatch):
     def of(*arguments):
         capsys.readouterr()
         code = main(["contract", "check", *arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+        return code, *capsys.readouterr()
 
     return of
 
@@ -130,7 +130,7 @@ def run(project, capsys, monkeypatch):
 
 
 def test_a_commit_reads_as_the_folder_does(project):
-    then, now = documents.read(commit.at(project.root, "HEAD")), project.read()
+    then, now = project.read(commit.at(project.root, "HEAD")), project.read()
     assert {label: one.content for label, one in then.contracts.items()} == {
         label: one.content for label, one in now.contracts.items()
     }

@@ -9,6 +9,7 @@ from mfgroute.config import documents
 from mfgroute.contracts import catalogue
 from mfgroute.contracts.links import links, matches
 from mfgroute.errors import ConfigError
+from mfgroute.registry import Registry
 
 MAIN = """\
 apiVersion: mfgroute/v1
@@ -92,7 +93,7 @@ def project(tmp_path):
 
 
 def read(folder):
-    return documents.read(documents.Folder(folder))
+    return documents.read(documents.Folder(folder), Registry())
 
 
 def test_a_contract_of_the_project_takes_the_place_of_a_packs(project):

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 import mfgroute
+from mfgroute.errors import TooLarge
 
 from .conftest import MAIN, balanced, message
 
@@ -330,3 +331,14 @@ def test_a_paused_sink_gets_nothing_and_loses_nothing(make_engine):
     assert engine.stats()["sinks"]["erp"]["paused"]
     engine.resume("erp")
     assert len(drain(engine, "erp")) == 1
+
+
+def test_more_than_a_stream_can_ever_hold_is_told_from_a_stream_that_is_full(make_engine):
+    engine = make_engine(main=MAIN.replace("capacity: 64MiB", "capacity: 1MiB"))
+    large = [message(number, text="x" * 200_000) for number in range(6)]
+    with pytest.raises(TooLarge, match="larger than the capacity of stream business"):
+        engine.submit("mes-a", large)
+    assert engine.submit("mes-a", large[:4]).accepted == 4
+    with pytest.raises(mfgroute.Full):
+        engine.submit("mes-a", large[4:])
+    assert balanced(engine.stats())

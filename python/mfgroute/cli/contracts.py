@@ -18,6 +18,7 @@ from mfgroute.config.packs import FILE_NAME
 from mfgroute.contracts import commit
 from mfgroute.contracts.changes import Change, changes
 from mfgroute.contracts.links import Links
+from mfgroute.registry import Registry
 
 _SHOWN_MAX = 400
 _TESTS_MAX = 8
@@ -26,10 +27,10 @@ _TESTS_MAX = 8
 def check(*, against: str | None, pin: bool, allow_undecided: bool) -> int:
     """Hold the contracts of the project to their lock and to a commit; returns the exit code."""
     root = _folder(Path(session().project)).resolve()
-    now = documents.read(documents.Folder(root))
+    now = documents.read(documents.Folder(root), Registry())
     found: list[Change] = []
     if against is not None:
-        then = documents.read(commit.at(root, against))
+        then = documents.read(commit.at(root, against), Registry())
         today = datetime.now(UTC).date()
         found = changes(then, now, today=today, undecided=allow_undecided)
     refused = [one for one in found if not one.accepted]

@@ -276,8 +276,7 @@ def streams(data_dir: Path, found: Held) -> Iterator[Finding]:
         for problem in found.health["problems"]:
             yield Finding("node", "wrong", problem, "`mfgroute inbox` says more")
         for note in found.health["notes"]:
-            # What waits for a person says itself what to do.
-            yield Finding("node", "warning", note, None if "waits for a person" in note else kept)
+            yield Finding("node", "warning", note, kept if "bytes in quarantine" in note else None)
         if not found.health["problems"]:
             yield Finding("node", "ok", "everything that has work makes progress")
     elif found.who is None and data_dir.is_dir():

@@ -9,13 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from mfgroute import _core
+from mfgroute.config import own
 from mfgroute.config.packs import FILE_NAME, SHIPPED, Pack, is_path, prefix, shipped
 from mfgroute.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from mfgroute.config.load import Adapters
 
 __all__ = ["Contract", "Document", "Documents", "Folder", "Place", "read", "read_contracts", "released"]
 
@@ -178,7 +182,7 @@ class Documents(msgspec.Struct, frozen=True):
     """Every file of a project that speaks of contracts.
 
     Attributes:
-        main: ``mfgroute.yaml``.
+        main: ``mfgroute.yaml``; the mappings that adapters bring stand among those of their sources.
         contracts: by label, sorted.
         mappings: by name; those of packs only where a source uses them, or if they are conversions.
         rules: shared rules of mappings by name.
@@ -199,8 +203,8 @@ class Documents(msgspec.Struct, frozen=True):
     shipped: list[tuple[str, Place]] = []
 
 
-def read(place: Place) -> Documents:
-    """Read the files of a project.
+def read(place: Place, adapters: Adapters) -> Documents:
+    """Read the files of a project, with the mappings and packs that adapters bring to its sources.
 
     Raises:
         ConfigError: a file is no YAML.
@@ -211,8 +215,11 @@ def read(place: Place) -> Documents:
     if content is None and not place.names("contracts"):
         raise ConfigError([_problem(FILE_NAME, f"there is no `{FILE_NAME}`")])
     main = None if content is None else _parse(FILE_NAME, FILE_NAME, None, content, problems)
-    document = main.content if main else {}
+    document = own.brought(main.content, adapters, "mappings") if main else {}
     folders = _folders(document, place)
+    known = {name for _, name, _ in folders}
+    brought = [pack for pack in own.packs(document, adapters) if pack.name not in known]
+    folders += [(pack.prefix, pack.name, Folder(pack.path)) for pack in brought]
     found = Documents(
         main=document,
         contracts=_contracts(_files(folders, "contracts", problems)),

@@ -13,7 +13,7 @@ from mfgroute import _core
 from mfgroute.adapter import Config, Inbox, Secret
 from mfgroute.adapter import Sink as SinkAdapter
 from mfgroute.adapter import Source as SourceAdapter
-from mfgroute.config import calendar, checks, documents, lock, owners, packs
+from mfgroute.config import calendar, checks, documents, lock, own, owners, packs
 from mfgroute.config.convert import Notes, close, convert, convert_struct, dotted, escape
 from mfgroute.config.model import (
     Effects,
@@ -137,7 +137,11 @@ def read_project(
     others: list[Problem] = []
     if isinstance(core_document, dict):
         used = packs.resolve(core_document, root, notes)
+        known = {pack.path for pack in used}
+        used += [pack for pack in own.packs(core_document, adapters) if pack.path not in known]
+        own.check_site(core_document, adapters, notes)
         abouts, others = owners.read(core_document, used, packs.parts(root, used), notes)
+        core_document = own.brought(core_document, adapters, own.KEY)
         core_document = {**core_document, "packs": packs.for_core(used)}
     plan, core_problems = _compile(root, core_document, places, today)
     if model is not None and plan is not None:

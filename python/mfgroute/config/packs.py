@@ -118,10 +118,12 @@ def parts(root: Path, packs: Sequence[Pack]) -> list[Part]:
         for pack, before, path in places:
             for name in _names(path / folder, ending):
                 key = kind, name
-                if key in found:
-                    found[key].overrides.append(str(pack))
-                    continue
                 file = f"{folder}/{name}{ending}"
+                if key in found:
+                    # The same file of two packs takes nothing's place.
+                    if found[key].path.read_bytes() != (path / file).read_bytes():
+                        found[key].overrides.append(str(pack))
+                    continue
                 found[key] = Part(
                     kind=kind,
                     name=name,

@@ -18,7 +18,7 @@ from mfgroute.adapter import Inbox
 from mfgroute.config.documents import Contract, Documents
 from mfgroute.config.load import Project
 from mfgroute.config.model import Source
-from mfgroute.contracts.links import Links, Producer, emitted, links
+from mfgroute.contracts.links import Links, Producer, emitted, links, texts
 from mfgroute.errors import AdapterError, UnknownName
 from mfgroute.registry import Registry
 
@@ -114,7 +114,7 @@ class _Writer:
     def source(self, name: str, source: Source, found: dict[str, Links]) -> None:
         """What a source brings: messages of its mappings, or canonical events."""
         security = self._security(source)
-        mappings = source.section.mappings
+        mappings = texts(self._documents.main["sources"][name].get("mappings"))
         if not mappings:
             for label, links_ in found.items():
                 if Producer(name, None) in links_.producers:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mfgroute._core import Blocks
 from mfgroute.adapter import Config, Context, Source
-from mfgroute.errors import AdapterError, Closed, Disconnected, Full, LogFailed
+from mfgroute.errors import AdapterError, Closed, Disconnected, Full, LogFailed, TooLarge
 from mfgroute.events import Intake, Receipt
 from mfgroute.observe.health import Pulse
 from mfgroute.runtime.recording import Recording
@@ -63,7 +63,8 @@ class Ingest:
         pulse.record = None if recording is None else recording.counts
         self.current: Source | None = None
         self._name = name
-        self._make: Callable[[], Source] = lambda: kind(config, context)
+        self._make: Callable[[Config], Source] = lambda config: kind(config, context)
+        self._config = config
         self._engine = engine
         self._wakes = wakes
         self._tempo = tempo
@@ -77,6 +78,13 @@ class Ingest:
         """Start the task."""
         self._task = asyncio.create_task(self._run(), name=f"source {self._name}")
         return self._task
+
+    def follow(self, config: Config) -> bool:
+        """Go on with a changed configuration of the adapter, if the open connection can."""
+        if self.current is None or not self.current.follow(config):
+            return False
+        self._config = config
+        return True
 
     def stop(self) -> None:
         """Read no more. A submit or acknowledgement under way is finished."""
@@ -119,7 +127,7 @@ class Ingest:
 
     async def _connection(self) -> None:
         """The life of one connection."""
-        source = self._make()
+        source = self._make(self._config)
         self.pulse.count_with(lambda: source.counters, lambda: source.details)
         try:
             self.pulse.enter("starting")
@@ -166,8 +174,8 @@ class Ingest:
             # What has no messages is the same to every stream.
             patient = not (source.sorted_by_stream and intake.messages)
             receipt = await self._submit(intake, synchronous=source.synchronous, patient=patient)
-        except Full as full:
-            await source.refuse(intake, full)
+        except (Full, TooLarge) as full:
+            await _give_back(source, intake, full)
             return
         except LogFailed as failed:
             if not source.synchronous:
@@ -255,6 +263,13 @@ class Ingest:
                 finally:
                     if self.pulse.state == "up":
                         self.pulse.detail = ""
+
+
+async def _give_back(source: Source, intake: Intake, full: Full | TooLarge) -> None:
+    """Tell a source that nothing of an intake was admitted, if it is one that can do something about that."""
+    if isinstance(full, TooLarge) and not source.sorted_by_stream:
+        raise full
+    await source.refuse(intake, full)
 
 
 class Whole:

@@ -87,7 +87,9 @@ class Parts:
         """Start what is new, stop what is gone, replace what changed. What stayed the same is not touched."""
         model = project.model
         old_sources = [
-            part for name, part in self.sources.items() if self._changed(part, model.sources.get(name))
+            part
+            for name, part in self.sources.items()
+            if self._changed(part, wanted := model.sources.get(name)) and not self._goes_on(part, wanted)
         ]
         old_sinks = [part for name, part in self.sinks.items() if self._changed(part, model.sinks.get(name))]
         await self._stop(old_sources)
@@ -142,6 +144,13 @@ class Parts:
 
     def _changed(self, part: Ingest | Deliver, wanted: Source | Sink | None) -> bool:
         return wanted is None or self._configs[part].raw != wanted.raw
+
+    def _goes_on(self, part: Ingest, wanted: Source | None) -> bool:
+        """Whether a source of which only the adapter is set otherwise goes on over its open connection."""
+        if wanted is None or self._configs[part].section != wanted.section or not part.follow(wanted.config):
+            return False
+        self._configs[part] = wanted
+        return True
 
     def _source(self, name: str, source: Source, project: Project) -> Ingest:
         part = Ingest(

@@ -62,6 +62,7 @@ pub fn router_error(py: Python<'_>, error: &RouterError) -> PyErr {
             };
             exception(py, name, &text, None)
         }
+        RouterError::Admit(AdmitError::TooLarge { .. }) => exception(py, "TooLarge", &text, None),
         RouterError::Admit(AdmitError::Closing) => exception(py, "Closed", &text, None),
         RouterError::Level(_) => pyo3::exceptions::PyValueError::new_err(text),
         RouterError::Admit(_) | RouterError::Install(_) | RouterError::Stale(_) | RouterError::Request(_) => {

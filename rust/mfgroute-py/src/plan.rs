@@ -95,18 +95,15 @@ fn summary(plan: &CorePlan) -> Value {
         .sources
         .iter()
         .map(|source| {
-            let mappings: Vec<&str> = source
-                .mappings
-                .iter()
-                .filter_map(|index| plan.mappings.get(*index))
-                .map(|m| m.name.as_str())
-                .collect();
+            let named = |index: &usize| Some(plan.mappings.get(*index)?.name.as_str());
+            let mappings: Vec<&str> = source.mappings.iter().filter_map(named).collect();
+            let own: Vec<&str> = source.own.iter().filter_map(named).collect();
             let decode = source
                 .mappings
                 .first()
                 .and_then(|index| plan.mappings.get(*index))
                 .map(|m| m.from.decode.name());
-            json!({"name": source.name, "uri": source.uri, "mappings": mappings, "decode": decode})
+            json!({"name": source.name, "uri": source.uri, "mappings": mappings, "own": own, "decode": decode})
         })
         .collect();
     let mappings: Vec<Value> = plan

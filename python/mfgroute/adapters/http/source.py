@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from mfgroute.adapter import Config, Context, Inbox, Secret
-from mfgroute.errors import Closed, Full
+from mfgroute.errors import Closed, Full, TooLarge
 from mfgroute.events import Intake, Receipt
 from mfgroute.units import Size
 
@@ -136,7 +136,7 @@ class HttpSource(Inbox):
         if not offer.answer.done():
             offer.answer.set_result(receipt)
 
-    async def refuse(self, intake: Intake, full: Full) -> None:
+    async def refuse(self, intake: Intake, full: Full | TooLarge) -> None:
         """Tell the sender that there is no room."""
         offer = _offer(intake)
         if not offer.answer.done():

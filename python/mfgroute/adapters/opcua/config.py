@@ -126,13 +126,13 @@ class OpcUaConfig(Config):
     backfill: Annotated[
         bool, Meta(description="Whether the server's history is asked for what is missing, where it has one")
     ] = True
-    gap_messages: Annotated[
-        bool,
+    gaps: Annotated[
+        Literal["event", "message", "count"],
         Meta(
-            description="Whether each gap is a message of its own, with `detect: gap`, before the value "
-            "that follows it"
+            description="What becomes of values that are missing for good: an `event` data.gap.detected/1, a "
+            "`message` with `detect: gap` for the mappings of the source, or nothing more than a `count`"
         ),
-    ] = False
+    ] = "event"
     batch_max: Annotated[int, Meta(ge=1, le=10_000, description="Most changes taken at once")] = 500
     timeout_s: Annotated[float, Meta(gt=0, le=60, description="How long the server may take to answer")] = 4.0
     alive_s: Annotated[
@@ -153,8 +153,8 @@ class OpcUaConfig(Config):
         names = [rule.name for rule in self.detect]
         if len(set(names)) != len(names):
             raise ValueError("two detectors have the same name")
-        if self.gap_messages and "gap" in names:
-            raise ValueError("a detector is called gap, as the messages of gap_messages are")
+        if self.gaps != "count" and "gap" in names:
+            raise ValueError("a detector is called gap, as the messages of gaps are")
         if len(self.watched()) > self.queue_max:
             raise ValueError(
                 f"{len(self.watched())} nodes do not fit in queue_max, expected at least that many"

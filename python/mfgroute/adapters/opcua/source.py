@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mfgroute.adapter import Context, Source
 from mfgroute.adapters.opcua import positions
-from mfgroute.adapters.opcua.change import rfc3339
+from mfgroute.adapters.opcua.change import micros, rfc3339
 from mfgroute.adapters.opcua.config import OpcUaConfig
 from mfgroute.adapters.opcua.detect import Detection
 from mfgroute.errors import AdapterError, Disconnected, Quarantined
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 #: What is counted; the page of the adapter says what each is.
 COUNTERS = (
     "gaps", "gaps_overflow", "gaps_lost", "gaps_disconnected", "gaps_restarted", "lost", "republished",
-    "backfilled", "history_failed", "resent", "quarantined", "refused",
+    "backfilled", "history_failed", "resent", "unqueued", "quarantined", "refused",
 )  # fmt: skip
+#: The mapping that makes events of gaps, in the pack of this adapter.
+GAP_MAPPING = "opcua-gap"
 #: Longest wait before the clock is looked at again.
 WAIT_S_MAX = 1.0
 
@@ -34,6 +37,12 @@ class OpcUaSource(Source):
     """Changes of nodes, and the messages of detectors, for the life of one connection."""
 
     Config = OpcUaConfig
+    own_pack = Path(__file__).resolve().parents[2] / "packs" / "opcua"
+
+    @classmethod
+    def own_mappings(cls, raw: Mapping[str, Any]) -> Sequence[str]:
+        """The mapping of gaps, unless the source is to make no events of them."""
+        return (GAP_MAPPING,) if raw.get("gaps", "event") == "event" else ()
 
     def __init__(self, config: OpcUaConfig, context: Context) -> None:
         """Keep the configuration."""
@@ -55,6 +64,16 @@ class OpcUaSource(Source):
         """What was missing, mended and late on this connection."""
         counts = self._counts if self._feed is None else self._counts + self._feed.counts
         return {**dict.fromkeys(COUNTERS, 0), **counts, "late": self._detection.late}
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """How many nodes are watched, of which of them the server queues no changes, and a note of that."""
+        feed = self._feed
+        return {
+            "nodes": len(self._config.watched()),
+            "unqueued": [] if feed is None else feed.unqueued,
+            "notes": [] if feed is None else feed.notes(),
+        }
 
     async def open(self, resume: bytes | None) -> None:
         """Connect and subscribe; detectors go on where the last acknowledged intake left them.
@@ -142,7 +161,7 @@ class OpcUaSource(Source):
                 self._seen[one.node] = one.mark
             else:
                 self._others = True
-            if one.gap and self._config.gap_messages:
+            if one.gap and self._config.gaps != "count":
                 said.append(gap_document(one))
             if one.node in self._raw and not one.resent:
                 said.append(values.document(one.node, one.data, gap=bool(one.gap), backfilled=one.backfilled))
@@ -171,7 +190,7 @@ class OpcUaSource(Source):
         return Intake(
             messages=[msgspec.json.encode(one) for one in said],
             meta=self._meta,
-            metas=[{"opcua.node": one["node"]} for one in said],
+            metas=[self._attributes(one) for one in said],
             position=positions.write(
                 self._config.endpoint,
                 self._started,
@@ -181,13 +200,24 @@ class OpcUaSource(Source):
             ),
         )
 
+    def _attributes(self, said: dict[str, Any]) -> dict[str, str]:
+        made = {"opcua.node": said["node"]}
+        if self._config.gaps == "event" and said.get("detect") == "gap":
+            made["source.mapping"] = GAP_MAPPING
+        return made
+
 
 def gap_document(reading: Reading) -> dict[str, Any]:
-    """The message of a gap: between which source times changes of a node are missing, and why."""
+    """The message of a gap: between which source times changes of a node are missing, and why.
+
+    A value without a source time was there when the server, or else this node, saw it.
+    """
+    server = reading.data.ServerTimestamp
+    seen_us = time.time_ns() // 1_000 if server is None else micros(server)
     return {
         "detect": "gap",
         "node": reading.node,
         "reason": reading.gap,
         "from": None if reading.since_us is None else rfc3339(reading.since_us),
-        "to": None if reading.mark is None else rfc3339(reading.mark[0]),
+        "to": rfc3339(seen_us if reading.mark is None else reading.mark[0]),
     }

@@ -86,6 +86,8 @@ class Feed:
         self.missed = False
         #: The server's clock, by its newest answer.
         self.server_time_us: int | None = None
+        #: Nodes of which the server holds one change only, whatever it was asked for.
+        self.unqueued: list[str] = []
         self._config = config
         self._waiting: deque[Reading] = deque()
         self._wake = asyncio.Event()
@@ -159,9 +161,12 @@ class Feed:
         if refused:
             raise Disconnected(f"cannot watch {', '.join(refused[:10])} at {config.endpoint}")
         short = [node for node, result in zip(nodes, results, strict=True) if result.RevisedQueueSize < 2]
+        self.unqueued += short
+        self.counts["unqueued"] += len(short)
         if short:
             logger.warning(
-                "the server queues one change of %s only: a fast one is lost unseen", ", ".join(short[:10])
+                "the server holds one change of %s: another one before it is published is lost unseen",
+                _some(short),
             )
 
     async def take(self, most: int, wait_s: float) -> list[Reading]:
@@ -183,6 +188,17 @@ class Feed:
         if self.lost is None:
             self.lost = reason
         self._wake.set()
+
+    def notes(self) -> list[str]:
+        """What somebody should know of this subscription, one sentence each."""
+        if not self.unqueued:
+            return []
+        count, server = len(self.unqueued), self._config.endpoint
+        said = (
+            f"of {count} of {len(self._nodes)} nodes {server} holds one change between two publishings, "
+            "whatever it is asked for; one that another one replaces before is lost without a sign: "
+        )
+        return [said + _some(self.unqueued)]
 
     def _silence_left_s(self) -> float:
         return self._heard_s + self._silence_s - time.monotonic()
@@ -288,6 +304,12 @@ class Feed:
         self._backfilled += len(found)
         self.counts["backfilled"] += len(found)
         return True
+
+
+def _some(nodes: Sequence[str]) -> str:
+    """The first ten of these nodes."""
+    more = f" and {len(nodes) - 10} more" if len(nodes) > 10 else ""
+    return ", ".join(nodes[:10]) + more
 
 
 def _distance(expected: int, sequence: int) -> int:

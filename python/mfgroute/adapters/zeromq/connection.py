@@ -20,6 +20,7 @@ from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.zeromq.book import Book
 from mfgroute.adapters.zeromq.frames import (
     ERROR_OTHER_LIFE,
+    ERROR_REVOKED,
     ERROR_VERSION,
     Ack,
     BadFrame,
@@ -317,6 +318,8 @@ class EdgeConnection:
             return
         if isinstance(frame, Error) and frame.code == ERROR_VERSION:
             self._fail(AdapterError(f"{self._endpoint} speaks another version: {excerpt(frame.text)}"))
+        elif isinstance(frame, Error) and frame.code == ERROR_REVOKED:
+            self._refused()
         elif isinstance(frame, Ping):
             self._send(encode(Clock(frame.nonce, int(self.wall() * 1e6))))
         elif isinstance(frame, Welcome | Ack | Error) and frame.stream in self._lanes:
@@ -367,7 +370,9 @@ class EdgeConnection:
                     self._refused()
 
     def _refused(self) -> None:
-        """The core knows us no more, or not yet; after this libzmq does not call again by itself."""
+        """The core knows us no more, or not yet. After a handshake like this libzmq does not call again."""
+        self._handshake = _HANDSHAKES[zmq.EVENT_HANDSHAKE_FAILED_AUTH]
+        self._since = None
         text = f"{self._endpoint}: {self._handshake} {self._key}; its `edges` must have it"
         self._fail(Quarantined(text, sent=False))
 

@@ -97,12 +97,33 @@ class CoreLink:
             self._lanes[lane.edge, lane.stream] = lane
             self._noted[lane.edge, lane.stream] = lane.expected - 1
             self._save(lane)
-        #: Edges that may not connect any more, and how many lanes they had.
-        self.gone = Counter(edge for edge, _ in self._lanes if edges is not None and edge not in edges)
-        self._gone_lanes = self.gone.total()
-        #: Lanes that were spoken for since this core listens; the others may be of streams that are called
-        #: otherwise now.
+        #: Lanes that were spoken for over the newest connection of their edge.
         self._spoken: set[tuple[str, str]] = set()
+        #: Of edges that have connected since this core listens those that were not: a stream that is called
+        #: otherwise now, or of which nothing came yet. They have been granted nothing.
+        self._unspoken: set[tuple[str, str]] = set()
+        #: Edges that may not connect any more, and how many lanes they had.
+        self.gone: Counter[str] = Counter()
+        self._gone_lanes = 0
+        if edges is not None:
+            self.follow(edges)
+
+    def follow(self, edges: Collection[str]) -> None:
+        """These edges may connect from now on. The marks of others are kept and have no share."""
+        self.gone = Counter(edge for edge, _ in self._lanes if edge not in edges)
+        self._gone_lanes = self.gone.total()
+        self._unspoken = {name for name in self._unspoken if name[0] not in self.gone}
+
+    def connected(self, edge: str) -> None:
+        """An edge speaks over a new connection, and says hello for each of its streams first."""
+        mine = {name for name in self._lanes if name[0] == edge}
+        self._spoken -= mine
+        self._unspoken |= mine
+
+    def revoked(self) -> bytes:
+        """The answer to a frame over a connection whose key is not known any more; the frame is nothing."""
+        self.counts["revoked"] += 1
+        return encode(Error(stream="?", epoch=0, code=ERROR_REVOKED, text="the key is not known any more"))
 
     @property
     def lanes(self) -> list[CoreLane]:
@@ -202,6 +223,7 @@ class CoreLink:
         lane = self._lanes[hello.edge, hello.stream]
         lane.hear(hello.settled)
         self._spoken.add((hello.edge, hello.stream))
+        self._unspoken.discard((hello.edge, hello.stream))
         replies = [self._welcome(hello.stream, lane)]
         if lane.acked > hello.acked:
             replies.append(self._ack(hello.stream, lane))
@@ -328,12 +350,11 @@ class CoreLink:
     def _share(self) -> int:
         """Bytes that one lane may have sent without an answer.
 
-        The same for each, of those that are silent too: what was granted stands until it is used, so the
+        The same for each, of edges that are silent too: what was granted stands until it is used, so the
         shares must fit together at any time. One block is always allowed, so nobody ever has no share.
         """
-        return min(
-            self._credit_bytes, self._credit_total // max(1, len(self._lanes) - self._gone_lanes), _BYTES_MAX
-        )
+        lanes = len(self._lanes) - self._gone_lanes - len(self._unspoken)
+        return min(self._credit_bytes, self._credit_total // max(1, lanes), _BYTES_MAX)
 
     def _fork(self, lane: CoreLane) -> None:
         if not lane.forked:
@@ -380,5 +401,4 @@ _COUNTED = {
     ERROR_CREDIT: "too_large",
     ERROR_LANES: "too_many_lanes",
     ERROR_OTHER_LIFE: "other_lives",
-    ERROR_REVOKED: "revoked",
 }

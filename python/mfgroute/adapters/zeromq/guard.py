@@ -6,7 +6,6 @@ import asyncio
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
 from typing import Any
 
 import zmq
@@ -14,14 +13,18 @@ import zmq.asyncio
 from zmq.utils import z85
 from zmq.utils.monitor import recv_monitor_message
 
+from mfgroute.adapters.zeromq.peers import Roster
 from mfgroute.adapters.zeromq.refused import Refused
 from mfgroute.errors import Unprotected
 from mfgroute.observe.logs import get_logger
 
-__all__ = ["ZAP_DOMAIN", "Guard", "require_refusal", "tune"]
+__all__ = ["ZAP_DOMAIN", "Guard", "require_refusal", "shown_by", "tune"]
 
 ZAP_DOMAIN = b"mfgroute"
 _ENDPOINT = "inproc://zeromq.zap.01"
+_WELCOME = b"200"
+#: Bytes of a key, and its characters in Z85, which come before the edge's name in the user id of its frames.
+_KEY_BYTES, _KEY_CHARS = 32, 40
 _HWM = 4096
 _TEST_S = 5.0
 #: Seconds that somebody stands in line at most: less than a handshake may take (`HANDSHAKE_IVL`).
@@ -60,7 +63,7 @@ class Guard:
 
     Args:
         context: of the listener.
-        edges: the keys in Z85, and whose they are.
+        roster: whose key is known.
         counts: where it is counted.
         rate: connections a second that are let in.
         refused: where it is counted by key.
@@ -69,7 +72,7 @@ class Guard:
     def __init__(
         self,
         context: zmq.asyncio.Context,
-        edges: Mapping[bytes, str],
+        roster: Roster,
         counts: Counter[str],
         *,
         rate: float = math.inf,
@@ -79,7 +82,7 @@ class Guard:
         self._pause_s = 1.0 / rate
         self._line: deque[tuple[float, list[bytes]]] = deque()
         self._came = asyncio.Event()
-        self._edges = {bytes(z85.decode(key)): edge for key, edge in edges.items()}
+        self._roster = roster
         self._counts = counts
         #: The key (Z85) that each edge has shown last.
         self.shown: dict[str, bytes] = {}
@@ -99,8 +102,8 @@ class Guard:
             frames = await self._socket.recv_multipart()
             head, request = frames[:2], frames[2:]
             answer = self._judge(request)
-            if answer[2] == b"200":
-                self._line.append((time.monotonic(), head + answer))
+            if answer[2] == _WELCOME:
+                self._line.append((time.monotonic(), frames))
                 self._came.set()
             else:
                 await self._socket.send_multipart(head + answer)
@@ -111,12 +114,13 @@ class Guard:
             while not self._line:
                 self._came.clear()
                 await self._came.wait()
-            came_at, answer = self._line.popleft()
+            came_at, frames = self._line.popleft()
             if time.monotonic() - came_at > _LINE_MAX_S:
                 self._counts["put_off"] += 1  # The edge has given up this handshake, and comes again.
                 continue
-            self._counts["connections"] += 1
-            await self._socket.send_multipart(answer)
+            answer = self._judge(frames[2:])  # Its key may have been taken out since.
+            self._counts["connections"] += answer[2] == _WELCOME
+            await self._socket.send_multipart(frames[:2] + answer)
             await asyncio.sleep(self._pause_s)
 
     def close(self) -> None:
@@ -126,10 +130,11 @@ class Guard:
     def _judge(self, request: list[bytes]) -> list[bytes]:
         version, request_id, domain, address, _, mechanism, *credentials = [*request, *[b""] * 6][:7]
         key = credentials[0] if len(request) == 7 else b""
-        edge = self._edges.get(key)
+        shown = z85.encode(key) if len(key) == _KEY_BYTES else b""
+        edge = self._roster.owner(shown)
         if version == b"1.0" and domain == ZAP_DOMAIN and mechanism == b"CURVE" and edge is not None:
-            self.shown[edge] = z85.encode(key)
-            return [b"1.0", request_id, b"200", b"OK", edge.encode(), b""]
+            self.shown[edge] = shown
+            return [b"1.0", request_id, _WELCOME, b"OK", shown + edge.encode(), b""]
         self._refused(address, mechanism, key)
         return [b"1.0", request_id, b"400", b"unknown key", b"", b""]
 
@@ -151,6 +156,15 @@ class Guard:
             left_out=self._left_out,
         )
         self._logged_at, self._left_out = now, 0
+
+
+def shown_by(frame: zmq.Frame) -> tuple[bytes, str]:
+    """The key (Z85) by which the sender of a frame was let in, and whose it was; empty for a stranger."""
+    try:
+        user = str(frame.get("User-Id"))
+    except zmq.ZMQError:
+        return b"", ""
+    return user[:_KEY_CHARS].encode(), user[_KEY_CHARS:]
 
 
 async def require_refusal(endpoint: str, server_key: bytes) -> None:

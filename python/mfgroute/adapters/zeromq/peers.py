@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from mfgroute.adapter import Config
-from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN
+from mfgroute.adapters.zeromq.keys import PUBLIC_PATTERN, parse_public
 from mfgroute.units import Duration, Rate, Size
 
-__all__ = ["EdgePeer", "ZeroMqSourceConfig"]
+__all__ = ["EdgePeer", "Roster", "ZeroMqSourceConfig"]
 
 
 class EdgePeer(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -88,3 +91,35 @@ class ZeroMqSourceConfig(Config):
                 raise ValueError(f"two of `edges` have the same {what}")
         if not 4096 <= self.block_max <= 64 << 20:
             raise ValueError("`block_max` is not between 4KiB and 64MiB")
+
+
+class Roster:
+    """Who may connect, by which keys, and what each may send; it changes while edges are connected.
+
+    Attributes:
+        peers: the edges that may connect, by their names.
+    """
+
+    def __init__(self, edges: Iterable[EdgePeer]) -> None:
+        self.peers: dict[str, EdgePeer] = {}
+        self._owners: dict[bytes, str] = {}
+        self._sources: dict[str, re.Pattern[str]] = {}
+        self.follow(edges)
+
+    def follow(self, edges: Iterable[EdgePeer]) -> None:
+        """These edges may connect from now on."""
+        self.peers = {edge.id: edge for edge in edges}
+        self._owners = {parse_public(key): edge.id for edge in self.peers.values() for key in edge.accepted}
+        # What came of an edge before it was taken out is judged as it was then.
+        self._sources |= {
+            edge.id: re.compile("|".join(fnmatch.translate(source) for source in edge.sources))
+            for edge in self.peers.values()
+        }
+
+    def owner(self, key: bytes) -> str | None:
+        """Whose key this is, in Z85; `None` if nobody may connect by it."""
+        return self._owners.get(key)
+
+    def may_send(self, edge: str, source: str) -> bool:
+        """Whether an edge may send events of this CloudEvents source."""
+        return self._sources[edge].match(source) is not None

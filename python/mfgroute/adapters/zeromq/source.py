@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fnmatch
-import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import zmq
 import zmq.asyncio
 
@@ -21,13 +20,13 @@ from mfgroute.adapters.plain import excerpt
 from mfgroute.adapters.zeromq.clocks import Clocks
 from mfgroute.adapters.zeromq.core import CoreLink
 from mfgroute.adapters.zeromq.frames import Block
-from mfgroute.adapters.zeromq.guard import ZAP_DOMAIN, Guard, require_refusal, tune
+from mfgroute.adapters.zeromq.guard import ZAP_DOMAIN, Guard, require_refusal, shown_by, tune
 from mfgroute.adapters.zeromq.keys import KeyPair, load_secret, parse_public
-from mfgroute.adapters.zeromq.peers import EdgePeer, ZeroMqSourceConfig
+from mfgroute.adapters.zeromq.peers import EdgePeer, Roster, ZeroMqSourceConfig
 from mfgroute.adapters.zeromq.refused import Refused
 from mfgroute.adapters.zeromq.waiting import Waiting
 from mfgroute.adapters.zeromq.wire import Wire
-from mfgroute.errors import AdapterError, Disconnected, Full, MfgrouteError
+from mfgroute.errors import AdapterError, Disconnected, Full, MfgrouteError, TooLarge
 from mfgroute.events import Intake, Receipt
 from mfgroute.observe.logs import get_logger
 
@@ -38,6 +37,7 @@ _INTAKE_EVENTS_MAX = 8192
 _INTAKE_BYTES_MAX = 4 << 20
 #: First and longest time, in seconds, for which a stream without room is left aside.
 _ASIDE_S, _ASIDE_MAX_S = 0.05, 1.0
+_CONNECTIONS_MAX = 8
 _ALARMS = (
     "forks",
     "other_lives",
@@ -84,10 +84,7 @@ class ZeroMqSource(Source):
         self._block_max = config.block_max
         self._ack = "sealed" if context.durable else None
         self.clocks = Clocks(config.clock_off_max)
-        self._allowed = {
-            edge.id: re.compile("|".join(fnmatch.translate(source) for source in edge.sources))
-            for edge in config.edges
-        }
+        self._roster = Roster(config.edges)
         self.core = self._link(None)
         self._zmq: zmq.asyncio.Context | None = None
         self._guard: Guard | None = None
@@ -99,8 +96,14 @@ class ZeroMqSource(Source):
         self.waiting = Waiting(config.first)
         self._taken: list[Block] = []
         self._aside: dict[str, _Aside] = {}
+        #: The newest connections of each edge; of an older one a frame may still come.
+        self._connections: dict[str, deque[bytes]] = {}
+        #: Bytes that a stream takes at once, where that is less than an intake may have.
+        self._less: dict[str, int] = {}
         self._heard: dict[str, float] = {}
         self._since = time.monotonic()
+        #: Since when an edge is to be heard by another key.
+        self._unheard: dict[str, float] = {}
         self._arrived = asyncio.Event()
         self._failure: MfgrouteError | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -115,7 +118,7 @@ class ZeroMqSource(Source):
     def details(self) -> dict[str, Any]:
         """Where it listens, and of each edge when it was heard last, its clock, and how its lanes stand."""
         now = time.monotonic()
-        lanes: dict[str, list[dict[str, Any]]] = {edge: [] for edge in self._allowed}
+        lanes: dict[str, list[dict[str, Any]]] = {edge: [] for edge in self._roster.peers}
         for lane in self.core.lanes:
             stands = {"stream": lane.stream, "blocks": lane.acked, "level": lane.level, "forked": lane.forked}
             lanes[lane.edge].append(stands)
@@ -125,14 +128,14 @@ class ZeroMqSource(Source):
             "waiting": len(self.waiting),
             "refused": self._refused.details(),
             "notes": [
-                *self.clocks.notes(self._allowed),
+                *self.clocks.notes(self._roster.peers),
                 *(f"blocks of edges wait: {aside.why}" for _, aside in sorted(self._aside.items())),
             ],
             "edges": [
                 {
                     "id": edge,
                     "heard_s": round(now - heard[edge], 3) if edge in heard else None,
-                    "silent_s": round(now - heard.get(edge, self._since), 3),
+                    "silent_s": round(now - heard.get(edge, self._unheard.get(edge, self._since)), 3),
                     "key": self._key(edge),
                     "clock": self.clocks.details(edge),
                     "lanes": found,
@@ -144,7 +147,7 @@ class ZeroMqSource(Source):
     def _key(self, edge: str) -> str | None:
         """Which key an edge has shown last, where two are accepted."""
         shown = None if self._guard is None else self._guard.shown.get(edge)
-        (peer,) = (one for one in self._config.edges if one.id == edge)
+        peer = self._roster.peers[edge]
         if shown is None or peer.next_key is None:
             return None
         return "next_key" if shown == parse_public(peer.next_key) else "key"
@@ -163,9 +166,8 @@ class ZeroMqSource(Source):
             _log.info("edge_set_aside", edge=edge, streams=lanes_gone, why="it is not among `edges` any more")
         keys = load_secret(self._key_path)
         self._zmq = zmq.asyncio.Context()
-        edges = {parse_public(key): edge.id for edge in self._config.edges for key in edge.accepted}
         guard = self._guard = Guard(
-            self._zmq, edges, self.counters, rate=self._config.connects, refused=self._refused
+            self._zmq, self._roster, self.counters, rate=self._config.connects, refused=self._refused
         )
         guard.quiet = True
         guard.bind()
@@ -182,7 +184,35 @@ class ZeroMqSource(Source):
         guard.quiet = False
         self._since = time.monotonic()
         self._wire = Wire(socket, self._take, self._failed)
-        _log.info("edge_link_listens", endpoint=self.endpoint, edges=len(self._allowed))
+        _log.info("edge_link_listens", endpoint=self.endpoint, edges=len(self._roster.peers))
+
+    def follow(self, config: ZeroMqSourceConfig) -> bool:
+        """Take other `edges`, keys of theirs, or sources that they may send; nothing else.
+
+        Edges that stay as they are notice nothing. One whose key is not known any more is heard no more: it
+        is told so at its next frame, and refused when it connects again.
+        """
+        same = msgspec.structs.replace(config, edges=self._config.edges) == self._config
+        if self._failure is not None or not same:
+            return False
+        before = self._roster.peers
+        self._config = config
+        self._roster.follow(config.edges)
+        self.core.follow(self._roster.peers)
+        changed = [edge.id for edge in config.edges if before.get(edge.id, edge) != edge]
+        shown = {} if self._guard is None else self._guard.shown
+        for edge in [edge for edge, key in shown.items() if self._roster.owner(key) != edge]:
+            # Whoever was heard by that key has yet to be heard by another one.
+            del shown[edge]
+            self._heard.pop(edge, None)
+            self._unheard[edge] = time.monotonic()
+        _log.info(
+            "edges_changed",
+            added=sorted(self._roster.peers.keys() - before.keys()),
+            removed=sorted(before.keys() - self._roster.peers.keys()),
+            changed=changed,
+        )
+        return True
 
     async def read(self) -> Intake:
         """Wait for blocks; return those of one stream that are waiting, of all edges in turn, up to a limit.
@@ -207,7 +237,10 @@ class ZeroMqSource(Source):
         taken: list[Block] = []
         if ready:
             taken = self.waiting.take(
-                events_max=_INTAKE_EVENTS_MAX, bytes_max=_INTAKE_BYTES_MAX, without=aside
+                events_max=_INTAKE_EVENTS_MAX,
+                bytes_max=_INTAKE_BYTES_MAX,
+                without=aside,
+                less=self._less,
             )
         self._taken = taken
         metas: list[dict[str, str]] = []
@@ -238,13 +271,21 @@ class ZeroMqSource(Source):
             if name in self._routes:
                 self._send(self._routes[name], reply)
 
-    async def refuse(self, intake: Intake, full: Full) -> None:
-        """Leave a stream aside for which there is no room, and go on with the others."""
+    async def refuse(self, intake: Intake, full: Full | TooLarge) -> None:
+        """Leave a stream aside for which there is no room, and go on with the others.
+
+        A stream that can never take so much at once gets half of it from now on. If that was one block, it
+        waits until the stream is made larger; the notes say so.
+        """
         assert isinstance(intake.token, _Token), "an intake of another source"
         stream = intake.token.blocks[0][1]
         taken, self._taken = self._taken, []
         self.core.take_back(taken)
         self.waiting.put_back(taken)
+        if isinstance(full, TooLarge) and len(taken) > 1:
+            self._less[stream] = sum(block.size for block in taken) // 2
+            _log.info("intake_cut", stream=stream, bytes_max=self._less[stream], reason=str(full))
+            return
         before = self._aside.get(stream)
         for_s = _ASIDE_S if before is None else min(2 * before.for_s, _ASIDE_MAX_S)
         self._aside[stream] = _Aside(time.monotonic() + for_s, for_s, str(full))
@@ -283,7 +324,7 @@ class ZeroMqSource(Source):
             block_max=self._block_max,
             position=position,
             clocks=self.clocks,
-            edges=self._allowed,
+            edges=self._roster.peers,
         )
 
     def _listener(self, keys: KeyPair) -> zmq.Socket[bytes]:
@@ -299,13 +340,22 @@ class ZeroMqSource(Source):
         return socket
 
     def _take(self, frames: list[zmq.Frame]) -> None:
-        edge = _user(frames[-1])
-        if len(frames) != 2 or edge not in self._allowed:
+        key, edge = shown_by(frames[-1])
+        if len(frames) != 2 or not edge:
             self.counters["bad_frames"] += 1
             return
+        if self._roster.owner(key) != edge:
+            # libzmq cannot end one connection. Nothing that comes over it counts; an edge hangs up itself.
+            before = {"revoked": self.counters["revoked"]}
+            self._send(frames[0].bytes, self.core.revoked())
+            self._alarm(edge, before)
+            return
         self._heard[edge] = time.monotonic()
-        before = {name: self.counters[name] for name in _ALARMS}
         route = frames[0].bytes
+        if route not in (known := self._connections.setdefault(edge, deque(maxlen=_CONNECTIONS_MAX))):
+            known.append(route)
+            self.core.connected(edge)
+        before = {name: self.counters[name] for name in _ALARMS}
         replies, block = self.core.receive(edge, frames[1].bytes)
         self._alarm(edge, before)
         if block is not None:
@@ -319,8 +369,8 @@ class ZeroMqSource(Source):
     def _checked(self, block: Block) -> Block:
         """The block; what its edge may not send becomes something that the engine will reject and keep."""
         # Of what is no JSON object the engine says better what is wrong with it.
-        allowed = self._allowed[block.edge].match
-        foreign = [source for source in block.sources if source is not None and not allowed(source)]
+        allowed, edge = self._roster.may_send, block.edge
+        foreign = [one for one in block.sources if one is not None and not allowed(edge, one)]
         if not foreign:
             return block
         who = excerpt(block.edge)
@@ -367,10 +417,3 @@ class ZeroMqSource(Source):
         if self._socket is not None:
             self._socket.close(linger_ms)
             self._socket = None
-
-
-def _user(frame: zmq.Frame) -> str:
-    try:
-        return str(frame.get("User-Id"))
-    except zmq.ZMQError:
-        return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from mfgroute.adapters.zeromq.frames import Block
@@ -48,18 +48,30 @@ class Waiting:
         """The streams of which something waits."""
         return self._streams.keys()
 
-    def take(self, *, events_max: int, bytes_max: int, without: Collection[str] = ()) -> list[Block]:
+    def take(
+        self,
+        *,
+        events_max: int,
+        bytes_max: int,
+        without: Collection[str] = (),
+        less: Mapping[str, int] | None = None,
+    ) -> list[Block]:
         """Blocks of one stream: at least one, one of each edge in turn, until a limit is reached.
 
-        Of the streams `without` nothing is taken; something of another one waits.
+        Of the streams `without` nothing is taken; something of another one waits. Of those in `less` no more
+        bytes are taken than it says.
         """
-        edges = self._streams[self._next(without)]
+        stream = self._next(without)
+        edges = self._streams[stream]
+        whole_max = (less or {}).get(stream)
         found: list[Block] = []
         events = size = 0
         while edges:
             edge, blocks = next(iter(edges.items()))
             count = len(blocks[0])
             if found and (events + count > events_max or size > bytes_max):
+                break
+            if found and whole_max is not None and size + blocks[0].size > whole_max:
                 break
             taken = blocks.popleft()
             found.append(taken)

@@ -158,9 +158,10 @@ def _documents() -> tuple[Project, Documents]:
     """The project, compiled, and its files as they stand."""
     from mfgroute.cli.dryrun import project  # noqa: PLC0415 - not for --help
     from mfgroute.config import documents  # noqa: PLC0415
+    from mfgroute.registry import Registry  # noqa: PLC0415
 
     found = project()
-    return found, documents.read(documents.Folder(found.root))
+    return found, documents.read(documents.Folder(found.root), Registry())
 
 
 @command.command("check")

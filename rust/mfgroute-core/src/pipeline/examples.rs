@@ -34,7 +34,7 @@ fn run(plan: &Plan, example: &Example) -> Result<(), String> {
         })
         .unwrap_or_default();
     let pairs: Vec<(&str, &str)> = meta.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let source = plan.sources.iter().position(|source| source.mappings.contains(&example.mapping));
+    let source = plan.sources.iter().position(|source| source.takers().any(|index| index == example.mapping));
     let made = outcomes(plan, source.unwrap_or(0), Some(example.mapping), &bytes, &pairs);
     compare(spec, &made)
 }

@@ -17,6 +17,9 @@ use crate::plan::project::{Plan, SourcePlan};
 use crate::reject::{Code, Reject};
 use crate::tree::Tree;
 
+/// The attribute by which an adapter marks a message that it made itself, with the name of its mapping.
+const OWN: &str = "source.mapping";
+
 /// Memory and decoders of one thread; used for one message after the other.
 #[derive(Debug)]
 pub struct Worker {
@@ -67,6 +70,18 @@ impl<'a> Intake<'a> {
         self.plan.sources.get(self.source)
     }
 
+    /// This intake for one message: if its adapter made it, only the mapping that the adapter brings takes it.
+    fn of_message(&self, meta: Meta<'_>) -> Self {
+        let own = self.source().map(|source| source.own.as_slice()).unwrap_or_default();
+        if own.is_empty() || self.mapping.is_some() {
+            return *self;
+        }
+        let named = meta.iter().find(|(name, _)| *name == OWN).map(|(_, mapping)| *mapping);
+        let is_named = |index: &&usize| self.plan.mappings.get(**index).map(|one| one.name.as_str()) == named;
+        let mapping = named.and(own.iter().find(is_named)).copied();
+        Self { mapping, ..*self }
+    }
+
     /// The mappings that may take a message.
     pub fn mappings(&self) -> impl Iterator<Item = (usize, &'a Mapping)> + use<'a> {
         let plan = self.plan;
@@ -108,6 +123,7 @@ impl Worker {
         meta: Meta<'_>,
         batch: &mut Batch,
     ) {
+        let intake = &intake.of_message(meta);
         if let (Read::Bytes(bytes), Some(choice)) = (read, Choice::of(intake).filter(|_| self.flat_allowed))
             && self.flat_message(intake, choice, bytes, meta, batch)
         {
@@ -185,7 +201,12 @@ impl Worker {
     /// The filter of the source that drops the message, or the reject that its condition ended in.
     /// Empty texts are those of the first mapping.
     fn filtered(&mut self, intake: &Intake<'_>, first: &Mapping, meta: Meta<'_>) -> Option<Prepared> {
-        let filters = intake.source().map(|source| source.filters.as_slice()).filter(|f| !f.is_empty())?;
+        let source = intake.source()?;
+        // What an adapter says of itself is none of the messages that filters are written for.
+        if intake.mapping.is_some_and(|mapping| source.own.contains(&mapping)) {
+            return None;
+        }
+        let filters = Some(source.filters.as_slice()).filter(|filters| !filters.is_empty())?;
         let given = given(intake, first, &self.xml);
         let mut scratch = Scratch::take(&mut self.space, first, meta, given);
         let found = filters.iter().find_map(|(name, when)| match when.holds(&mut scratch) {

@@ -14,6 +14,7 @@ const NAMES: &[&str] = &[
     "opcua.endpoint",
     "opcua.node",
     "received",
+    "source.mapping",
     "source.name",
     "source.site",
     "topic",

@@ -25,6 +25,8 @@ use crate::yaml::{self, Node};
 
 /// Name of the main file, for problems.
 pub const MAIN: &str = "mfgroute.yaml";
+/// Where a source has the mappings that its adapter brings; nobody writes that.
+const OWN: &str = "own_mappings";
 
 /// How many plans were made.
 static PLANS: AtomicU64 = AtomicU64::new(1);
@@ -75,12 +77,21 @@ pub struct SourcePlan {
     pub uri: String,
     /// Its mappings, by index in the plan; empty means canonical events.
     pub mappings: Vec<usize>,
+    /// Mappings that its adapter brings, for messages that the adapter makes of itself and marks as such.
+    pub own: Vec<usize>,
     /// Named rules that leave messages out.
     pub filters: Vec<(String, Cond)>,
     /// The value of a message that decides which of several mappings takes it, if one does.
     pub selector: Option<Selector>,
     /// Whether later messages of the key of a rejected one wait for it.
     pub holds_keys: bool,
+}
+
+impl SourcePlan {
+    /// All mappings that may take a message of it.
+    pub fn takers(&self) -> impl Iterator<Item = usize> + '_ {
+        self.mappings.iter().chain(&self.own).copied()
+    }
 }
 
 impl Plan {
@@ -280,7 +291,9 @@ fn read_mappings(
         .map(Node::entries)
         .unwrap_or_default()
         .iter()
-        .flat_map(|(_, source)| source.get("mappings").map(Node::items).unwrap_or_default())
+        .flat_map(|(_, source)| {
+            ["mappings", OWN].iter().flat_map(|key| source.get(key).map(Node::items).unwrap_or_default())
+        })
         .filter_map(Node::text)
         .collect();
     for (name, shown, bytes) in files(folders, "mappings", ".yaml", problems) {
@@ -374,9 +387,11 @@ fn read_sources(main: &Node, builder: &mut Builder, plan: &mut Plan, file: &mut 
         let several =
             mappings.iter().filter_map(|index| plan.mappings.get(*index).map(|mapping| (*index, mapping)));
         let selector = if mappings.len() > 1 { Selector::compile(several) } else { None };
+        let own = source.get(OWN).map(Node::items).unwrap_or_default();
+        let own = own.iter().filter_map(Node::text).filter_map(|name| plan.mapping(name)).collect();
         let holds_keys = source.get("on_reject").and_then(Node::text) == Some("hold_key");
         let name = name.text.clone();
-        plan.sources.push(SourcePlan { name, uri, mappings, filters, selector, holds_keys });
+        plan.sources.push(SourcePlan { name, uri, mappings, own, filters, selector, holds_keys });
     }
 }
 

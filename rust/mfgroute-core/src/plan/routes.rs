@@ -1,7 +1,7 @@
 //! Compiling routes.
 
 use crate::plan::condition::{self, Of};
-use crate::plan::project::Plan;
+use crate::plan::project::{Plan, SourcePlan};
 use crate::plan::read::{File, nearest};
 use crate::plan::{lifecycle, versions};
 use crate::route::{Index, Route, TypePattern};
@@ -138,8 +138,8 @@ fn warn_unwanted(main: &Node, plan: &Plan, file: &mut File<'_>) {
         let made = plan
             .sources
             .iter()
-            .flat_map(|source| &source.mappings)
-            .filter_map(|mapping| plan.mappings.get(*mapping))
+            .flat_map(SourcePlan::takers)
+            .filter_map(|mapping| plan.mappings.get(mapping))
             .flat_map(|mapping| &mapping.sets)
             .flat_map(|set| &set.entries)
             .any(|entry| entry.contract == index);

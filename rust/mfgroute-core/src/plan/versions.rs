@@ -159,7 +159,7 @@ fn different(one: &Route, two: &Route, plan: &Plan) -> Option<(usize, usize, usi
 }
 
 fn makes(source: &SourcePlan, contract: usize, plan: &Plan) -> bool {
-    let mappings = source.mappings.iter().filter_map(|index| plan.mappings.get(*index));
+    let mappings = source.takers().filter_map(|index| plan.mappings.get(index));
     mappings
         .flat_map(|mapping| &mapping.sets)
         .flat_map(|set| &set.entries)
