@@ -153,8 +153,10 @@ class Guard:
             reached: whether the target has seen anything of it; if not, the pauses between connections
                 protect it, and nothing is counted.
         """
+        if not reached or self._paced:
+            return
         told = [one for one in outcomes if not isinstance(one, Unasked | TakenBack)]
-        if not reached or not told or self._paced:
+        if not told:
             return
         bad = [one for one in told if _failed(one)]
         good = len(bad) < len(told)

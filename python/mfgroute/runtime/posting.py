@@ -20,6 +20,7 @@ from mfgroute.runtime.withdrawing import TakenBack, Withdrawing
 __all__ = ["OUTCOME_MISSING", "Posting", "Records", "Unasked"]
 
 _log = get_logger()
+_Said = dict[str, Outcome | TakenBack]
 _ACCEPTED_AFTER_S = 5.0
 _OBJECT_AFTER_S = 0.5
 #: Code of an event in doubt that its target accepted, and whose outcome it never told.
@@ -77,7 +78,7 @@ class Posting:
             batch: what the events were handed out in.
             events: at most one of a key.
         """
-        said: dict[str, Outcome | TakenBack] = {}
+        said: _Said = {}
         try:
             requests = await self._requests(poster, batch, events, said)
         except (LogFailed, NobodyFollows) as error:
@@ -93,16 +94,12 @@ class Posting:
         return [said[event.id] for event in events]
 
     async def _requests(
-        self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome | TakenBack]
+        self, poster: Poster, batch: Any, events: Sequence[Event], said: _Said
     ) -> list[tuple[Event, Request]]:
         """What is to be sent now, written down; what is not is `said`."""
         await self._look_up(poster.effect, events, said)
         await self._booked(poster, batch, [event for event in events if event.id not in said], said)
-        waiting = [event for event in events if event.id not in said]
-        for event, found in await self._withdrawing.look_through(batch, waiting, self._misses):
-            # Without its record the reversal would not know that nothing is to be reversed.
-            if not isinstance(found, TakenBack) or await self._begin(batch, event, of_event(event)):
-                said[event.id] = found
+        await self._withdraw(batch, [event for event in events if event.id not in said], said)
         fresh: list[Event] = []
         again: list[tuple[Event, Request]] = []
         for event in events:
@@ -129,8 +126,14 @@ class Posting:
         await self._intend(batch, [(event, request, b"") for event, request in again])
         return again + rendered
 
+    async def _withdraw(self, batch: Any, waiting: Sequence[Event], said: _Said) -> None:
+        for event, found in await self._withdrawing.look_through(batch, waiting, self._misses):
+            # Without its record the reversal would not know that nothing is to be reversed.
+            if not isinstance(found, TakenBack) or await self._begin(batch, event, of_event(event)):
+                said[event.id] = found
+
     async def _rendered(
-        self, poster: Poster, batch: Any, events: list[Event], said: dict[str, Outcome | TakenBack]
+        self, poster: Poster, batch: Any, events: list[Event], said: _Said
     ) -> list[tuple[Event, Request]]:
         """Requests of events that have none, written down."""
         made: list[tuple[Event, Request, bytes]] = []
@@ -151,7 +154,7 @@ class Posting:
         return alone + [(event, request) for event, request, _ in made]
 
     async def _alone(
-        self, poster: Poster, batch: Any, event: Event, thing: str, said: dict[str, Outcome | TakenBack]
+        self, poster: Poster, batch: Any, event: Event, thing: str, said: _Said
     ) -> list[tuple[Event, Request]]:
         """Make the request of an event, and write it down, unless another one for its object is under way."""
         async with self._objects:
@@ -176,9 +179,7 @@ class Posting:
     def _about(poster: Poster, event: Event, request: Request, reverses: str | None) -> bytes:
         return of_request(event, request, reverses=reverses, kept=can_undo(poster))
 
-    async def _fits(
-        self, batch: Any, entry: tuple[Event, Request, bytes], said: dict[str, Outcome | TakenBack]
-    ) -> bool:
+    async def _fits(self, batch: Any, entry: tuple[Event, Request, bytes], said: _Said) -> bool:
         """Write one request down; where it cannot be, its event is refused."""
         event = entry[0]
         try:
@@ -190,9 +191,7 @@ class Posting:
             return False
         return True
 
-    async def _look_up(
-        self, effect: Effect, events: Sequence[Event], said: dict[str, Outcome | TakenBack]
-    ) -> None:
+    async def _look_up(self, effect: Effect, events: Sequence[Event], said: _Said) -> None:
         """Find out which events were posted before, as far as this sender does not know of them itself.
 
         The log has forgotten what is long over, and a log that was restored may be older than the records.
@@ -213,9 +212,7 @@ class Posting:
             return
         said |= {event_id: Done(reference) for event_id, reference in known.items()}
 
-    async def _booked(
-        self, poster: Poster, batch: Any, events: Sequence[Event], said: dict[str, Outcome | TakenBack]
-    ) -> None:
+    async def _booked(self, poster: Poster, batch: Any, events: Sequence[Event], said: _Said) -> None:
         """End events that a person has booked by hand meanwhile: what they add is told, nothing is sent."""
         if self._records is None or not events:
             return

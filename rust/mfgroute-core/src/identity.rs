@@ -126,17 +126,28 @@ pub fn text(id: u128) -> String {
 /// The number of an id in text form: the UUID itself, or for a foreign id the hash of its text.
 #[must_use]
 pub fn number(id: &str) -> u128 {
-    let uuid = id.len() == 36
-        && id.bytes().enumerate().all(|(index, byte)| match index {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
-        });
-    let parsed = uuid.then(|| u128::from_str_radix(&id.replace('-', ""), 16).ok()).flatten();
-    parsed.unwrap_or_else(|| {
+    uuid(id.as_bytes()).unwrap_or_else(|| {
         let mut hasher = IdHasher::default();
         hasher.part(id);
         hasher.finish()
     })
+}
+
+/// The number of a lowercase UUID.
+fn uuid(text: &[u8]) -> Option<u128> {
+    let text: &[u8; 36] = text.try_into().ok()?;
+    let mut number = 0_u128;
+    for (index, byte) in text.iter().enumerate() {
+        let digit = match (index, byte) {
+            (8 | 13 | 18 | 23, b'-') => continue,
+            (8 | 13 | 18 | 23, _) => return None,
+            (_, b'0'..=b'9') => byte - b'0',
+            (_, b'a'..=b'f') => byte - b'a' + 10,
+            _ => return None,
+        };
+        number = number << 4 | u128::from(digit);
+    }
+    Some(number)
 }
 
 #[cfg(test)]
@@ -185,6 +196,12 @@ mod tests {
         }
         let id = 0x0123_4567_89ab_8def_8123_4567_89ab_cdef;
         assert_eq!(number(&text(id)), id);
+        // Anything else is a text: upper case, a hyphen at another place, a digit too few.
+        for other in [text(id).to_uppercase(), text(id).replace("-8", "8-"), text(id)[1..].to_owned()] {
+            let mut hasher = IdHasher::default();
+            hasher.part(&other);
+            assert_eq!(number(&other), hasher.finish(), "{other}");
+        }
         assert_ne!(number("order-1"), number("order-2"));
     }
 }

@@ -386,8 +386,13 @@ impl Tree {
 pub fn write_json_string(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
-    let mut clean_from = 0;
     let bytes = text.as_bytes();
+    if crate::flat::is_clean(bytes) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
+    let mut clean_from = 0;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         let separator = byte == 0xE2

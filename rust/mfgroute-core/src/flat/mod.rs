@@ -6,6 +6,7 @@
 //! but the clock.
 //!
 //! * [`want`] says which values are read, [`shape`] what the message must look like.
+//! * [`canonical`] takes events that are canonical already.
 //! * [`select`] finds the mapping of a message, where a source has several.
 //! * [`scan`] reads the message into cells ([`cell`]).
 //! * [`op`] is what [`build`] makes of a mapping, with what the contract asks ([`contract`], [`leaf`]).
@@ -14,6 +15,7 @@
 //! * [`run`] computes values ([`piece`]) from cells and writes them.
 
 mod build;
+mod canonical;
 mod cell;
 mod contract;
 mod leaf;
@@ -46,6 +48,8 @@ use run::Run;
 use shape::Shape;
 use sheet::Sheet;
 
+pub use canonical::{Canon, Canonical};
+pub(crate) use scan::is_clean;
 pub use select::Selector;
 
 /// Numbers of entries; 0 is none.
@@ -93,6 +97,9 @@ pub struct Memory {
     transaction: String,
     seen: Tree,
     started: Started,
+    extras: Vec<u8>,
+    /// The contract of the canonical event before.
+    guess: usize,
 }
 
 /// The id of events as far as it is the same for all of them.
@@ -189,7 +196,7 @@ impl Program {
         memory: &mut Memory,
         emit: &mut dyn FnMut(bool, Made<'_>) -> Option<()>,
     ) -> Option<()> {
-        let Memory { store, run, key, data, transaction, seen, started } = memory;
+        let Memory { store, run, key, data, transaction, seen, started, .. } = memory;
         let mut run = Run::new(offer, store, run, &mapping.from.empty);
         let source = offer.source;
         let mut sink = Sink { contracts, source, key, data, transaction, seen, started, emit, made: 0 };

@@ -4,6 +4,7 @@
 //! rule for. It never means that the message is fine.
 
 mod bytes;
+pub(super) mod envelope;
 mod object;
 mod text;
 
@@ -23,6 +24,8 @@ pub(super) struct Store {
     pub(super) arena: String,
     /// Names of the open objects that the table does not know.
     names: Vec<(u32, u32)>,
+    /// Attributes of an envelope that no router knows.
+    pub(super) extras: Vec<envelope::Extra>,
 }
 
 impl Store {
@@ -31,7 +34,14 @@ impl Store {
         self.cells.clear();
         self.arena.clear();
         self.names.clear();
+        self.extras.clear();
     }
+}
+
+/// Whether a text is written as it stands: ASCII without quotes, backslashes, control characters and DEL.
+pub(crate) fn is_clean(text: &[u8]) -> bool {
+    let run = bytes::run(text, 0);
+    run.clean && run.end == text.len()
 }
 
 /// One scan. Positions go from call to call: what reads a value is given where it starts and gives where it ends.
@@ -42,6 +52,9 @@ pub(super) struct Scan<'m> {
     store: &'m mut Store,
     /// Whether a line feed ends the message.
     lines: bool,
+    /// Whether something does not stand as the router would write it: white space, or a text or name that is escaped
+    /// in another way.
+    odd: bool,
     values: usize,
     depth: usize,
 }
@@ -68,7 +81,8 @@ impl<'m> Scan<'m> {
         store.clear();
         store.cells.resize(shape.cells as usize, Cell::default());
         let Offer { bytes, at, line, .. } = *offer;
-        let mut scan = Scan { bytes, shape, limits, store, lines: line.is_some(), values: 0, depth: 0 };
+        let mut scan =
+            Scan { bytes, shape, limits, store, lines: line.is_some(), odd: false, values: 0, depth: 0 };
         let end = scan.value(shape.place(shape.root), 0, at)?;
         let end = scan.space(end);
         scan.count(1)?;
@@ -77,14 +91,15 @@ impl<'m> Scan<'m> {
 
     /// Where white space ends.
     #[inline]
-    fn space(&self, at: usize) -> usize {
+    fn space(&mut self, at: usize) -> usize {
         match self.bytes.get(at) {
             Some(byte) if *byte <= b' ' => self.blanks(at),
             _ => at,
         }
     }
 
-    fn blanks(&self, mut at: usize) -> usize {
+    fn blanks(&mut self, mut at: usize) -> usize {
+        self.odd = true;
         while let Some(byte) = self.bytes.get(at)
             && (matches!(byte, b' ' | b'\t' | b'\r') || (*byte == b'\n' && !self.lines))
         {
@@ -95,7 +110,7 @@ impl<'m> Scan<'m> {
 
     /// Steps over the comma, or the bracket or brace `close`, behind a value: whether it was a comma.
     #[inline]
-    fn goes_on(&self, at: &mut usize, close: u8) -> Option<bool> {
+    fn goes_on(&mut self, at: &mut usize, close: u8) -> Option<bool> {
         let mut mark = *self.bytes.get(*at)?;
         if mark <= b' ' {
             *at = self.blanks(*at);

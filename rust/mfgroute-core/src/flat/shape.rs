@@ -8,6 +8,7 @@ use super::want::{CellNo, Wants};
 use super::word::Words;
 use crate::schema::Schema;
 use crate::schema::program::{ArrayRules, ObjectRules, Program, Sub, SubId, Types};
+use crate::tree::write_json_string;
 
 /// Index of a place in the table.
 pub(super) type PlaceNo = u32;
@@ -143,9 +144,11 @@ impl Place {
 }
 
 impl Member {
-    fn new(name: &str, place: PlaceNo, index: usize) -> Option<Self> {
+    pub(super) fn new(name: &str, place: PlaceNo, index: usize) -> Option<Self> {
         // A name that JSON escapes is found by no comparison of bytes.
-        if name.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        let mut written = Vec::new();
+        write_json_string(name, &mut written);
+        if written.len() != name.len() + 2 {
             return None;
         }
         let key: Vec<u8> = format!("\"{name}\":").into_bytes();

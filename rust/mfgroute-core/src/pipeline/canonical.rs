@@ -2,13 +2,16 @@
 //!
 //! Nothing is mapped. The contract is the input schema, and id, source, time and attributes are kept.
 
-use super::batch::Batch;
-use super::finish::Envelope;
+use super::batch::{Attributes, Batch, Bytes, Prepared, PreparedMessage};
+use super::finish::{Envelope, Finish, Valid};
 use super::message::{Intake, Worker, holds_keys};
 use crate::contract::lifecycle;
+use crate::dedup::Prints;
+use crate::flat::{Canon, Canonical};
 use crate::identity;
+use crate::map::scratch::Meta;
 use crate::reject::{Code, Reject};
-use crate::tree::{Kind, Tree, write_json_string};
+use crate::tree::{Kind, NodeId, Tree, write_json_string};
 
 /// Attributes that the envelope writes itself.
 const OWN: &[&str] = &[
@@ -57,10 +60,7 @@ impl Worker {
                 .ok_or_else(|| bad("nothing", &format!("the attribute {name}"), &format!("/{name}")))
         };
         let (id, source, kind) = (required("id")?, required("source")?, required("type")?);
-        let found = intake.plan.contracts.iter().position(|contract| {
-            let suffix = format!("{}.v{}", contract.name, contract.major);
-            kind == &*contract.full_type || kind.strip_suffix(&suffix).is_some_and(|rest| rest.ends_with('.'))
-        });
+        let found = intake.plan.contract_of(kind);
         let Some((index, contract)) =
             found.and_then(|index| Some((index, intake.plan.contracts.get(index)?)))
         else {
@@ -108,6 +108,96 @@ impl Worker {
         })?;
         batch.items.push(prepared);
         Ok(())
+    }
+}
+
+impl Worker {
+    /// Prepares one canonical event without a tree. False: nothing is prepared, it is one for trees.
+    pub(super) fn flat_canonical(
+        &mut self,
+        intake: &Intake<'_>,
+        raw: &[u8],
+        meta: Meta<'_>,
+        batch: &mut Batch,
+    ) -> bool {
+        if intake.source().is_none_or(|source| !source.filters.is_empty()) {
+            return false;
+        }
+        let (items, bytes, sinks) = (batch.items.len(), batch.bytes.len(), batch.sinks.len());
+        let own = (batch.push(raw), batch.push_attributes(meta));
+        let plan = intake.plan;
+        let Self { limits, json, space, finish, flat, .. } = self;
+        let programs = (plan.canonical.as_slice(), plan.contracts.as_slice());
+        let read = Canonical::read(programs, |kind| plan.contract_of(kind), raw, limits, flat);
+        let prepared = read.and_then(|event| {
+            let tree = &mut space.message;
+            if event.looks {
+                json.decode(event.data, tree).ok()?;
+            }
+            finish.canon(
+                intake,
+                &event,
+                event.looks.then_some((&*tree, 0)),
+                identity::fingerprint(raw),
+                batch,
+            )
+        });
+        let Some(prepared) = prepared else {
+            batch.bytes.truncate(bytes);
+            batch.sinks.truncate(sinks);
+            return false;
+        };
+        batch.items.push(prepared);
+        batch.messages.push(PreparedMessage {
+            raw: Bytes::Own(own.0),
+            meta: Attributes::Own(own.1),
+            independent: false,
+            items: items..items + 1,
+            mapping: None,
+        });
+        self.flat_count += 1;
+        true
+    }
+}
+
+impl Finish {
+    /// Writes the record of a canonical event that was read without a tree; `None` hands it back. `data` is there if
+    /// somebody looks at it.
+    fn canon(
+        &mut self,
+        intake: &Intake<'_>,
+        event: &Canon<'_>,
+        data: Option<(&Tree, NodeId)>,
+        raw: u128,
+        batch: &mut Batch,
+    ) -> Option<Prepared> {
+        let contract = intake.plan.contracts.get(event.contract)?;
+        contract.check_sunset(intake.recorded).ok()?;
+        if data.is_some_and(|(tree, root)| contract.broken_rule(tree, root).is_some()) {
+            return None;
+        }
+        let sinks = self.routes(intake, (event.contract, contract), event.source, data, batch).ok()?;
+        let envelope = Envelope {
+            id: Some(event.id),
+            source: event.source,
+            time: event.time,
+            recorded: event.recorded.unwrap_or(intake.recorded),
+            site: event.site.unwrap_or(&intake.plan.site),
+            traceparent: event.traceparent,
+            mapping: event.extras,
+        };
+        let valid = Valid {
+            index: event.contract,
+            contract,
+            id: identity::number(event.id),
+            prints: Prints { raw, body: identity::body_print(&contract.name, event.time, event.data) },
+            key: event.key,
+            transaction: event.transaction,
+            data: event.data,
+            sinks,
+            versions: "",
+        };
+        Some(valid.write(&envelope, None, batch))
     }
 }
 

@@ -124,10 +124,14 @@ impl Worker {
         batch: &mut Batch,
     ) {
         let intake = &intake.of_message(meta);
-        if let (Read::Bytes(bytes), Some(choice)) = (read, Choice::of(intake).filter(|_| self.flat_allowed))
-            && self.flat_message(intake, choice, bytes, meta, batch)
-        {
-            return;
+        if let (Read::Bytes(bytes), true) = (read, self.flat_allowed) {
+            let taken = match Choice::of(intake) {
+                Some(choice) => self.flat_message(intake, choice, bytes, meta, batch),
+                None => intake.mappings().next().is_none() && self.flat_canonical(intake, bytes, meta, batch),
+            };
+            if taken {
+                return;
+            }
         }
         let items = batch.items.len();
         let raw_range = batch.push(raw);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::Value as Json;
 
 use crate::engine::EngineConfig;
-use crate::flat::{Program, Selector};
+use crate::flat::{Canonical, Program, Selector};
 use crate::map::lookup::Table;
 use crate::map::{Cond, Mapping};
 use crate::plan::builder::Builder;
@@ -44,6 +44,9 @@ pub struct Plan {
     pub mappings: Vec<Mapping>,
     /// For each mapping its flat program, or why it runs on trees.
     pub programs: Vec<Result<Program, String>>,
+    /// For each contract how its events are admitted flat when they come as canonical events, or why they run on
+    /// trees; empty where no source has canonical events.
+    pub canonical: Vec<Result<Canonical, String>>,
     /// Sources.
     pub sources: Vec<SourcePlan>,
     /// Routes.
@@ -101,6 +104,20 @@ impl Plan {
         self.sources.iter().position(|source| source.name == name)
     }
 
+    /// Index of the contract that events of a CloudEvents type satisfy: the one with this type, or with the same name
+    /// and major version in another namespace.
+    #[must_use]
+    pub fn contract_of(&self, kind: &str) -> Option<usize> {
+        if let Some(index) = self.contracts.iter().position(|contract| *contract.full_type == *kind) {
+            return Some(index);
+        }
+        let (name, major) = kind.rsplit_once(".v")?;
+        self.contracts.iter().position(|contract| {
+            name.strip_suffix(&*contract.name).is_some_and(|rest| rest.ends_with('.'))
+                && contract.major.to_string() == major
+        })
+    }
+
     /// Index of a mapping.
     #[must_use]
     pub fn mapping(&self, name: &str) -> Option<usize> {
@@ -142,6 +159,11 @@ pub fn compile(
     plan.conversions.incomplete |= builder.conversion_broken;
     routes::read(&main, &mut plan, &mut file);
     plan.programs = plan.mappings.iter().map(|mapping| program(mapping, &plan)).collect();
+    if plan.sources.iter().any(|source| source.mappings.is_empty()) {
+        let contracts = plan.contracts.iter().enumerate();
+        let compiled = contracts.map(|(index, contract)| Canonical::compile(index, contract, &plan.routes));
+        plan.canonical = compiled.collect();
+    }
     if problems.installable() {
         crate::pipeline::examples::check(&plan, &mut problems);
     }

@@ -13,9 +13,11 @@ use serde_json::json;
 use crate::drive::Print;
 use crate::{inside, print};
 
-static PLANS: LazyLock<[Plan; 2]> = LazyLock::new(|| {
+static PLANS: LazyLock<[Plan; 4]> = LazyLock::new(|| {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    [plan(&here.join("tests/flat"), &["other", "report"]), plan(&here.join("../../bench/w1"), &["mes"])]
+    let (rich, plain) = (here.join("tests/flat"), here.join("../../bench/w1"));
+    // Without a mapping, what comes is a canonical event.
+    [plan(&rich, &["other", "report"]), plan(&plain, &["mes"]), plan(&rich, &[]), plan(&plain, &[])]
 });
 
 fn plan(folder: &Path, mappings: &[&str]) -> Plan {

@@ -100,7 +100,7 @@ impl<'m> Scan<'m> {
 impl Member {
     /// Whether a message goes on with this name and a colon.
     #[inline]
-    fn is_at(&self, bytes: &[u8], at: usize) -> bool {
+    pub(super) fn is_at(&self, bytes: &[u8], at: usize) -> bool {
         let Some(rest) = bytes.get(at..) else { return false };
         let Some(head) = rest.first_chunk::<16>() else { return rest.starts_with(&self.key) };
         self.starts(u128::from_le_bytes(*head), rest)

@@ -5,6 +5,7 @@ use super::super::shape::{Place, TextCheck};
 use super::{Scan, bytes};
 use crate::decode::escape::escape;
 use crate::schema::program::Types;
+use crate::tree::write_json_string;
 
 impl Scan<'_> {
     /// Reads a text that starts at a quote.
@@ -90,7 +91,8 @@ impl Scan<'_> {
         }
         if !run.clean {
             // Only texts may hold more than ASCII, so this is where UTF-8 is checked.
-            std::str::from_utf8(self.bytes.get(start..run.end)?).ok()?;
+            let text = std::str::from_utf8(self.bytes.get(start..run.end)?).ok()?;
+            self.odd |= text.contains(['\u{7f}', '\u{2028}', '\u{2029}']);
         }
         let kind = if run.clean { CellKind::Clean } else { CellKind::Wide };
         let cell = Cell { kind, start: start as u32, len: (run.end - start) as u32, ..Cell::default() };
@@ -99,7 +101,7 @@ impl Scan<'_> {
 
     #[cold]
     fn escaped(&mut self, mut from: usize, mut stop: usize) -> Option<(Cell, usize)> {
-        let start = self.store.arena.len();
+        let (start, opening) = (self.store.arena.len(), from - 1);
         loop {
             self.store.arena.push_str(std::str::from_utf8(self.bytes.get(from..stop)?).ok()?);
             match self.bytes.get(stop)? {
@@ -113,6 +115,9 @@ impl Scan<'_> {
             }
             stop = bytes::run(self.bytes, from).end;
         }
+        let mut written = Vec::new();
+        write_json_string(self.store.arena.get(start..)?, &mut written);
+        self.odd |= self.bytes.get(opening..=stop) != Some(written.as_slice());
         let len = (self.store.arena.len() - start) as u32;
         let cell = Cell { kind: CellKind::Unescaped, start: start as u32, len, ..Cell::default() };
         Some((cell, stop + 1))
