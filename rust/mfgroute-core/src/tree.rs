@@ -382,12 +382,19 @@ impl Tree {
     }
 }
 
+/// Whether a text is written as it stands: ASCII without quotes, backslashes, control characters and DEL.
+fn is_clean(text: &[u8]) -> bool {
+    let odd = |byte: u8| !matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
+    // Without an early end, so that many bytes are looked at at once.
+    text.iter().fold(0, |found, &byte| found | u8::from(odd(byte))) == 0
+}
+
 /// Writes `text` as a JSON string with quotes.
 pub fn write_json_string(text: &str, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push(b'"');
     let bytes = text.as_bytes();
-    if crate::flat::is_clean(bytes) {
+    if is_clean(bytes) {
         out.extend_from_slice(bytes);
         out.push(b'"');
         return;

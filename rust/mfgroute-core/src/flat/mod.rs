@@ -49,7 +49,6 @@ use shape::Shape;
 use sheet::Sheet;
 
 pub use canonical::{Canon, Canonical};
-pub(crate) use scan::is_clean;
 pub use select::Selector;
 
 /// Numbers of entries; 0 is none.

@@ -38,12 +38,6 @@ impl Store {
     }
 }
 
-/// Whether a text is written as it stands: ASCII without quotes, backslashes, control characters and DEL.
-pub(crate) fn is_clean(text: &[u8]) -> bool {
-    let run = bytes::run(text, 0);
-    run.clean && run.end == text.len()
-}
-
 /// One scan. Positions go from call to call: what reads a value is given where it starts and gives where it ends.
 pub(super) struct Scan<'m> {
     bytes: &'m [u8],
