@@ -31,6 +31,10 @@ _BY = {
 }
 
 
+#: Events of this contract may be running totals.
+_TOTALS = "production.operation.completed"
+
+
 class TakenBack(msgspec.Struct, frozen=True):
     """Nothing that was sent for an event has arrived, and nothing is sent any more.
 
@@ -98,7 +102,7 @@ class Withdrawing:
         if takes_back(event.type, document) is not None:
             return None
         by = await self._waiting(batch, event, _BY[contract], report)
-        if by is None:
+        if by is None or await self._counted(batch, event):
             return None
         originals = await self._records.originals(self._sink, event.key, report)
         tries = 0 if event.begun is None else event.begun.attempts
@@ -109,11 +113,24 @@ class Withdrawing:
 
     async def _waiting(self, batch: Any, event: Event, contract: str, report: str) -> str | None:
         """Id of the first event that takes a report back and waits behind another."""
-        found = batch.behind(event, [contract], report, patient=False)
-        if found is None:
-            # After a start, or when much has come: not in the loop.
-            found = await asyncio.to_thread(batch.behind, event, [contract], report)
-        for one in map(msgspec.json.decode, found):
+        for one in await _behind(batch, event, contract, report):
             if takes_back(one["type"], one) == report:
                 return str(one["id"])
         return None
+
+    async def _counted(self, batch: Any, event: Event) -> bool:
+        """Whether a running total waits behind an event.
+
+        What a plant has counted until then has the report in it: the increment would come out too large.
+        """
+        totals = await _behind(batch, event, _TOTALS, "total")
+        return any((one["data"].get("quantity") or {}).get("basis") == "total" for one in totals)
+
+
+async def _behind(batch: Any, event: Event, contract: str, text: str) -> list[Any]:
+    """Events of a contract that have a text in their data, and wait behind an event."""
+    found = batch.behind(event, [contract], text, patient=False)
+    if found is None:
+        # After a start, or when much has come: not in the loop.
+        found = await asyncio.to_thread(batch.behind, event, [contract], text)
+    return [msgspec.json.decode(one) for one in found]
