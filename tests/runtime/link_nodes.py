@@ -237,6 +237,16 @@ class Relay:
         return data[: self.dice.randrange(len(data))], held
 
 
+def until(true, seconds=60.0):
+    """Look again and again whether it has come true."""
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.05)):
+        if true():
+            return
+        pause.wait(0.05)
+    raise AssertionError("it never came true")
+
+
 def _end(one):
     with suppress(OSError):
         one.shutdown(socket.SHUT_RDWR)

@@ -1,10 +1,8 @@
 """A stream that is full in the core holds back nothing of the edges' other streams."""
 
-import threading
-
 import pytest
 from durable_node import TOKEN, Target, serving
-from link_nodes import Plant, command, status
+from link_nodes import Plant, command, status, until
 from tests.engine.conftest import CONTRACT, MAPPING, message
 
 #: Bytes of a reading, and what telemetry may hold in the core.
@@ -54,15 +52,6 @@ def post(plant, source, numbers, size=1):
     for number in numbers:
         body = message(0, order=source, id=f"{source}-{number}", text="x" * size)
         assert plant.edge.ask("POST", f"/v1/sources/{source}", body)[0] == 202
-
-
-def until(true, seconds=60.0):
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.05)):
-        if true():
-            return
-        pause.wait(0.05)
-    raise AssertionError("it never came true")
 
 
 @pytest.mark.timeout(180)

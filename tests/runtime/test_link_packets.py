@@ -9,11 +9,10 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 from durable_node import HERE, Target, serving
-from link_nodes import Plant, counters, once_and_in_order
+from link_nodes import Plant, counters, once_and_in_order, until
 from test_link_process import posting
 
 #: Set where this file runs in a network of its own.
@@ -123,10 +122,7 @@ class Line:
 
     def await_lost(self):
         """Return once a packet was lost or held back: at the latest a heartbeat or another try is one."""
-        end = time.monotonic() + 60
-        while not self.lost():
-            assert time.monotonic() < end, "the line loses packets"
-            time.sleep(0.1)
+        until(self.lost)
 
     def mend(self):
         do("nft", "flush", "ruleset")

@@ -2,7 +2,7 @@
 
 import pytest
 from durable_node import TOKEN, Target, serving
-from link_nodes import Plant, command, once_and_in_order, status
+from link_nodes import Plant, command, once_and_in_order, status, until
 from tests.engine.conftest import CONTRACT, MAPPING, message
 
 #: Bytes of an event, more or less, and what each stream of the edge may hold.
@@ -100,6 +100,7 @@ def test_when_both_streams_are_full_business_goes_first_and_what_telemetry_lost_
     assert target.until([f"machines-{number}" for number in range(readings - held, readings)], 60) == set()
     assert [number for _, number in of(target, "machines")] == list(range(readings - held, readings))
     assert once_and_in_order(target) == {report for *_, report in target.arrivals}
+    until(lambda: status(plant.edge)["stats"]["sinks"]["core"]["queued"] == 0)
     sink = status(plant.edge)["stats"]["sinks"]["core"]
     assert (sink["delivered"], sink["dropped"]) == (business + held, readings - held)
     told = command(plant.edge_folder, "link", "status")
