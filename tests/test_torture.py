@@ -57,11 +57,13 @@ def test_a_record_says_what_ran_with_which_seed_and_what_failed(torture):
         torture.Run("cargo test", 7, 12, 0, 2, 61.0),
         torture.Run("pytest, all", 7, 3, 1, 0, 5.0, ["FAILED a::b"]),
     )
-    page = torture.record([[good, bad]], torture.Told("abc1234", BEGAN, 20_000, 60))
+    page = torture.record([[good, bad]], torture.Told("abc1234", BEGAN, 20_000, 1_000_000, 60))
     assert page.startswith("# Long run of 2026-11-24 07:10 UTC\n\n**1 of 2 runs failed**, see below.\n")
     assert "| 1 | cargo test | 7 | 12 | 0 | 2 | 61 |\n" in page
     assert "## Failed: pytest, all, seed 7\n\n* `FAILED a::b`\n" in page
-    assert "\n\nNothing failed.\n" in torture.record([[good]], torture.Told("abc1234", BEGAN, 20_000, 60))
+    assert "\n\nNothing failed.\n" in torture.record(
+        [[good]], torture.Told("abc1234", BEGAN, 20_000, 1_000_000, 60)
+    )
 
 
 def test_records_are_listed_in_the_order_given(torture, tmp_path):
@@ -97,7 +99,7 @@ def test_a_fault_that_this_machine_cannot_put_in_is_not_run_and_one_that_fails_o
     rust = ran(
         torture, f"test main::{HISTORY.rpartition('::')[2]} ... ok\ntest result: ok. 1 passed; 0 failed;", 0
     )
-    told = torture.Told("abc1234", BEGAN, 20_000, 60)
+    told = torture.Told("abc1234", BEGAN, 20_000, 1_000_000, 60)
     made = torture.for_machines([[run, rust]], told)
     assert made["tests"] == {
         HISTORY: {"verdict": "survived"},

@@ -173,7 +173,7 @@ def turn(number: int, options: argparse.Namespace) -> list[Run]:
     if options.faults:
         return [faults(seed, options)]
     cases = options.cases
-    log = {"MFGROUTE_HISTORIES": str(cases * HISTORIES), "MFGROUTE_SEED": str(seed)}
+    log = {"MFGROUTE_HISTORIES": str(options.histories), "MFGROUTE_SEED": str(seed)}
     rust = Run("cargo test", seed)
     rust.run(
         ["cargo", "test", "--locked", "--workspace", "--no-fail-fast", "--", "--skip=every_mutant"],
@@ -236,12 +236,14 @@ class Told:
         name: of the commit.
         began: when.
         cases: of each property test in Rust.
+        histories: of the log.
         fuzz_s: seconds of each fuzz target.
     """
 
     name: str
     began: dt.datetime
     cases: int
+    histories: int
     fuzz_s: int
 
 
@@ -255,11 +257,14 @@ def record(rounds: list[list[Run]], told: Told) -> str:
         "",
         f"{'Nothing failed.' if not failed else f'**{len(failed)} of {len(runs)} runs failed**, see below.'}",
         "",
-        "| commit | cores | rounds | minutes | cases of each property test in Rust | seconds per target |",
-        "|---|---|---|---|---|---|",
+        (
+            "| commit | cores | rounds | minutes | cases of each property test in Rust "
+            "| histories of the log | seconds per target |"
+        ),
+        "|---|---|---|---|---|---|---|",
         (
             f"| {told.name} | {os.cpu_count()} | {len(rounds)} | {minutes:.0f} "
-            f"| {told.cases:,} | {told.fuzz_s} |"
+            f"| {told.cases:,} | {told.histories:,} | {told.fuzz_s} |"
         ),
         "",
         "| round | suite | seed | passed | failed | not run | seconds |",
@@ -316,7 +321,7 @@ def for_machines(rounds: list[list[Run]], told: Told) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "rounds": len(rounds),
         "cases": told.cases,
-        "histories": told.cases * HISTORIES,
+        "histories": told.histories,
         "seconds": round(sum(run.seconds for run in runs)),
         "failed": sum(run.failed for run in runs),
         "counts": total(runs),
@@ -329,6 +334,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60, help="when no further round begins")
     parser.add_argument("--cases", type=int, default=CASES, help="of each property test in Rust")
+    parser.add_argument(
+        "--histories",
+        type=int,
+        help=f"of the log, and a tenth of them of the engine; {HISTORIES} for each case",
+    )
     parser.add_argument(
         "--fuzz", type=int, default=FUZZ_S, metavar="SECONDS", help="of each fuzz target in Rust"
     )
@@ -352,13 +362,15 @@ def main() -> int:
         "--random", action="store_true", help="nothing but the random tests, no faults in real processes"
     )
     options = parser.parse_args()
+    if options.histories is None:
+        options.histories = options.cases * HISTORIES
     known = {Path(test.partition("::")[0]).stem for test in SHOWING if test.startswith("tests/")}
     if unknown := set(options.faults) - known:
         parser.error(f"--faults {' '.join(sorted(unknown))}: expected some of {', '.join(sorted(known))}")
     began, end = dt.datetime.now(dt.UTC), time.monotonic() + options.minutes * 60
     # Where faults alone are put in, no property test and no fuzz target is run.
     random = not options.faults
-    told = Told(commit(), began, options.cases * random, options.fuzz * random)
+    told = Told(commit(), began, options.cases * random, options.histories * random, options.fuzz * random)
     rounds: list[list[Run]] = []
     while not rounds or time.monotonic() < end:
         rounds.append(turn(len(rounds) + 1, options))

@@ -162,6 +162,7 @@ class Event:
         attempt: int = 1,
         begun: Begun | None = None,
         replayed: bool = False,
+        booked: str | None = None,
     ) -> Event: ...
     @property
     def id(self) -> str: ...
@@ -186,6 +187,9 @@ class Event:
     @property
     def replayed(self) -> bool:
         """Whether it is of a replay: somebody wants it to come again."""
+    @property
+    def booked(self) -> str | None:
+        """The document by which a person has booked it while it waited: it is not to be sent."""
 
 @final
 class Batch:

@@ -89,6 +89,29 @@ def test_what_was_posted_or_booked_by_hand_is_known_by_its_id(open_database, fee
     assert asked(database, questions.posted, "sap", ORDER) == {"yield": Decimal(4)}
 
 
+def test_what_a_person_has_booked_while_it_waits_is_no_effect_and_the_last_word_counts(open_database, feed):
+    database = open_database()
+    for reference in ("49-1", "49-2"):
+        feed.say("sap", "e1", "booked", reference=reference, reason="in CO11N", who="uid 7")
+    feed.say("sap", "e2", "booked", reference="49-3", reason="so", who="uid 7")
+    feed.say("wms", "e1", "booked", reference="w-1", reason="so", who="uid 7")
+    take(database, feed)
+    take(database, feed, "wms")
+    assert asked(database, questions.effects) == []
+    assert asked(database, questions.was_posted, "sap", ["e1", "e2"]) == {}
+    assert asked(database, questions.booked_before, "sap") == {"e1": "49-2", "e2": "49-3"}
+    # This life of the folder knows it itself.
+    assert asked(database, questions.booked_before, "sap", LIFE) == {}
+    assert asked(database, questions.booked_before, "sap", "b" * 32) == {"e1": "49-2", "e2": "49-3"}
+    feed.say("sap", "e2", "unbooked", reason="it was not", who="uid 8")
+    feed.post("sap", "e1", reference="49-2")
+    take(database, feed)
+    assert asked(database, questions.booked_before, "sap") == {"e1": "49-2"}
+    assert asked(database, questions.booked_before, "wms") == {"e1": "w-1"}
+    (effect,) = asked(database, questions.show, "e1")
+    assert (effect["booked"]["who"], effect["booked"]["why"]) == ("uid 7", "in CO11N")
+
+
 def test_an_effect_that_ends_counts_once_however_its_lines_are_cut(open_database):
     database = open_database()
     rng = random.Random(7)

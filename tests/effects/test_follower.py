@@ -221,6 +221,31 @@ async def test_a_folder_that_was_set_back_is_noticed_and_loses_nothing(feed, tmp
     assert feed.left("sap") == []
 
 
+async def test_what_was_booked_in_another_life_counts_until_somebody_says_otherwise(feed, tmp_path, url):
+    """A log that is put back knows nothing of what a person has booked since, and its database does."""
+
+    async def booked(follower):
+        await follower.was_posted("sap", ["e1"])
+        return dict(follower.booked_before("sap"))
+
+    feed.post("sap", "e0")
+    async with following(feed, tmp_path, url) as follower:
+        for event in ("e1", "e2"):
+            feed.say("sap", event, "booked", reference=f"49-{event}", reason="so", who="uid 7")
+        await until(lambda: not feed.left("sap"))
+        assert await booked(follower) == {}
+    feed.forget("sap", 2)
+    async with following(feed, tmp_path, url) as follower:
+        assert await booked(follower) == {"e1": "49-e1", "e2": "49-e2"}
+        feed.say("sap", "e1", "unbooked", reason="it was not", who="uid 7")
+        feed.say("sap", "e2", "booked", reference="49-other", reason="so", who="uid 7")
+        assert await booked(follower) == {}
+        await until(lambda: not feed.left("sap"))
+    async with following(feed, tmp_path, url) as follower:
+        assert await booked(follower) == {}
+    assert rows(tmp_path, url, questions.booked_before, "sap") == {"e2": "49-other"}
+
+
 async def test_a_database_that_was_deleted_says_what_it_lacks(feed, tmp_path):
     async with following(feed, tmp_path):
         for number in range(3):

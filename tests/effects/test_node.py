@@ -305,6 +305,27 @@ async def test_what_is_booked_by_hand_in_an_outage_is_not_sent_after_it(folder, 
     assert Ledger.target.held[ORDER]["operation/0010/yield/H87"].documents == ("hand-1", "hand-2", "49-R-3")
 
 
+async def test_what_is_booked_by_hand_is_in_the_log_and_needs_no_database(folder, registry, run):
+    async with node(folder, registry) as router:
+        assert (await run("pause", "sap")).code == 0
+        await router.submit("mes", [done(1, "10"), done(2, "7")])
+        ids = [event["id"] for event in (await read(run, "trace", ORDER))["events"]]
+        booked = await run(
+            "effects", "resolve", ids[0], "--sink", "sap", "--posted", "hand-1", "--reason", "by hand"
+        )
+        assert booked.code == 0
+    for path in (folder / "data").glob("effects.*"):
+        path.unlink()
+    async with node(folder, registry) as router:
+        assert (await run("resume", "sap")).code == 0
+        await settled(router)
+        found = (await read(run, "effects", "list"))["effects"]
+        assert {one["id"]: one["reference"] for one in found} == dict(
+            zip(ids, ("hand-1", "49-R-2"), strict=True)
+        )
+    assert Ledger.target.held[ORDER]["operation/0010/yield/H87"].documents == ("49-R-2",)
+
+
 async def test_an_event_that_was_posted_before_the_log_began_is_not_posted_again(folder, registry):
     async with node(folder, registry) as router:
         await router.submit("mes", [done(1)])

@@ -105,6 +105,8 @@ class World:
         self.lines, self.told, self.sends = [], {"data": 1}, 0
         #: What the target does later, and when; when it has done each thing.
         self.works, self.done_at = [], {}
+        #: By which document a person has booked the event, as the log says.
+        self.booked = None
 
     def known(self, effect):
         """What a target recognises."""
@@ -165,7 +167,9 @@ class World:
         self.lines.append("accepted")
 
     def event(self):
-        return Event(id="e1", type="t", key="k", offset=0, json=b'{"data":1}', begun=self.begun)
+        return Event(
+            id="e1", type="t", key="k", offset=0, json=b'{"data":1}', begun=self.begun, booked=self.booked
+        )
 
     def posting(self, records=None):
         return Posting(
@@ -197,8 +201,8 @@ class Books:
             return {}
         return {one: self.known[one] for one in ids if one in self.known}
 
-    async def booked(self, sink, ids):
-        return {one: self.by_hand[one] for one in ids if one in self.by_hand}
+    def booked_before(self, sink):
+        return self.by_hand
 
 
 async def run(world, target, posting=None):

@@ -195,8 +195,9 @@ class ControlSocket:
             follower, sink = router.follower, request["request"]["sink"]
             if follower is None or sink not in posters(router.project, router.adapters):
                 raise
-            return await booking.decide(
-                request, refused, engine=router.engine, book=follower.book, unbook=follower.unbook
+            before = follower.booked_before(sink)
+            return await asyncio.to_thread(
+                booking.decide, request, refused, engine=router.engine, before=before
             )
 
     async def _reverse(self, request: Request) -> Any:

@@ -31,9 +31,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from mfgroute.effects import retention, tables
 from mfgroute.effects.files import FILE_NAME
-from mfgroute.effects.lines import Line, add, clean, counts, text
+from mfgroute.effects.lines import Line, add, clean, counts, is_booking, text
 from mfgroute.effects.server import postgresql
-from mfgroute.effects.tables import AMOUNTS, CHANGES, EFFECTS, TAKEN, portions
+from mfgroute.effects.tables import AMOUNTS, BOOKED, CHANGES, EFFECTS, TAKEN, portions
 from mfgroute.errors import DatabaseDown
 
 #: How long SQLite waits for another process, and PostgreSQL for a connection and for one statement.
@@ -153,8 +153,11 @@ class Database:
             for line in new:
                 missing += max(0, line.number - last - 1)
                 last = line.number
-            _write_changes(connection, sink, life, new)
-            _write_effects(connection, sink, new)
+            about_effects = [line for line in new if not is_booking(line)]
+            if about_effects:
+                _write_changes(connection, sink, life, about_effects)
+                _write_effects(connection, sink, about_effects)
+            _write_bookings(connection, sink, life, [line for line in new if is_booking(line)])
             row = {"life": life, "number": last, "at_ms": new[-1].at_ms, "missing": missing}
             if before is None:
                 connection.execute(insert(TAKEN), [{"sink": sink, **row}])
@@ -240,6 +243,28 @@ def _write_changes(connection: Connection, sink: str, life: str, lines: Sequence
         for line in lines
     ]
     connection.execute(insert(CHANGES), rows)
+
+
+def _write_bookings(connection: Connection, sink: str, life: str, lines: Sequence[Line]) -> None:
+    """What people have booked while its event waits: the last word about each."""
+    last = {line.id: line for line in lines}
+    for some in portions(sorted(last)):
+        connection.execute(delete(BOOKED).where(BOOKED.c.sink == sink, BOOKED.c.id.in_(some)))
+    rows = [
+        {
+            "sink": sink,
+            "id": line.id,
+            "reference": clean(line.reference),
+            "who": clean(line.who) or "",
+            "why": clean(line.reason) or "",
+            "at_ms": line.at_ms,
+            "life": life,
+        }
+        for line in last.values()
+        if line.reference is not None
+    ]
+    if rows:
+        connection.execute(insert(BOOKED), rows)
 
 
 def _write_effects(connection: Connection, sink: str, lines: Sequence[Line]) -> None:

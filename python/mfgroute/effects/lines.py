@@ -10,7 +10,7 @@ import msgspec
 
 State: TypeAlias = Literal[
     "planned", "intent", "again", "accepted", "posted", "refused", "in_doubt", "gave_up", "skipped",
-    "superseded", "dropped",
+    "superseded", "dropped", "booked", "unbooked",
 ]  # fmt: skip
 
 #: Code of an event that was skipped since its report was taken back before anything of it could arrive.
@@ -50,13 +50,15 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         number: of the line at its sink, from 1 on without gaps.
         at_ms: when, in milliseconds since 1970.
         id: of the event.
-        state: what the effect became.
+        state: what the effect became. ``booked`` and ``unbooked`` are no states of it: its event waits, and a
+            person says that it is there, or takes that back.
         key: of the request, as the target knows it; empty where none was made.
         attempt: how often the request was sent.
         reference: what the target calls the effect, the document by which a person has booked it, or the
             event that took the place of this one.
         code: of a refusal.
         reason: the target's own message, or the person's.
+        who: the person who has booked an event that waits, or takes that back.
         about: only with ``intent`` and, without a request, ``planned``.
     """
 
@@ -69,6 +71,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None = None
     code: str | None = None
     reason: str | None = None
+    who: str | None = None
     about: About | None = None
 
 
@@ -128,6 +131,11 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _decode = msgspec.json.Decoder(Line).decode
+
+
+def is_booking(line: Line) -> bool:
+    """Whether a line says what a person has booked while its event waits, and nothing of the effect."""
+    return line.state in ("booked", "unbooked")
 
 
 def read(lines: bytes) -> list[Line]:

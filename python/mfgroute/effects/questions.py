@@ -16,9 +16,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    delete,
     func,
-    insert,
     not_,
     or_,
     select,
@@ -73,23 +71,18 @@ def was_posted(
     return found
 
 
-def booked(connection: Connection) -> dict[tuple[str, str], str]:
-    """Documents by which people have booked what still waited to be sent, by sink and event."""
-    columns = (BOOKED.c.sink, BOOKED.c.id, BOOKED.c.reference)
-    return {(row.sink, row.id): row.reference for row in connection.execute(select(*columns))}
+def booked_before(connection: Connection, sink: str, life: str | None = None) -> dict[str, str]:
+    """Documents by which people have booked what waited at a sink, by event.
 
-
-def book(connection: Connection, row: dict[str, Any]) -> None:
-    """Write down such a booking, in the place of an earlier one of the event: a row of `tables.BOOKED`."""
-    unbook(connection, row["sink"], row["id"])
-    texts = {name: clean(row[name]) for name in ("reference", "who", "why")}
-    connection.execute(insert(BOOKED), [row | texts])
-
-
-def unbook(connection: Connection, sink: str, event_id: str) -> bool:
-    """Take such a booking back; whether there was one."""
-    this = and_(BOOKED.c.sink == sink, BOOKED.c.id == event_id)
-    return bool(connection.execute(delete(BOOKED).where(this)).rowcount)
+    Args:
+        connection: to the database.
+        sink: its name.
+        life: only what was said in other lives of the data folder than this.
+    """
+    query = select(BOOKED.c.id, BOOKED.c.reference).where(BOOKED.c.sink == sink)
+    if life is not None:
+        query = query.where(BOOKED.c.life != life)
+    return {row.id: row.reference for row in connection.execute(query)}
 
 
 def past(connection: Connection, key: str) -> int:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.schema import CreateColumn
 
 from mfgroute.errors import SchemaNewer
 
@@ -117,7 +118,8 @@ PAST = Table(
     Index("past_by_key", "key"),
 )
 
-#: What people have booked by hand while its event waited to be sent; when its turn comes, nothing is sent.
+#: What people have booked by hand while its event waited to be sent: what the lines of the log say, and what
+#: earlier lives of the folder have said, of which the log may know nothing any more.
 BOOKED = Table(
     "booked",
     METADATA,
@@ -127,6 +129,7 @@ BOOKED = Table(
     Column("who", Text, nullable=False),
     Column("why", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+    Column("life", Text, nullable=False, server_default=""),
 )
 
 #: How far the lines of each sink are taken; `missing` lines were never seen.
@@ -175,13 +178,18 @@ def _with_booked(connection: Connection) -> None:
     BOOKED.create(connection, checkfirst=True)
 
 
+def _with_lives(connection: Connection) -> None:
+    """In which life of the folder a person has booked something. What is there is of an unknown one."""
+    _add_columns(connection, BOOKED.c.life)
+
+
 def _add_columns(connection: Connection, *columns: Column[Any]) -> None:
-    """Add columns to the effects; new tables have them already."""
-    there = {column["name"] for column in inspect(connection).get_columns(EFFECTS.name)}
+    """Add columns to tables; new ones have them already."""
     for column in columns:
-        if column.name not in there:
-            kind = column.type.compile(connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {EFFECTS.name} ADD COLUMN {column.name} {kind}")
+        table = column.table.name
+        if column.name not in {known["name"] for known in inspect(connection).get_columns(table)}:
+            kind = CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {kind}")
 
 
 #: From version n to n + 1.
@@ -192,6 +200,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _with_reports,
     _with_indexes,
     _with_booked,
+    _with_lives,
 )
 VERSION = len(MIGRATIONS)
 

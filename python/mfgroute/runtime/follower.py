@@ -108,8 +108,6 @@ class Follower:
         self._missing: dict[str, int] | None = None
         #: Every write of a sink asks about its events; those that run beside each other ask together.
         self._posted: dict[str, Together[str | None]] = {}
-        #: Nobody else writes to these while the node runs; `None` until they were read.
-        self._booked: dict[tuple[str, str], str] | None = None
 
     async def start(self, sinks: Iterable[str]) -> None:
         """Open the database and follow. One that is down is tried again.
@@ -180,42 +178,13 @@ class Follower:
             self._posted[sink] = Together(lambda ids: self._call(call, ids))
         return await self._posted[sink].about(ids)
 
-    async def booked(self, sink: str, ids: Iterable[str]) -> dict[str, str]:
-        """The documents of those events that a person has booked by hand at a sink while they waited.
+    def booked_before(self, sink: str) -> Mapping[str, str]:
+        """Documents by which people have booked what waited, by event, in other lives of the folder.
 
-        Raises:
-            DatabaseDown: the database cannot be read now.
+        A log that was restored may be older than its database, and know nothing of them. Whoever has asked
+        `was_posted` about an event may ask this; the document of this life comes with the event itself.
         """
-        if self._booked is None:
-            self._booked = await self.ask(questions.booked, [])
-        known = self._booked
-        return {one: known[sink, one] for one in ids if (sink, one) in known}
-
-    async def book(self, row: Mapping[str, Any]) -> None:
-        """Write down that a person has booked something; its event is not sent from now on.
-
-        Args:
-            row: of `tables.BOOKED`.
-
-        Raises:
-            DatabaseDown: the database cannot be used now.
-        """
-        await self.booked("", ())
-        await self.ask(lambda connection: questions.book(connection, dict(row)), [])
-        assert self._booked is not None
-        self._booked[row["sink"], row["id"]] = row["reference"]
-
-    async def unbook(self, sink: str, event_id: str) -> bool:
-        """Take such a booking back; whether there was one.
-
-        Raises:
-            DatabaseDown: the database cannot be used now.
-        """
-        await self.booked("", ())
-        there = await self.ask(lambda connection: questions.unbook(connection, sink, event_id), [])
-        assert self._booked is not None
-        self._booked.pop((sink, event_id), None)
-        return there
+        return self._taker.booked_before(sink)
 
     async def is_denied(self, sink: str, event_id: str) -> bool:
         """Whether an event that comes again was in doubt: a person says that it was not posted; as `sent`."""

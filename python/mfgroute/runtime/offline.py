@@ -141,16 +141,9 @@ class Offline:
                 raise
             from mfgroute.effects import questions  # noqa: PLC0415 - only where there are effects
 
-            async def book(row: dict[str, Any]) -> None:
-                self._query(lambda connection: questions.book(connection, row))
-
-            async def unbook(sink: str, event_id: str) -> bool:
-                found: bool = self._query(lambda connection: questions.unbook(connection, sink, event_id))
-                return found
-
-            return asyncio.run(
-                booking.decide(request, refused, engine=self._engine, book=book, unbook=unbook)
-            )
+            sink = request["request"]["sink"]
+            before = self._query(lambda connection: questions.booked_before(connection, sink))
+            return booking.decide(request, refused, engine=self._engine, before=before)
 
     def _reverse(self, request: dict[str, Any]) -> Any:
         """Plan a reversal; one that is asked for is admitted now and posted when a node starts."""

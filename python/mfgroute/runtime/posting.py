@@ -214,17 +214,12 @@ class Posting:
 
     async def _booked(self, poster: Poster, batch: Any, events: Sequence[Event], said: _Said) -> None:
         """End events that a person has booked by hand meanwhile: what they add is told, nothing is sent."""
-        if self._records is None or not events:
-            return
-        try:
-            booked = await self._records.booked(self._sink, [event.id for event in events])
-        except MfgrouteError as error:
-            said |= {event.id: Unasked(reason=str(error)) for event in events}
-            return
+        before = {} if self._records is None else self._records.booked_before(self._sink)
         for event in events:
-            if event.id not in booked:
+            document = event.booked or before.get(event.id)
+            if document is None:
                 continue
-            said[event.id] = Done(booked[event.id])
+            said[event.id] = Done(document)
             if event.begun is not None and event.begun.attempts:
                 continue  # It was told when the request was written down.
             one = await self._render(poster, event)

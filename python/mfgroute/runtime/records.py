@@ -30,8 +30,8 @@ class Records(Remembered, Protocol):
         Those whose effect ended in `recent`, in milliseconds since 1970, do not count.
         """
 
-    async def booked(self, sink: str, ids: Sequence[str]) -> Mapping[str, str]:
-        """The documents of those events that a person has booked by hand while they waited."""
+    def booked_before(self, sink: str) -> Mapping[str, str]:
+        """Documents by which people have booked what waited, by event, in other lives of the folder."""
 
     async def under_way(self, sink: str, thing: str, event_id: str) -> str | None:
         """Another event whose request for an object was written down, and about which nothing is certain."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import msgspec
 
 from mfgroute.effects import lines as changes
+from mfgroute.effects import questions
 from mfgroute.effects.database import Database
 from mfgroute.errors import DatabaseUnfit, UnknownName
 from mfgroute.observe.logs import get_logger
@@ -65,6 +66,8 @@ class Taker:
         #: reference. And up to which line they were looked at.
         self._there: dict[str, dict[str, list[tuple[int, int, str | None]]]] = {}
         self._looked: dict[str, int] = {}
+        #: What people have booked in other lives of the folder and nobody has said anything of in this one.
+        self._before: dict[str, dict[str, str]] = {}
 
     def drain(self, sink: str) -> int:
         """Take all lines that are there.
@@ -79,6 +82,7 @@ class Taker:
         count = 0
         with contextlib.suppress(UnknownName):  # A reload has just removed the sink.
             while read := self._read(sink, self._after(sink)):
+                self._heed(sink, read)
                 upto = self._database.take(sink, self.life, read).number
                 self._upto[sink] = upto
                 self._forget(sink, upto)
@@ -105,12 +109,26 @@ class Taker:
                     found[one] = reference
         return found
 
+    def booked_before(self, sink: str) -> Mapping[str, str]:
+        """Documents by which people have booked what waited, by event, in other lives of the folder.
+
+        Known once lines of the sink were looked at.
+        """
+        return self._before.get(sink, {})
+
+    def _heed(self, sink: str, lines: Iterable[changes.Line]) -> None:
+        """What is said in this life counts, and no more what was said before."""
+        if before := self._before.get(sink):
+            for line in filter(changes.is_booking, lines):
+                before.pop(line.id, None)
+
     def _look(self, sink: str) -> dict[str, list[tuple[int, int, str | None]]]:
         """What is there, as the lines say that were not taken; each of them is looked at once."""
         begins = self._after(sink)
         there = self._there.setdefault(sink, {})
         after = max(begins, self._looked.get(sink, 0))
         while read := self._read(sink, after):
+            self._heed(sink, read)
             for line in read:
                 after = line.number
                 if changes.counts(line.state, line.reference):
@@ -162,6 +180,8 @@ class Taker:
                 _log.warning("the data folder was set back; lines are numbered anew", sink=sink, taken=number)
                 self.life = life_of(self._folder, self._database.kind, new=True)
                 number = 0
+        with self._database.reading() as connection:
+            self._before[sink] = questions.booked_before(connection, sink, self.life)
         self._upto[sink] = number
         self._there.pop(sink, None)
         self._looked.pop(sink, None)

@@ -368,6 +368,7 @@ fn event(py: Python<'_>, handed: Handed, number: u64, streams: &[String]) -> Eve
         attempt: handed.delivery.tries + 1,
         replayed: handed.delivery.replayed,
         begun: handed.delivery.begun.as_ref().map(Begun::from),
+        booked: handed.delivery.booked.as_ref().map(ToString::to_string),
         delivery: number,
         json: PyBytes::new(py, &handed.json).unbind(),
     }

@@ -234,6 +234,9 @@ pub struct Event {
     /// What was written down to be sent for it before.
     #[pyo3(get)]
     pub begun: Option<Begun>,
+    /// The document by which a person has booked it while it waited: it is not to be sent.
+    #[pyo3(get)]
+    pub booked: Option<String>,
     /// The delivery this object stands for; 0 when made by hand.
     pub delivery: u64,
     /// The CloudEvent.
@@ -243,7 +246,7 @@ pub struct Event {
 #[pymethods]
 impl Event {
     #[new]
-    #[pyo3(signature = (*, id, r#type, key, offset, json, stream="business".to_owned(), attempt=1, begun=None, replayed=false))]
+    #[pyo3(signature = (*, id, r#type, key, offset, json, stream="business".to_owned(), attempt=1, begun=None, replayed=false, booked=None))]
     #[expect(clippy::too_many_arguments, reason = "keyword-only in Python")]
     fn new(
         id: String,
@@ -255,9 +258,10 @@ impl Event {
         attempt: u32,
         begun: Option<PyRef<'_, Begun>>,
         replayed: bool,
+        booked: Option<String>,
     ) -> Self {
         let begun = begun.map(|begun| begun.clone());
-        Self { id, kind: r#type, key, offset, stream, attempt, replayed, begun, delivery: 0, json }
+        Self { id, kind: r#type, key, offset, stream, attempt, replayed, begun, booked, delivery: 0, json }
     }
 
     #[getter]

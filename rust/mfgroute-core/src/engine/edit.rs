@@ -78,13 +78,14 @@ impl State {
         let by = identity::text(id);
         if sink.is_durable(event.stream) {
             let event = event.clone();
-            sink.effects.end(number, now.wall_ms, Ending::Superseded { by: &by });
+            sink.effects.end(number, event.id(), now.wall_ms, Ending::Superseded { by: &by });
             sink.parked.decide(number);
             note_edited(&mut self.facts, no, &event, &record, now.wall_ms);
             self.note("parked edit", on, actor, now);
             self.flush(vec![Later::Edit { sink: no, number, record }], now);
         } else {
-            sink.effects.end(number, now.wall_ms, Ending::Superseded { by: &by });
+            let old = event.id();
+            sink.effects.end(number, old, now.wall_ms, Ending::Superseded { by: &by });
             self.note("parked edit", on, actor, now);
             self.supersede(no, number, record, now);
         }

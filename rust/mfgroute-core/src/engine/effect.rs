@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::booked::{Booked, Booking};
 use super::config::SinkNo;
 use super::fact::{At, Fact, Facts};
 use super::parked::Cause;
@@ -141,6 +142,8 @@ struct Open {
 pub(super) struct Effects {
     /// By the place of the event in the order of admission.
     open: BTreeMap<u64, Open>,
+    /// What people have booked of what waits.
+    pub(super) booked: Booked,
     /// Those that nobody has taken; their numbers end with the last.
     lines: VecDeque<Arc<[u8]>>,
     /// Number of the last line, of the last that is on its way to the disk, and of the last that is durable.
@@ -193,7 +196,7 @@ impl Effects {
                 begun.accepted = Some(key.into());
                 ("accepted", Some(key))
             }
-            Step::Gone => return self.end(at.ordinal, at_ms, Ending::Dropped),
+            Step::Gone => return self.end(at.ordinal, id, at_ms, Ending::Dropped),
         };
         if open.kept {
             let told = (state, reference, None, None);
@@ -207,8 +210,19 @@ impl Effects {
         self.open.values().map(|open| (open.at, open.id)).collect()
     }
 
+    /// A person books an event or takes that back; gives followers a line if it is there after a restart.
+    pub(super) fn book(&mut self, booking: &Booking<'_>, kept: bool) {
+        self.booked.book(booking.id, booking.document);
+        if kept {
+            self.tell(booking.line(self.last + 1));
+        }
+    }
+
     /// Ends the effect of an event, if it has one, for good or for now.
-    pub(super) fn end(&mut self, ordinal: u64, at_ms: u64, how: Ending<'_>) {
+    pub(super) fn end(&mut self, ordinal: u64, id: u128, at_ms: u64, how: Ending<'_>) {
+        if !how.is_for_now() {
+            self.booked.book(id, None);
+        }
         if self.open.is_empty() {
             return;
         }
@@ -229,11 +243,12 @@ impl Effects {
 
     /// Ends all that are open: their events are dropped.
     pub(super) fn drop_all(&mut self) {
-        let open = self.open.iter().map(|(&ordinal, open)| (ordinal, open.begun.first_ms));
-        for (ordinal, first_ms) in open.collect::<Vec<_>>() {
+        let open = self.open.iter().map(|(&ordinal, open)| (ordinal, open.id, open.begun.first_ms));
+        for (ordinal, id, first_ms) in open.collect::<Vec<_>>() {
             // The fact of a removal does not say when.
-            self.end(ordinal, first_ms, Ending::Dropped);
+            self.end(ordinal, id, first_ms, Ending::Dropped);
         }
+        self.booked.clear();
     }
 
     fn tell(&mut self, line: Vec<u8>) {
@@ -290,7 +305,7 @@ impl Effects {
 
     /// Writes everything down; what is read back replaces what there is.
     pub(super) fn note(&self, sink: SinkNo, facts: &mut Facts) {
-        if self.last == 0 && self.open.is_empty() {
+        if self.last == 0 && self.open.is_empty() && self.booked.is_empty() {
             return;
         }
         facts.note(&Fact::Effects { sink, first: self.first() });
@@ -311,6 +326,7 @@ impl Effects {
                 rests: *rests,
             });
         }
+        self.booked.note(sink, facts);
     }
 
     /// Reads one of those facts back.
@@ -318,6 +334,7 @@ impl Effects {
         match *fact {
             Fact::Effects { first, .. } => *self = Self { last: first - 1, ..Self::default() },
             Fact::Line { line, .. } => self.tell(line.to_vec()),
+            Fact::Document { id, document, .. } => _ = self.booked.book(id, Some(document)),
             Fact::Begun { at, id, key, request, attempts, first_ms, last_ms, accepted, rests, .. } => {
                 let (key, request, accepted) = (key.into(), request.into(), accepted.map(Into::into));
                 let begun = Begun { key, request, attempts, first_ms, last_ms, accepted };

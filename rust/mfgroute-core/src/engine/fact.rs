@@ -6,6 +6,7 @@
 
 use mfgroute_log::Frame;
 
+use super::booked::Booking;
 use super::config::{SinkNo, SourceNo, StreamNo};
 use super::effect::{Step, Stepped};
 
@@ -114,6 +115,10 @@ pub(super) enum Fact<'a> {
     Replayed { sink: SinkNo },
     /// An effect of an event at a sink begins or goes on; what ends the delivery ends it.
     Effect { at: At, stepped: Stepped<'a> },
+    /// A person has booked an event that waits at a sink, or takes that back.
+    Booked { sink: SinkNo, booking: Booking<'a> },
+    /// Only in a checkpoint: what a person has booked an event as.
+    Document { sink: SinkNo, id: u128, document: &'a str },
     /// Only in a checkpoint: the effects of a sink follow, and the number of the first line.
     Effects { sink: SinkNo, first: u64 },
     /// Only in a checkpoint: the next line.
@@ -271,6 +276,13 @@ impl Fact<'_> {
                 let Stepped { step, at_ms, id, key, request, about } = stepped;
                 out.byte(40).at(at).byte(*step as u8).long(*at_ms).id(*id);
                 out.bytes(key.as_bytes()).bytes(request).bytes(about)
+            }
+            Self::Booked { sink, booking: Booking { at_ms, id, document, who, why } } => {
+                out.byte(44).short(*sink).long(*at_ms).id(*id).text(*document);
+                out.bytes(who.as_bytes()).bytes(why.as_bytes())
+            }
+            Self::Document { sink, id, document } => {
+                out.byte(45).short(*sink).id(*id).bytes(document.as_bytes())
             }
             Self::Effects { sink, first } => out.byte(41).short(*sink).long(*first),
             Self::Line { sink, line } => out.byte(42).short(*sink).bytes(line),
@@ -436,6 +448,17 @@ impl<'a> Fact<'a> {
                 accepted: from.text()?,
                 rests: from.flag()?,
             },
+            44 => Self::Booked {
+                sink: from.short()?,
+                booking: Booking {
+                    at_ms: from.long()?,
+                    id: from.id()?,
+                    document: from.text()?,
+                    who: from.str()?,
+                    why: from.str()?,
+                },
+            },
+            45 => Self::Document { sink: from.short()?, id: from.id()?, document: from.str()? },
             _ => return None,
         };
         from.0.is_empty().then_some(fact)

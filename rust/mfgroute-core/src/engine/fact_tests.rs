@@ -1,5 +1,6 @@
 //! Facts as they are written.
 
+use super::booked::Booking;
 use super::effect::{Step, Stepped};
 use super::fact::*;
 
@@ -57,6 +58,12 @@ fn every_fact_reads_back_and_a_cut_one_does_not() {
                 about: b"{}",
             },
         },
+        Fact::Booked {
+            sink: 1,
+            booking: Booking { at_ms: 2, id: 3, document: Some("49"), who: "a", why: "b" },
+        },
+        Fact::Booked { sink: 1, booking: Booking { at_ms: 2, id: 3, document: None, who: "a", why: "b" } },
+        Fact::Document { sink: 1, id: 2, document: "49" },
         Fact::Effects { sink: 1, first: 2 },
         Fact::Line { sink: 1, line: b"{}" },
         Fact::Begun {

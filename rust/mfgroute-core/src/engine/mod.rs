@@ -22,6 +22,7 @@ mod admission;
 mod admit;
 mod again;
 mod behind;
+mod booked;
 mod carried;
 mod checkpoint;
 mod clock;
@@ -64,6 +65,8 @@ mod wake;
 mod backlog_tests;
 #[cfg(test)]
 mod behind_tests;
+#[cfg(test)]
+mod booked_tests;
 #[cfg(test)]
 mod effect_tests;
 #[cfg(test)]

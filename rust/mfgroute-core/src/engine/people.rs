@@ -51,6 +51,8 @@ pub enum ActError {
     },
     /// The event was sent, and nobody knows what became of it: another one may be its double.
     InDoubt,
+    /// The event is being sent.
+    InFlight,
     /// The event is not the one that was looked at, or somebody else decides about it at this moment.
     Changed,
     /// The node's own log has failed: whether this was done is seen after a restart.
@@ -74,6 +76,7 @@ impl fmt::Display for ActError {
             Self::InDoubt => f.write_str(
                 "the event was sent and its outcome is unknown: look into the target, then retry it or skip it",
             ),
+            Self::InFlight => f.write_str("the event is being sent right now: pause the sink first"),
             Self::Changed => f.write_str("somebody else has decided about this event; look again"),
             Self::NotDurable => f.write_str(
                 "the disk has failed and nothing can be recorded; restart the node, then see whether it was done",
@@ -183,13 +186,13 @@ impl State {
         let event = sink.parked.undecided(number).ok_or(ActError::NotFound)?;
         let (on, no, reason) = (format!("{} {number}", sink.config.name), sink.no, actor.why.to_owned());
         let fact = skipped(no, event, &reason, posted_as.as_deref(), now.wall_ms);
-        let durable = sink.is_durable(event.stream);
+        let (id, durable) = (event.id(), sink.is_durable(event.stream));
         if durable {
             self.facts.note(&fact);
             sink.parked.decide(number);
         }
         let how = Ending::Skipped { reason: &reason, posted_as: posted_as.as_deref() };
-        sink.effects.end(number, now.wall_ms, how);
+        sink.effects.end(number, id, now.wall_ms, how);
         self.note("parked skip", on, actor, now);
         if durable {
             self.flush(vec![Later::Skip { sink: no, number, reason, posted_as }], now);

@@ -1,5 +1,7 @@
 //! Handing out: what is ready in the lanes, then what is new in the logs.
 
+use std::sync::Arc;
+
 use mfgroute_log::Record;
 use mfgroute_log::mutant::{self, Mutant};
 
@@ -34,6 +36,8 @@ pub struct Delivery {
     pub replayed: bool,
     /// What was written down to be sent for it before.
     pub begun: Option<Begun>,
+    /// The document by which a person has booked it meanwhile: it is not to be sent.
+    pub booked: Option<Arc<str>>,
     record: Record,
 }
 
@@ -387,6 +391,8 @@ impl<'a> Poll<'a> {
         let (stream, seq, tries) = (held.stream, held.seq, held.tries);
         let (redelivered, replayed) = (held.redelivered, held.replayed);
         let begun = self.sink.effects.begun(held.ordinal).cloned();
-        self.batch.push(Delivery { id, stream, seq, tries, redelivered, replayed, begun, record });
+        let booked = &self.sink.effects.booked;
+        let booked = booked.document(Stored::read(record.bytes()).id).cloned();
+        self.batch.push(Delivery { id, stream, seq, tries, redelivered, replayed, begun, booked, record });
     }
 }

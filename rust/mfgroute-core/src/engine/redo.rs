@@ -126,7 +126,12 @@ impl State {
             Fact::Edited { at, ref end, admitted_ms, record } => {
                 self.journal.write(settlement(at, end));
                 if let Some(sink) = self.sinks.get_mut(usize::from(at.sink)) {
-                    sink.effects.end(at.ordinal, end.at_ms, Ending::of(end.how, end.text, end.posted_as));
+                    sink.effects.end(
+                        at.ordinal,
+                        end.id,
+                        end.at_ms,
+                        Ending::of(end.how, end.text, end.posted_as),
+                    );
                     sink.parked.replace(at.ordinal, Record::alone(record, admitted_ms), end.at_ms);
                 }
             }
@@ -142,7 +147,13 @@ impl State {
                     sink.effects.step(at, true, stepped);
                 }
             }
+            Fact::Booked { sink, ref booking } => {
+                if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
+                    sink.effects.book(booking, true);
+                }
+            }
             Fact::Effects { sink, .. }
+            | Fact::Document { sink, .. }
             | Fact::Line { sink, .. }
             | Fact::Begun { at: At { sink, .. }, .. } => {
                 if let Some(sink) = self.sinks.get_mut(usize::from(sink)) {
@@ -204,7 +215,7 @@ impl State {
     fn redo_end(&mut self, at: At, end: &End<'_>) {
         self.journal.write(settlement(at, end));
         let Some(sink) = self.sinks.get_mut(usize::from(at.sink)) else { return };
-        sink.effects.end(at.ordinal, end.at_ms, Ending::of(end.how, end.text, end.posted_as));
+        sink.effects.end(at.ordinal, end.id, end.at_ms, Ending::of(end.how, end.text, end.posted_as));
         if !at.copy {
             sink.tried.remove(&(at.stream, at.seq));
             if let Some(cursor) = sink.cursor(at.stream) {
@@ -256,7 +267,8 @@ impl State {
             _ => Cause::Behind,
         };
         if let Some(how) = Ending::parked(&cause) {
-            sink.effects.end(at.ordinal, at_ms, how);
+            // For now: of whom it is does not matter.
+            sink.effects.end(at.ordinal, 0, at_ms, how);
         }
         let held = if at.copy {
             sink.copy_of(at.ordinal).and_then(|id| sink.lanes.remove(id))

@@ -265,7 +265,8 @@ impl Sink {
             Decision::Retry { .. } | Decision::Wait => None,
         };
         if let (Some(how), Some(held)) = (how, self.lanes.get(id)) {
-            self.effects.end(held.ordinal, at_ms, how);
+            let event = held.record.as_ref().map_or(0, |record| Stored::read(record.bytes()).id);
+            self.effects.end(held.ordinal, event, at_ms, how);
         }
     }
 

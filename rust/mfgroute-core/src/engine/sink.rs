@@ -370,7 +370,7 @@ impl Sink {
             let end = End { how: 2, at_ms, id, lane, tries, text: None, posted_as: None };
             self.facts.note(&Fact::Ended { at, end });
         }
-        self.effects.end(stored.ordinal, now.wall_ms, Ending::Dropped);
+        self.effects.end(stored.ordinal, stored.id, now.wall_ms, Ending::Dropped);
         self.counts.queued -= 1;
         self.counts.dropped += 1;
         let (id, lane, ordinal) = (stored.id, stored.lane, stored.ordinal);

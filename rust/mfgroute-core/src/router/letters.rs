@@ -1,6 +1,6 @@
-//! Requests about dead letters: rejected messages of sources and parked events of sinks.
+//! Requests about dead letters: rejected messages of sources, and events of sinks that wait.
 //!
-//! A request is a JSON object with `kind` (`rejects` or `parked`), `verb`, and what the verb needs:
+//! A request is a JSON object with `kind`, `verb`, and what the verb needs:
 //!
 //! | kind | verb | needs | gives |
 //! |---|---|---|---|
@@ -17,6 +17,8 @@
 //! | parked | `edit` | `number`, `sink`, `data` or `set`, `who`, `why` | the ids, or why `data` was `rejected` |
 //! | parked | `skip` | `number`, `sink`, `who`, `why`, `posted_as?` | `{skipped}` |
 //! | both | `export` | as `list` | whole messages or CloudEvents |
+//! | effects | `booked` | `id`, `sink` | `{document}` by which an event that waits was booked |
+//! | effects | `book` | `id`, `sink`, `who`, `why`, `document?` | as `booked`, of before |
 //! | replay | see [`super::replay`] | | |
 //! | inbox | `list` | | everything that waits for a person |
 //! | actions | `list` | | what people did, oldest first, as far back as is known |
@@ -29,6 +31,7 @@ use super::report::{Names, cause_json, when};
 use super::retry::Submitted;
 use super::{Active, Router, RouterError};
 use crate::engine::{ActError, Actor, ParkedEvent, RejectedMessage, SourceNo};
+use crate::identity;
 use crate::pipeline::explain::reject_json;
 use crate::record;
 
@@ -98,9 +101,10 @@ impl Router {
             ("actions", _) => Ok(self.actions()),
             ("rejects", verb) => self.rejects(verb, &request),
             ("parked", verb) => self.parked(verb, &request),
+            ("effects", verb @ ("book" | "booked")) => self.book(verb, &request),
             ("replay", verb) => self.replay(verb, &request),
-            (kind, _) => Err(RouterError::Request(format!(
-                "kind is {kind}, expected rejects, parked, replay, inbox or actions"
+            (kind, verb) => Err(RouterError::Request(format!(
+                "kind and verb are {kind} {verb}, expected rejects, parked, effects, replay, inbox or actions"
             ))),
         }
     }
@@ -237,6 +241,15 @@ impl Router {
                 "parked knows list, show, edit, retry, retry-key, skip, export, not {verb}"
             ))),
         }
+    }
+
+    fn book(&self, verb: &str, request: &Request<'_>) -> Result<Json, RouterError> {
+        let (sink, id) = (self.sink(request.required("sink")?)?, identity::number(request.required("id")?));
+        let document = match verb {
+            "book" => act(self.engine().book(sink, id, request.text("document"), request.actor()))?,
+            _ => self.engine().booked(sink, id),
+        };
+        Ok(json!({"document": document.as_deref()}))
     }
 
     fn wanted_sinks(&self, request: &Request<'_>) -> Result<Vec<(String, u16)>, RouterError> {
