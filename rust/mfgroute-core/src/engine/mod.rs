@@ -31,6 +31,7 @@ mod config;
 mod edit;
 mod effect;
 mod fact;
+mod fields;
 mod held;
 mod hold;
 mod install;
