@@ -31,7 +31,7 @@ from rows import disk
 from rows import opcua_routers as routers
 from rows.context import Context
 from rows.opcua_node import BATCH_MAX
-from rows.opcua_routers import OWN, PEERS
+from rows.opcua_routers import DURABLE, MEMORY, OWN, PEERS
 
 #: Events of a request: changes of one run (and with `--full`), their rate in a second (and with `--full`).
 LOADS = {1: (10_240, 120_000, 1_000, 2_000), BATCH_MAX: (51_200, 1_200_000, 8_000, 20_000)}
@@ -292,6 +292,8 @@ def show(result: Result, contest: Contest, moments: list[dict[str, Any]]) -> Non
     if result.raw["debug"]:
         result.text.append("the extension is built without optimization: its time says nothing")
     result.gates += [_faster(contest, batch, debug=result.raw["debug"]), _kept(contest, batch)]
+    if not result.raw["debug"]:
+        result.gates += _held(contest, batch)
 
 
 def _faster(contest: Contest, batch: str, *, debug: bool) -> gates.Gate:
@@ -303,6 +305,27 @@ def _faster(contest: Contest, batch: str, *, debug: bool) -> gates.Gate:
     }
     best = min((cpu[name] for name in PEERS if cpu.get(name)), key=statistics.median, default=[])
     return gates.at_least("B10", what, 10, best, cpu.get(OWN[0], []))
+
+
+def _held(contest: Contest, batch: str) -> list[gates.Gate]:
+    """What is held in the place of ten times; see decision 0025."""
+    cpu = {
+        name: [lap.cpu_us for lap in laps] for name, laps in contest.laps.items() if name not in contest.wrong
+    }
+    bounds = [(DURABLE, name, 1) for name in PEERS]
+    if contest.batch == 1:
+        client = next(name for name, package in PEERS.items() if package == "aiohttp")
+        bounds = [(MEMORY, client, 3), (DURABLE, client, 10)]
+    return [
+        gates.at_most(
+            "B10",
+            f"{batch}: CPU of {own.removeprefix('mfgroute, ')} node against service with {PEERS[peer]}",
+            bound,
+            cpu.get(own, []),
+            cpu.get(peer, []),
+        )
+        for own, peer, bound in bounds
+    ]
 
 
 def _kept(contest: Contest, batch: str) -> gates.Gate:

@@ -13,7 +13,7 @@ from child import Child
 
 from rows.opcua_node import ADAPTER, BATCH_MAX
 
-OWN = ("mfgroute, in memory", "mfgroute, durable")
+OWN = MEMORY, DURABLE = ("mfgroute, in memory", "mfgroute, durable")
 PEERS = {f"asyncua + pydantic + {client}": client for client in ("aiohttp", "httpx")}
 #: What the peers are made of.
 PACKAGES = ("asyncua", "pydantic", "aiohttp", "httpx")

@@ -179,6 +179,26 @@ def test_a_retry_comes_back_after_its_delay_in_order(make_engine):
         batch.done_all()
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_what_failed_as_one_request_comes_back_as_one(make_engine, together):
+    engine = make_engine()
+    engine.submit("mes-a", [message(number, order=f"order-{number}") for number in range(40)])
+    with engine.poll("erp") as batch:
+        assert len(batch) == 40
+        if together:
+            batch.done(batch.events[7])
+            batch.retry_all(reason="busy", judged=True)
+        for event in batch.events if not together else ():
+            batch.retry(event, reason="busy")
+    sizes = []
+    while sum(sizes) < 40 - together:
+        with engine.poll("erp", wait_s=5) as batch:
+            sizes.append(len(batch))
+            batch.done_all()
+    # One by one each has a jitter of its own, up to half a second.
+    assert (sizes == [39]) if together else (len(sizes) > 1)
+
+
 def test_a_reject_is_retried_through_the_current_plan(make_engine, write_project):
     engine = make_engine()
     engine.submit("mes-a", [message(1, mat="NEW")])

@@ -105,6 +105,10 @@ class FakeBatch:
     def refused(self, event, code, reason=""):
         self._settle(event, "refused", f"{code}: {reason}")
 
+    def retry_all(self, **more):
+        for event in list(self._open.values()):
+            self.retry(event, **more)
+
     def retry(self, event, *, after_s=None, reason="", judged=False):
         self._settle(event, "retry", reason, after_s or 0.0)
 

@@ -56,6 +56,26 @@ def done(rig):
     return [event for _, event, how in rig.engine.history if how == "done"]
 
 
+def test_a_request_that_failed_is_one_request_again_with_all_its_events():
+    """Else each of its keys needs a quota of its own for its retry, and waits for it."""
+
+    async def main():
+        down = True
+
+        async def answer(event):
+            return Retry(reason="503", judged=True, sent=True) if down else Done()
+
+        async with Rig(answer, batch_max=50) as rig:
+            rig.engine.add(*(f"e{number}" for number in range(50)))
+            await asyncio.sleep(0.01)
+            down = False
+            await asyncio.sleep(60)
+            assert [len(events) for _, events in rig.sent] == [50, 50]
+            assert rig.sent[1][0] - rig.sent[0][0] < 1
+
+    run(main)
+
+
 def test_ten_minutes_of_500_get_less_than_usual_and_are_over_within_a_minute():
     async def main():
         storm = Storm(1.0)

@@ -100,6 +100,10 @@ class VirtualBatch:
     def in_doubt(self, event, reason="", *, code=""):
         self._settle(event, "in_doubt")
 
+    def retry_all(self, *, after_s=None, reason="", judged=False):
+        self._engine.settled_together([event for event in self.events if event.offset in self._open], after_s)
+        self._open.clear()
+
     def retry(self, event, *, after_s=None, reason="", judged=False):
         self._settle(event, "retry", after_s or 0.0)
 
@@ -147,6 +151,15 @@ class VirtualEngine:
             delay_s = max(self._random.uniform(0.0, ceiling_s), after_s)
             heapq.heappush(self.due, (self._loop.time() + delay_s, event.offset, event))
         self._wakes.wake()
+
+    def settled_together(self, events, after_s):
+        """All of them are due at the time of the first."""
+        self.settled(events[0], "retry", after_s or 0.0)
+        due = next(at for at, _, event in self.due if event.id == events[0].id)
+        for event in events[1:]:
+            self.history.append((self._loop.time(), event.id, "retry"))
+            self.attempts[event.id] = self.attempts.get(event.id, 0) + 1
+            heapq.heappush(self.due, (due, event.offset, event))
 
     def next_due_s(self, sink):
         return max(0.0, self.due[0][0] - self._loop.time()) if self.due else None

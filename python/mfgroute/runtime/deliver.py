@@ -317,6 +317,12 @@ class Deliver:
         if all(isinstance(outcome, Done) and outcome.reference is None for outcome in outcomes):
             batch.done_all()
             return
+        first = outcomes[0]
+        if type(first) is Retry and all(outcome == first for outcome in outcomes):
+            # One request failed. It is one request again, and not as many as it had events.
+            after_s, reason = self._clamped_s(first.after_s), first.reason[:_REASON_MAX]
+            batch.retry_all(after_s=after_s, reason=reason, judged=first.judged)
+            return
         for event, outcome in zip(events, outcomes, strict=True):
             match outcome:
                 case Done(reference):

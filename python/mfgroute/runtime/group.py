@@ -49,6 +49,11 @@ class Group:
         for batch in self._batches:
             batch.done_all()
 
+    def retry_all(self, *, after_s: float | None = None, reason: str = "", judged: bool = False) -> None:
+        """All that is left is sent later, what was polled together again together."""
+        for batch in self._batches:
+            batch.retry_all(after_s=after_s, reason=reason, judged=judged)
+
     def release(self) -> None:
         """Give back what was not settled, the latest first, so that the order of keys is kept."""
         for batch in reversed(self._batches):

@@ -61,6 +61,15 @@ impl Batch {
         self.router.settle(self.sink, outcomes).map_err(|error| router_error(py, &error))
     }
 
+    #[pyo3(signature = (*, after_s=None, reason=String::new(), judged=false))]
+    #[expect(clippy::needless_pass_by_value, reason = "what Python hands over")]
+    fn retry_all(&self, py: Python<'_>, after_s: Option<f64>, reason: String, judged: bool) -> PyResult<()> {
+        let after_ms = after_s.map(duration).transpose()?.map(|after| after.as_millis() as u64);
+        let retry = || Outcome::Retry { after_ms, judged, reason: reason.clone() };
+        let outcomes = self.take_all().into_iter().map(|id| (id, retry())).collect();
+        self.router.settle(self.sink, outcomes).map_err(|error| router_error(py, &error))
+    }
+
     #[pyo3(signature = (event, code, reason=String::new()))]
     fn refused(&self, py: Python<'_>, event: &Event, code: String, reason: String) -> PyResult<()> {
         self.settle(py, event, Outcome::Refused { code, reason })

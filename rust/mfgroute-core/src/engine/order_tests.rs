@@ -62,3 +62,30 @@ fn nothing_passes_an_event_that_is_refused_while_that_is_written_down() {
         assert_eq!(rig.engine.stats().sinks[0].parked, 2 * u64::from(round));
     }
 }
+
+#[test]
+fn what_failed_together_comes_again_together() {
+    let mut rig = Rig::new();
+    let mut apart = 0;
+    for round in 0..20 {
+        for key in 0..40 {
+            rig.admit(key);
+        }
+        let batch = rig.engine.poll(0, 100, u64::MAX);
+        let (one, other) = batch.split_at(20);
+        for written in [one, other] {
+            rig.settle(0, written, &retry());
+        }
+        let mut sizes = Vec::new();
+        while let Some(due) = rig.engine.next_due(0) {
+            rig.clock.advance(due.as_millis() as u64);
+            let again = rig.engine.poll(0, 100, u64::MAX);
+            sizes.push(again.len());
+            rig.settle(0, &again, &done());
+        }
+        apart += usize::from(sizes == [20, 20]);
+        assert!(matches!(sizes[..], [20, 20] | [40]), "{sizes:?} in round {round}");
+    }
+    // Two requests have a jitter each.
+    assert!(apart > 10, "{apart}");
+}

@@ -82,6 +82,8 @@ pub(super) struct Desk<'a> {
     pub(super) now: Now,
     /// Room was made in a stream.
     pub(super) freed: bool,
+    /// The delay of those that were tried so often.
+    pub(super) drawn: Option<(u32, u64)>,
 }
 
 /// What is to become of a delivery. It is decided when the sink says its outcome, and done when that is durable.
@@ -90,7 +92,7 @@ pub(super) enum Decision {
     Done { reference: Option<String> },
     Park(Cause),
     DropGone,
-    Retry { after_ms: Option<u64>, tries: u32, attempts: u32 },
+    Retry { delay_ms: u64, tries: u32, attempts: u32 },
     TakeBack { reason: String },
     Wait,
 }
@@ -116,7 +118,8 @@ impl Desk<'_> {
                 if full {
                     Decision::Park(Cause::Tries { reason })
                 } else {
-                    Decision::Retry { after_ms, tries, attempts }
+                    let delay_ms = self.delay(attempts).max(after_ms.unwrap_or(0).min(AFTER_MAX_MS));
+                    Decision::Retry { delay_ms, tries, attempts }
                 }
             }
         })
@@ -132,7 +135,7 @@ impl Desk<'_> {
             Decision::DropGone => self.drop_gone(id),
             Decision::TakeBack { reason } => self.take_back(id, reason),
             Decision::Retry { .. } | Decision::Wait if self.is_gone(id) => self.drop_gone(id),
-            Decision::Retry { after_ms, attempts, .. } => self.retry(id, after_ms, attempts),
+            Decision::Retry { delay_ms, .. } => self.retry(id, delay_ms),
             Decision::Wait => self.wait(id, 0),
         }
         self.sink.promote(lane, self.now.steady_ms);
@@ -180,17 +183,27 @@ impl Desk<'_> {
         self.sink.follow(held.lane, self.now);
     }
 
-    fn retry(&mut self, id: DeliveryId, after_ms: Option<u64>, attempts: u32) {
+    /// After how many milliseconds an event is tried again. What failed together comes again together: one request is
+    /// one request again, and not as many as it had events.
+    fn delay(&mut self, attempts: u32) -> u64 {
+        if let Some((_, delay)) = self.drawn.filter(|(drawn, _)| *drawn == attempts) {
+            return delay;
+        }
+        let ceiling = DELAY_BASE_MS
+            .saturating_mul(1 << attempts.saturating_sub(1).min(32))
+            .min(self.sink.config.delay_max_ms);
+        let delay = self.chance.up_to(ceiling);
+        self.drawn = Some((attempts, delay));
+        delay
+    }
+
+    fn retry(&mut self, id: DeliveryId, delay_ms: u64) {
         let delivered = self.sink.counts.delivered;
         self.sink.lanes.change(id, |held| {
             held.redelivered = true;
             held.mark = Some(delivered);
         });
-        let ceiling = DELAY_BASE_MS
-            .saturating_mul(1 << attempts.saturating_sub(1).min(32))
-            .min(self.sink.config.delay_max_ms);
-        let delay = self.chance.up_to(ceiling).max(after_ms.unwrap_or(0).min(AFTER_MAX_MS));
-        self.wait(id, delay);
+        self.wait(id, delay_ms);
     }
 
     /// From in flight back to waiting.

@@ -126,7 +126,7 @@ impl State {
         let Some(sink) = sinks.get_mut(usize::from(sink)).filter(|sink| sink.present) else {
             return outcomes.into_iter().map(|(id, _)| id).collect();
         };
-        let mut desk = Desk { sink, streams, journal, chance, now, freed: false };
+        let mut desk = Desk { sink, streams, journal, chance, now, freed: false, drawn: None };
         let (mut stale, mut later) = (Vec::new(), Vec::new());
         for (id, outcome) in outcomes {
             let Some(decision) = desk.decide(id, outcome) else {
@@ -155,7 +155,8 @@ impl State {
                 Later::Settle { sink, id, decision } => {
                     let Self { sinks, streams, journal, chance, .. } = self;
                     if let Some(sink) = sinks.get_mut(usize::from(sink)) {
-                        Desk { sink, streams, journal, chance, now, freed: false }.apply(id, decision);
+                        Desk { sink, streams, journal, chance, now, freed: false, drawn: None }
+                            .apply(id, decision);
                     }
                 }
                 Later::Retry { sink, numbers } => {
