@@ -32,11 +32,9 @@ from mfgroute._core import Engine
 from mfgroute.errors import Full
 from rows import disk
 from rows.context import Context
+from rows.overload import BUDGET_MIB, OVER_MIB
 from rows.renamed import Slab
 
-#: What is kept in memory by default: records of a durable stream, and a million ids to refuse duplicates.
-BUDGET_MIB = 64 + (56_000_000 >> 20)
-OVER_MIB = 64
 _RECORD = 760
 _SEGMENT_S_MAX = 30.0
 _DEAD = "s0"
